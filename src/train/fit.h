@@ -1,0 +1,75 @@
+/*
+ * fit.h: from a graph and a configuration to embeddings: the one door into training.
+ */
+#ifndef GNN_TRAIN_FIT_H
+#define GNN_TRAIN_FIT_H
+
+#include "core/graph.h"
+#include "train/params.h"
+
+/* what one step reports */
+typedef struct GnnStep
+{
+    int         step;           /* 1 .. steps */
+    int         steps;
+    double      loss;
+    double      seconds;        /* of this step */
+    double      metric;         /* ndcg@20 on the held-out interactions; NaN where not measured at this step */
+} GnnStep;
+
+/*
+ * Called between blocks on the main thread. done is NULL within a step and the finished step's
+ * report after it. It may not come back (longjmp, _exit): fit holds nothing but arena memory.
+ */
+typedef struct GnnTick
+{
+    void        (*call)(void *arg, const GnnStep *done);
+    void       *arg;
+} GnnTick;
+
+/*
+ * Where the result goes: arrays the caller brings, [type] -> n x dim float32. fold_in is wanted for
+ * type 1 (items) and holds what a neighbour adds to a new node's vector: a user with items B and
+ * weights w has  z_u = sum_{i in B} w_ui / sqrt(D_u D_i) * fold_in_i,  D_u = sum of its w.
+ * (For LightGCN that is s_i / (L + 1) of the paper's sum; see model/lightgcn.c.)
+ */
+typedef struct GnnFit
+{
+    float      *embedding[GNN_MAX_TYPES];
+    float      *fold_in[GNN_MAX_TYPES];     /* NULL where not wanted */
+    float      *degree[GNN_MAX_TYPES];      /* sum of edge weights of each node; no edges: 0 and a zero vector */
+    int         steps;          /* steps taken (early stopping) */
+    int         best_step;      /* the step whose vectors these are */
+    double      loss;           /* at best_step */
+    double      recall;         /* @20 on the held-out interactions at best_step; NaN without holdout */
+    double      ndcg;
+} GnnFit;
+
+/*
+ * Trains. Relation 0 of the graph (type 0 to type 1) is what is learned and ranked. threads: number
+ * of OpenMP threads, 0 for one a core; the result's bits do not depend on it. Nodes' random starts
+ * depend on seed and node number only. Returns NULL, or a sentence that says why it could not (e.g.
+ * no edges at all), in static storage or the arena.
+ */
+extern const char *gnn_fit(GnnFit *out, GnnArena *arena, const GnnGraph *graph, const GnnConfig *config,
+                           int threads, const GnnTick *tick);
+
+/* what a training takes, in bytes, before anything is allocated; n entries are written, total returned */
+typedef struct GnnPart
+{
+    const char *part;           /* 'parameters', 'gradients', 'optimiser', 'graph', 'plan', 'loss', 'result' */
+    int64_t     bytes;
+} GnnPart;
+
+#define GNN_MAX_PARTS 12
+
+/* the graph needs numbers of nodes and edges only: ptr, idx, val of its relations are not read */
+extern int64_t gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *graph,
+                                const int64_t n_edges[GNN_MAX_RELATIONS], const GnnConfig *config, int threads);
+
+/* the entry point of gnnrec_train.so: gnn_fit under a name that dlsym finds */
+GNN_EXPORT extern const char *gnn_train_main(GnnFit *out, GnnArena *arena, const GnnGraph *graph, const GnnConfig *config,
+                                             int threads, const GnnTick *tick);
+typedef const char *(*GnnTrainMain)(GnnFit *, GnnArena *, const GnnGraph *, const GnnConfig *, int, const GnnTick *);
+
+#endif
