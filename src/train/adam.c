@@ -1,9 +1,6 @@
 /*
  * adam.c: the optimiser is one loop, because all parameters lie in one block.
  */
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize ("no-math-errno")      /* or sqrt sets errno, and the loop is not a vector loop */
-#endif
 #include "train/adam.h"
 
 #include "core/kernel.h"
