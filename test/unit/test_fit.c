@@ -136,6 +136,7 @@ chance_finds_little(void)
 
     planted(&g, from, to);
     gnn_config_defaults(&c);
+    c.negatives = 50;
     c.dim = 16;
     c.layers = 0;
     c.steps = 1;
@@ -224,6 +225,7 @@ seeds_show(void)
 
     random_graph(&g, 50, 40, 300, false, 1);
     gnn_config_defaults(&c);
+    c.negatives = 50;
     c.steps = 2;
     CHECK(train(&a, &g, &c, 1) == NULL);
     c.seed++;
@@ -332,6 +334,7 @@ nothing_to_learn(void)
     GnnFit      fit;
 
     gnn_config_defaults(&c);
+    c.negatives = 50;
     graph_of(&g, 3, 3, 0, few_users, few_items, NULL);
     CHECK(train(&fit, &g, &c, 1) != NULL);
     graph_of(&g, 3, 3, 5, few_users, few_items, disliked);
@@ -355,6 +358,7 @@ nodes_without_edges(void)
         GnnFit      fit;
 
         gnn_config_defaults(&c);
+        c.negatives = 50;
         c.model = m;
         c.steps = 3;
         CHECK(train(&fit, &g, &c, 1) == NULL);
@@ -429,6 +433,7 @@ every_step_is_told(void)
 
     random_graph(&g, 300, 200, 3000, false, 1);
     gnn_config_defaults(&c);
+    c.negatives = 50;
     c.steps = 7;
     want_results(&fit, &g, c.dim);
     CHECK(gnn_fit(&fit, arena, &g, &c, 1, &(GnnTick) {log_tick, &log}) == NULL);
@@ -446,6 +451,7 @@ leaving_from_a_tick(void)
 
     random_graph(&g, 300, 200, 3000, false, 1);
     gnn_config_defaults(&c);
+    c.negatives = 50;
     log = (Log) {.leave = &here};
     want_results(&fit, &g, c.dim);
     if (setjmp(here) == 0)
@@ -559,6 +565,8 @@ more_node_types(void)
     gnn_config_defaults(&c);
     c.dim = 16;
     c.steps = 20;
+    c.temperature = 0.3;
+    c.negatives = 200;
     CHECK(train(&fit, &g, &c, 2) == NULL);
     CHECK(all_finite(&fit, &g, c.dim));
     CHECK(share_found(&fit, &g, fit.embedding[0], c.dim) > 0.9);
