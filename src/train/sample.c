@@ -12,15 +12,15 @@ gnn_alias_allocate(GnnAlias *alias, GnnArena *arena, int32_t n)
     alias->other = gnn_alloc(arena, n, sizeof(int32_t));
 }
 
-static int32_t
-heaviest(const double *weight, int32_t n)
+static double
+largest(const double *weight, int32_t n)
 {
-    int32_t     best = 0;
+    double      most = 0;
 
-    for (int32_t i = 1; i < n; i++)
-        if (weight[i] > weight[best])
-            best = i;
-    return best;
+    for (int32_t i = 0; i < n; i++)
+        if (weight[i] > most)
+            most = weight[i];
+    return most;
 }
 
 /* the first column from `at` on that is above (or not) the mean */
@@ -32,13 +32,12 @@ next_column(const double *weight, int32_t n, int32_t at, bool above)
     return at;
 }
 
-/* weights to a mean of 1; a column not filled up below, for reasons of rounding, is left to the heaviest */
+/* weights to a mean of 1, every column standing for itself; by the largest first, so that no sum overflows */
 static void
 start(GnnAlias *alias)
 {
     double     *weight = alias->weight;
-    int32_t     top = heaviest(weight, alias->n);
-    double      most = weight[top];
+    double      most = largest(weight, alias->n);
     double      sum = 0;
 
     for (int32_t i = 0; i < alias->n; i++)
@@ -47,14 +46,15 @@ start(GnnAlias *alias)
     {
         weight[i] = weight[i] / most * (alias->n / sum);
         alias->keep[i] = weight[i];
-        alias->other[i] = top;
+        alias->other[i] = i;
     }
 }
 
 /*
  * Columns below the mean are filled up by columns above it. `low` walks the ones, `high` the others, both
  * upwards. A high column that has given so much that it is low itself waits for `low` to come by, or is
- * filled up at once where `low` has passed. So no list of columns is kept.
+ * filled up at once where `low` has passed. So no list of columns is kept. What is left when rounding has used up
+ * the high ones is a column that misses 1 by rounding, and stands for itself.
  */
 void
 gnn_alias_fill(GnnAlias *alias)

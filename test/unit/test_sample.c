@@ -71,7 +71,7 @@ frequencies(void)
 static void
 nothing_is_never_drawn(void)
 {
-    for (int seed = 0; seed < 300; seed++)
+    for (int seed = 0; seed < 3000; seed++)
     {
         GnnRng      rng = gnn_rng(seed, GNN_STREAM_INIT, 0);
         bool        zero[60];
