@@ -7,7 +7,9 @@
 #include "postgres.h"
 
 #include "catalog/pg_class.h"
+#include "access/htup_details.h"
 #include "utils/acl.h"
+#include "utils/syscache.h"
 
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -22,6 +24,20 @@ gnnrec_owns_relation(Oid relation, Oid role)
 #else
     return pg_class_ownercheck(relation, role);
 #endif
+}
+
+/* the owner of a relation; ERROR where there is none */
+static inline Oid
+gnnrec_relation_owner(Oid relation)
+{
+    HeapTuple   row = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+    Oid         owner;
+
+    if (!HeapTupleIsValid(row))
+        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", relation)));
+    owner = ((Form_pg_class) GETSTRUCT(row))->relowner;
+    ReleaseSysCache(row);
+    return owner;
 }
 
 #endif
