@@ -5,4 +5,6 @@
 
 #include "fmgr.h"
 
+#include "pg/compat.h"
+
 PG_MODULE_MAGIC;
