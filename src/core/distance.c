@@ -11,7 +11,8 @@
 
 #define LANES 16
 
-#if defined(__x86_64__) && defined(__gnu_linux__)
+/* sanitizers do not see through the clones' resolver */
+#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define CLONES __attribute__((target_clones("avx2", "default")))
 #else
 #define CLONES

@@ -1,12 +1,15 @@
 /*
- * compat.h: what differs between the PostgreSQL versions we build for (14 to 18), hidden once, here.
- *
- * Include it after postgres.h and before anything that declares an exported function.
+ * compat.h: what differs between PostgreSQL 14 and 18, each difference once.
  */
 #ifndef GNNREC_PG_COMPAT_H
 #define GNNREC_PG_COMPAT_H
 
-#include "fmgr.h"
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "access/htup_details.h"
+#include "utils/acl.h"
+#include "utils/syscache.h"
 
 #if PG_VERSION_NUM >= 160000
 #include "nodes/miscnodes.h"
@@ -14,17 +17,42 @@
 #endif
 
 /*
- * Everything is built with -fvisibility=hidden. Before 16 PGDLLEXPORT says nothing on ELF, and the
- * server would find neither the magic block nor a function.
+ * All is built with -fvisibility=hidden. Before 16 PGDLLEXPORT says nothing on ELF, and neither the magic
+ * block nor a function would be found: write PGDLLEXPORT PG_FUNCTION_INFO_V1(...), and include this first.
  */
 #if PG_VERSION_NUM < 160000
 #undef PGDLLEXPORT
 #define PGDLLEXPORT __attribute__((visibility("default")))
 #endif
 
-/* Soft errors, which an input function saves instead of throwing, exist since 16; before, every error is thrown. */
+/* soft errors, which an input function saves instead of throwing, exist since 16; before, every error is thrown */
 #if PG_VERSION_NUM < 160000
 #define errsave(escontext, ...) do { (void) (escontext); ereport(ERROR, __VA_ARGS__); } while (0)
 #endif
+
+/* is the role the owner of the relation, or a member of its owner? */
+static inline bool
+gnnrec_owns_relation(Oid relation, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+    return object_ownercheck(RelationRelationId, relation, role);
+#else
+    return pg_class_ownercheck(relation, role);
+#endif
+}
+
+/* the owner of a relation; ERROR where there is none */
+static inline Oid
+gnnrec_relation_owner(Oid relation)
+{
+    HeapTuple   row = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+    Oid         owner;
+
+    if (!HeapTupleIsValid(row))
+        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", relation)));
+    owner = ((Form_pg_class) GETSTRUCT(row))->relowner;
+    ReleaseSysCache(row);
+    return owner;
+}
 
 #endif
