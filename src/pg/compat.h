@@ -1,0 +1,43 @@
+/*
+ * compat.h: what differs between PostgreSQL 14 and 18, each difference once.
+ */
+#ifndef GNNREC_PG_COMPAT_H
+#define GNNREC_PG_COMPAT_H
+
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "access/htup_details.h"
+#include "utils/acl.h"
+#include "utils/syscache.h"
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* is the role the owner of the relation, or a member of its owner? */
+static inline bool
+gnnrec_owns_relation(Oid relation, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+    return object_ownercheck(RelationRelationId, relation, role);
+#else
+    return pg_class_ownercheck(relation, role);
+#endif
+}
+
+/* the owner of a relation; ERROR where there is none */
+static inline Oid
+gnnrec_relation_owner(Oid relation)
+{
+    HeapTuple   row = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+    Oid         owner;
+
+    if (!HeapTupleIsValid(row))
+        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", relation)));
+    owner = ((Form_pg_class) GETSTRUCT(row))->relowner;
+    ReleaseSysCache(row);
+    return owner;
+}
+
+#endif
