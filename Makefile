@@ -29,10 +29,12 @@ SHLIB_LINK = -Wl,--gc-sections -lm
 TRAIN_CFLAGS = -O3 -std=gnu11 -g $(WARNINGS) $(SECTIONS) -fPIC -fopenmp -DGNN_BLAS -Isrc
 TRAIN_LINK = -shared -fopenmp -Wl,-z,relro -Wl,-z,now -Wl,--gc-sections -lopenblas -lm
 
-# The files in sql/ that are not install or upgrade scripts, and the specs and TAP tests below test/.
+# The files in sql/ that are not install or upgrade scripts, and the specs and TAP tests below test/. The extension is
+# in the database before the first file runs.
 REGRESS = $(sort $(foreach sql, $(wildcard sql/*.sql), $(if $(findstring --, $(sql)),, $(basename $(notdir $(sql))))))
+REGRESS_OPTS = --load-extension=gnnrec
 ISOLATION = $(sort $(basename $(notdir $(wildcard test/specs/*.spec))))
-ISOLATION_OPTS = --inputdir=test
+ISOLATION_OPTS = --inputdir=test --load-extension=gnnrec
 TAP_TESTS = $(sort $(wildcard test/t/*.pl))
 PROVE_TESTS = $(TAP_TESTS)
 
