@@ -17,7 +17,7 @@ total_failed=0
 explain()    # LOG
 {
     local diffs
-    diffs=$(find "$place/tree" -name regression.diffs)
+    diffs=$(find "$place/tree" -name regression.diffs -size +0)
     grep -E "$failed_line" "$1"
     if [ -n "$diffs" ]; then
         cat "$diffs"
