@@ -5,6 +5,4 @@
 
 #include "fmgr.h"
 
-#include "pg/compat.h"
-
 PG_MODULE_MAGIC;

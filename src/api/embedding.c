@@ -21,15 +21,15 @@
 #include "pg/compat.h"
 #include "pg/embedding.h"
 
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_in);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_out);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_recv);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_send);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_typmod_in);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_coerce);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_from_array);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_to_real_array);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_to_float8_array);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_in);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_out);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_recv);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_send);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_typmod_in);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_coerce);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_from_array);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_to_real_array);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_to_float8_array);
 
 /* no more bytes than these of a wrong text are repeated in the complaint */
 #define SHOWN_TEXT 64

@@ -17,10 +17,10 @@
 #include "pg/compat.h"
 #include "pg/embedding.h"
 
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_accum);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_combine);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_sum);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_avg);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_accum);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_combine);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_sum);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_avg);
 
 /* the parts of a state, pointing into its array */
 typedef struct State

@@ -16,26 +16,26 @@
 #include "pg/compat.h"
 #include "pg/embedding.h"
 
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_dims);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_norm);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_l2_normalize);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_l2_distance);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_inner_product);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_negative_inner_product);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_cosine_distance);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_l1_distance);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_add);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_sub);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_mul);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_lt);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_le);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_eq);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_ne);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_ge);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_gt);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_cmp);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_hash);
-PGDLLEXPORT PG_FUNCTION_INFO_V1(gnnrec_embedding_hash_extended);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_dims);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_norm);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_l2_normalize);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_l2_distance);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_inner_product);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_negative_inner_product);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_cosine_distance);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_l1_distance);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_add);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_sub);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_mul);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_lt);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_le);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_eq);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_ne);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_ge);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_gt);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_cmp);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_hash);
+PG_FUNCTION_INFO_V1(gnnrec_embedding_hash_extended);
 
 Datum
 gnnrec_embedding_dims(PG_FUNCTION_ARGS)

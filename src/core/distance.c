@@ -54,29 +54,47 @@ absolute_difference(double a, double b)
     return fabs(a - b);
 }
 
-CLONES double
-gnn_inner_product(const float *a, const float *b, int32_t dim)
+/* static, as a clone of a global function would leave the library whatever its visibility */
+static CLONES double
+sum_products(const float *a, const float *b, int32_t dim)
 {
     return sum_terms(product, a, b, dim);
 }
 
-CLONES double
-gnn_l2_squared(const float *a, const float *b, int32_t dim)
+static CLONES double
+sum_squared_differences(const float *a, const float *b, int32_t dim)
 {
     return sum_terms(squared_difference, a, b, dim);
 }
 
-CLONES double
-gnn_l1(const float *a, const float *b, int32_t dim)
+static CLONES double
+sum_absolute_differences(const float *a, const float *b, int32_t dim)
 {
     return sum_terms(absolute_difference, a, b, dim);
 }
 
 double
+gnn_inner_product(const float *a, const float *b, int32_t dim)
+{
+    return sum_products(a, b, dim);
+}
+
+double
+gnn_l2_squared(const float *a, const float *b, int32_t dim)
+{
+    return sum_squared_differences(a, b, dim);
+}
+
+double
+gnn_l1(const float *a, const float *b, int32_t dim)
+{
+    return sum_absolute_differences(a, b, dim);
+}
+
+double
 gnn_cosine(const float *a, const float *b, int32_t dim)
 {
-    double      cosine = gnn_inner_product(a, b, dim) /
-        sqrt(gnn_inner_product(a, a, dim) * gnn_inner_product(b, b, dim));
+    double      cosine = sum_products(a, b, dim) / sqrt(sum_products(a, a, dim) * sum_products(b, b, dim));
 
     /* rounding may leave the range; a NaN passes both comparisons */
     return cosine > 1 ? 1 : cosine < -1 ? -1 : cosine;

@@ -16,15 +16,6 @@
 #include "varatt.h"
 #endif
 
-/*
- * All is built with -fvisibility=hidden. Before 16 PGDLLEXPORT says nothing on ELF, and neither the magic
- * block nor a function would be found: write PGDLLEXPORT PG_FUNCTION_INFO_V1(...), and include this first.
- */
-#if PG_VERSION_NUM < 160000
-#undef PGDLLEXPORT
-#define PGDLLEXPORT __attribute__((visibility("default")))
-#endif
-
 /* soft errors, which an input function saves instead of throwing, exist since 16; before, every error is thrown */
 #if PG_VERSION_NUM < 160000
 #define errsave(escontext, ...) do { (void) (escontext); ereport(ERROR, __VA_ARGS__); } while (0)
