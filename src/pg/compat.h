@@ -14,7 +14,13 @@
 #include "utils/syscache.h"
 
 #if PG_VERSION_NUM >= 160000
+#include "nodes/miscnodes.h"
 #include "varatt.h"
+#endif
+
+/* soft errors, which an input function saves instead of throwing, exist since 16; before, every error is thrown */
+#if PG_VERSION_NUM < 160000
+#define errsave(escontext, ...) do { (void) (escontext); ereport(ERROR, __VA_ARGS__); } while (0)
 #endif
 
 /* is the role the owner of the relation, or a member of its owner? */
