@@ -427,6 +427,7 @@ CREATE TABLE gnnrec.run
     metrics      jsonb,
     message      text,
     params       jsonb NOT NULL,
+    stored       boolean NOT NULL DEFAULT false,
     pid          integer,
     trained_by   text NOT NULL,
     rows_read    bigint,
@@ -439,6 +440,8 @@ CREATE TABLE gnnrec.run
 CREATE INDEX run_model_idx ON gnnrec.run (model_id, run_id);
 COMMENT ON TABLE gnnrec.run IS 'One row a training run: what it was asked for, how far it is, how it ended';
 COMMENT ON COLUMN gnnrec.run.params IS 'All parameters of the run, defaults included';
+COMMENT ON COLUMN gnnrec.run.stored IS 'Whether the model''s tables hold the run''s embeddings';
+COMMENT ON COLUMN gnnrec.run.metrics IS 'Sizes, seconds of each phase, and recall@20 and ndcg@20 on the held-out interactions where there are any';
 COMMENT ON COLUMN gnnrec.run.rows_skipped IS 'Interactions left out: NULL ids, unknown event kinds';
 COMMENT ON COLUMN gnnrec.run.peak_memory IS 'Largest resident memory of the training process, bytes';
 
@@ -458,16 +461,138 @@ SELECT pg_catalog.pg_extension_config_dump('gnnrec.model', '');
 SELECT pg_catalog.pg_extension_config_dump('gnnrec.model_model_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('gnnrec.node_type', '');
 SELECT pg_catalog.pg_extension_config_dump('gnnrec.relation', '');
-SELECT pg_catalog.pg_extension_config_dump('gnnrec.run', 'WHERE status = ''succeeded''');
+SELECT pg_catalog.pg_extension_config_dump('gnnrec.run', 'WHERE stored');
 SELECT pg_catalog.pg_extension_config_dump('gnnrec.run_run_id_seq', '');
 
 ------------------------------------------------------------------------------------------------------------------------
 -- Defining a model
 ------------------------------------------------------------------------------------------------------------------------
 
+CREATE FUNCTION gnnrec.create_model(model text, source regclass, user_column name DEFAULT 'user_id', item_column name DEFAULT 'item_id',
+    event_column name DEFAULT NULL, event_weights jsonb DEFAULT NULL, value_column name DEFAULT NULL, time_column name DEFAULT NULL,
+    half_life interval DEFAULT NULL, since timestamptz DEFAULT NULL, params jsonb DEFAULT '{}', schema name DEFAULT NULL,
+    keep_runs integer DEFAULT 2) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_create_model';
+COMMENT ON FUNCTION gnnrec.create_model(text, regclass, name, name, name, jsonb, name, name, interval, timestamptz, jsonb, name, integer) IS
+    'Makes a model of an interaction table: a schema (the model''s name, or the one given) with typed functions and embedding tables. A row''s weight is its event''s weight times its value, halved every half_life; rows before since are not read';
+
+CREATE FUNCTION gnnrec.alter_model(model text, params jsonb DEFAULT NULL, keep_runs integer DEFAULT NULL, source regclass DEFAULT NULL,
+    user_column name DEFAULT NULL, item_column name DEFAULT NULL, event_column name DEFAULT NULL, event_weights jsonb DEFAULT NULL,
+    value_column name DEFAULT NULL, time_column name DEFAULT NULL, half_life interval DEFAULT NULL, since timestamptz DEFAULT NULL,
+    reset text[] DEFAULT NULL, new_name text DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_alter_model';
+COMMENT ON FUNCTION gnnrec.alter_model(text, jsonb, integer, regclass, name, name, name, jsonb, name, name, interval, timestamptz, text[], text) IS
+    'Changes what is given and leaves the rest; params are merged into the model''s, a null value takes one back; reset names options to take away. Takes effect with the next training';
+
+CREATE FUNCTION gnnrec.drop_model(model text, if_exists boolean DEFAULT false, cascade boolean DEFAULT false) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_drop_model';
+COMMENT ON FUNCTION gnnrec.drop_model(text, boolean, boolean) IS
+    'Drops a model with its functions, tables and runs, and its schema if create_model made it and nothing else is in it; a training that is going on is cancelled; cascade drops what depends on them too';
+
+CREATE FUNCTION gnnrec.parameters(OUT name text, OUT type text, OUT "default" text, OUT allowed text, OUT description text) RETURNS SETOF record
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 15 AS 'MODULE_PATHNAME', 'gnnrec_parameters';
+COMMENT ON FUNCTION gnnrec.parameters() IS 'The training parameters; see the view of the same name';
+
+CREATE VIEW gnnrec.parameters AS SELECT * FROM gnnrec.parameters();
+COMMENT ON VIEW gnnrec.parameters IS 'The training parameters that create_model, alter_model and train take: type, default, what is allowed, what it does';
+GRANT SELECT ON gnnrec.parameters TO PUBLIC;
+
 ------------------------------------------------------------------------------------------------------------------------
 -- Training
 ------------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION gnnrec.train(model text, params jsonb DEFAULT '{}', if_running text DEFAULT 'skip') RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_train';
+COMMENT ON FUNCTION gnnrec.train(text, jsonb, text) IS
+    'Asks for a training with the model''s parameters, overridden by params, and returns the run''s number at once; a background worker starts when the transaction commits. Where the model is being trained already: a NOTICE and that run''s number, or an error';
+
+CREATE FUNCTION gnnrec.wait(model text, timeout interval DEFAULT NULL) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_wait';
+COMMENT ON FUNCTION gnnrec.wait(text, interval) IS
+    'Waits for the model''s newest run and returns its state; an error when it failed, was cancelled or lost. When time is up: the state it is in';
+
+CREATE PROCEDURE gnnrec.retrain(model text, params jsonb DEFAULT '{}')
+    LANGUAGE c AS 'MODULE_PATHNAME', 'gnnrec_retrain';
+COMMENT ON PROCEDURE gnnrec.retrain(text, jsonb) IS
+    'Trains and waits, without holding a snapshot meanwhile; an error when the run fails. The form for pg_cron';
+
+CREATE FUNCTION gnnrec.cancel(model text) RETURNS boolean
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_cancel_model';
+COMMENT ON FUNCTION gnnrec.cancel(text) IS 'Stops the training of a model; false: there is none. The live run stays live';
+
+CREATE FUNCTION gnnrec.cancel(run_id bigint) RETURNS boolean
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_cancel_run';
+COMMENT ON FUNCTION gnnrec.cancel(bigint) IS 'Stops a run; false: it is over. The live run stays live';
+
+CREATE FUNCTION gnnrec.rollback(model text, run_id bigint DEFAULT NULL) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_rollback';
+COMMENT ON FUNCTION gnnrec.rollback(text, bigint) IS
+    'Makes another kept run live: the one given, or the newest before the live one; returns its number';
+
+CREATE FUNCTION gnnrec.estimate(model text, params jsonb DEFAULT '{}', OUT part text, OUT bytes bigint) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT ROWS 8 AS 'MODULE_PATHNAME', 'gnnrec_estimate';
+COMMENT ON FUNCTION gnnrec.estimate(text, jsonb) IS
+    'The memory a training would take, part by part, in bytes, from a count of the interactions; gnnrec.train_memory is its limit';
+
+CREATE FUNCTION gnnrec.run_state(model_id integer, status text, requested_at timestamptz) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED STRICT AS 'MODULE_PATHNAME', 'gnnrec_run_state';
+COMMENT ON FUNCTION gnnrec.run_state(integer, text, timestamptz) IS 'The state of a run as it is now: one that says it is running while its worker is gone is lost';
+
+CREATE FUNCTION gnnrec.may_read(embedding_table regclass) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_may_read';
+COMMENT ON FUNCTION gnnrec.may_read(regclass) IS 'Whether the current role may read a model''s table, and so may see the model';
+
+-- A role sees the models whose item table it may read.
+ALTER TABLE gnnrec.model ENABLE ROW LEVEL SECURITY;
+ALTER TABLE gnnrec.node_type ENABLE ROW LEVEL SECURITY;
+ALTER TABLE gnnrec.relation ENABLE ROW LEVEL SECURITY;
+ALTER TABLE gnnrec.run ENABLE ROW LEVEL SECURITY;
+ALTER TABLE gnnrec.run_step ENABLE ROW LEVEL SECURITY;
+CREATE POLICY may_read ON gnnrec.node_type FOR SELECT USING (gnnrec.may_read(embedding_table));
+CREATE POLICY may_read ON gnnrec.model FOR SELECT USING
+    (EXISTS (SELECT FROM gnnrec.node_type t WHERE t.model_id = model.model_id AND t.type_no = 1));
+CREATE POLICY may_read ON gnnrec.relation FOR SELECT USING
+    (EXISTS (SELECT FROM gnnrec.node_type t WHERE t.model_id = relation.model_id AND t.type_no = 1));
+CREATE POLICY may_read ON gnnrec.run FOR SELECT USING
+    (EXISTS (SELECT FROM gnnrec.node_type t WHERE t.model_id = run.model_id AND t.type_no = 1));
+CREATE POLICY may_read ON gnnrec.run_step FOR SELECT USING
+    (EXISTS (SELECT FROM gnnrec.run r WHERE r.run_id = run_step.run_id));
+COMMENT ON POLICY may_read ON gnnrec.node_type IS 'Roles that may read the table';
+COMMENT ON POLICY may_read ON gnnrec.model IS 'Roles that may read the model''s item table';
+COMMENT ON POLICY may_read ON gnnrec.relation IS 'Roles that may read the model''s item table';
+COMMENT ON POLICY may_read ON gnnrec.run IS 'Roles that may read the model''s item table';
+COMMENT ON POLICY may_read ON gnnrec.run_step IS 'Roles that may read the model''s item table';
+GRANT SELECT ON gnnrec.model, gnnrec.node_type, gnnrec.relation, gnnrec.run, gnnrec.run_step TO PUBLIC;
+
+-- The views run with their owner's rights, whom row security does not bind, so they ask themselves.
+CREATE VIEW gnnrec.models WITH (security_barrier) AS
+SELECT m.name, i.embedding_table::text AS item_table, u.embedding_table::text AS user_table,
+       u.id_type AS user_id_type, i.id_type AS item_id_type,
+       r.source::text AS source, r.from_column AS user_column, r.to_column AS item_column, r.event_column, r.event_weights,
+       r.value_column, r.time_column, r.half_life, r.since, m.params, m.keep_runs,
+       m.live_run, l.finished_at AS trained_at,
+       (l.metrics ->> 'users')::integer AS users, (l.metrics ->> 'items')::integer AS items,
+       (l.metrics ->> 'interactions')::bigint AS interactions,
+       (SELECT gnnrec.run_state(n.model_id, n.status, n.requested_at) FROM gnnrec.run n
+        WHERE n.model_id = m.model_id ORDER BY n.run_id DESC LIMIT 1) AS newest_run_state
+FROM gnnrec.model m
+     JOIN gnnrec.node_type u ON u.model_id = m.model_id AND u.type_no = 0
+     JOIN gnnrec.node_type i ON i.model_id = m.model_id AND i.type_no = 1
+     JOIN gnnrec.relation r ON r.model_id = m.model_id AND r.relation_no = 0
+     LEFT JOIN gnnrec.run l ON l.run_id = m.live_run
+WHERE gnnrec.may_read(i.embedding_table);
+COMMENT ON VIEW gnnrec.models IS 'The models the current role may see: what they are made from, their parameters, the run they answer from and how large it is';
+GRANT SELECT ON gnnrec.models TO PUBLIC;
+
+CREATE VIEW gnnrec.progress WITH (security_barrier) AS
+SELECT m.name AS model, r.run_id, gnnrec.run_state(r.model_id, r.status, r.requested_at) AS state, r.phase, r.step, r.steps,
+       r.loss, clock_timestamp() - coalesce(r.started_at, r.requested_at) AS running_for, r.pid, r.trained_by
+FROM gnnrec.run r
+     JOIN gnnrec.model m USING (model_id)
+     JOIN gnnrec.node_type i ON i.model_id = m.model_id AND i.type_no = 1
+WHERE r.status IN ('starting', 'running') AND gnnrec.may_read(i.embedding_table);
+COMMENT ON VIEW gnnrec.progress IS 'The trainings that are going on, or say so: how far they are';
+GRANT SELECT ON gnnrec.progress TO PUBLIC;
 
 ------------------------------------------------------------------------------------------------------------------------
 -- Recommending: what the wrappers in a model's schema call

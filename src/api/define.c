@@ -595,8 +595,8 @@ gnnrec_drop_model(PG_FUNCTION_ARGS)
         PG_RETURN_VOID();
     }
     gnnrec_model_check_owner(m);
-    gnnrec_job_stop(m);
     gnnrec_job_lock_model(m->model_id);
+    gnnrec_job_stop(m->model_id);
     gnnrec_job_forget_snapshots(m->model_id);
     schema = schema_of(m);
     if (OidIsValid(schema))

@@ -65,6 +65,8 @@ typedef struct GnnrecRun
     char       *status;
     char       *message;        /* may be NULL */
     Jsonb      *params;
+    bool        stored;         /* the tables hold its embeddings */
+    int         pid;            /* of its worker; 0: none yet */
     TimestampTz requested_at;
     TransactionId xmin;         /* of the row's version, to tell our own uncommitted rows */
 } GnnrecRun;
