@@ -228,7 +228,7 @@ new_entry(Table *t)
 
 /* elements of a one-dimensional array of 4-byte elements without NULLs, by its size: a long list is not detoasted for it */
 static int64
-array_length(Datum array)
+array_elements(Datum array)
 {
     int64       bytes = (int64) toast_raw_datum_size(array) - ARR_OVERHEAD_NONULLS(1);
 
@@ -266,7 +266,7 @@ measure_row(Build *b, Table *t, TupleTableSlot *slot, int64 i)
     }
     if (t->seen != 0)
     {
-        entry->n_edges = array_length(value_of(b, t, slot, t->seen, NULL));
+        entry->n_edges = array_elements(value_of(b, t, slot, t->seen, NULL));
         value_of(b, t, slot, t->seen_weight, &isnull);
         t->n_weighted += !isnull;
     }

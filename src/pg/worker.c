@@ -505,7 +505,7 @@ snapshot_phase(Worker *w)
 
 /* waits for the transaction that asked to end; false: the run is not to be: rolled back, or cancelled meanwhile */
 static bool
-accept(Worker *w)
+take_order(Worker *w)
 {
     GnnrecRun   run;
     bool        accepted;
@@ -665,7 +665,7 @@ work(Worker *w)
     StartTransactionCommand();
     locked = gnnrec_job_begin_training(w->order.model_id);
     CommitTransactionCommand();
-    if (!accept(w))
+    if (!take_order(w))
         return;
     if (!locked)
         ereport(ERROR,
