@@ -353,19 +353,19 @@ gnnrec_estimate(PG_FUNCTION_ARGS)
     GnnCsr      shape = {0};
     GnnPart     parts[GNN_MAX_PARTS];
     int         n_parts;
-    int64       n_rows,
-                n_from,
+    int64       n_edges[GNN_MAX_RELATIONS] = {0};
+    int64       n_from,
                 n_to,
                 total;
 
     gnn_config_defaults(&config);
     gnnrec_config_apply(&config, m->params);
     gnnrec_config_apply(&config, PG_GETARG_JSONB_P(1));
-    gnnrec_source_count(r, &n_rows, &n_from, &n_to);
+    gnnrec_source_count(r, &n_edges[0], &n_from, &n_to);
     gnn_graph_add_nodes(&graph, "user", (int32) Min(n_from, PG_INT32_MAX));
     gnn_graph_add_nodes(&graph, "item", (int32) Min(n_to, PG_INT32_MAX));
     gnn_graph_add_relation(&graph, r->name, GNNREC_USER, GNNREC_ITEM, &shape);
-    total = gnn_fit_estimate(parts, &n_parts, &graph, &n_rows, &config, gnnrec_threads);
+    total = gnn_fit_estimate(parts, &n_parts, &graph, n_edges, &config, gnnrec_threads);
     gnnrec_materialize(fcinfo);
     for (int i = 0; i < n_parts; i++)
         put_part((ReturnSetInfo *) fcinfo->resultinfo, parts[i].part, parts[i].bytes);

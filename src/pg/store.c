@@ -162,7 +162,7 @@ fill_batch(const GnnrecTrained *t, int type, TupleDesc desc, int32 first, int32 
 static void
 write_rows(const GnnrecTrained *t, int type)
 {
-    EphemeralNamedRelationData batch = {{.name = "gnnrec_batch", .enrtype = ENR_NAMED_TUPLESTORE}};
+    EphemeralNamedRelationData batch = {.md = {.name = "gnnrec_batch", .enrtype = ENR_NAMED_TUPLESTORE}};
     TupleDesc   desc = row_type(&writers[type], t->ids[type].type.type);
     MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "gnnrec batch", ALLOCSET_DEFAULT_SIZES);
     char       *sql = psprintf("INSERT INTO %s %s SELECT * FROM gnnrec_batch",
