@@ -1,7 +1,7 @@
 -- shop.sql: a made-up shop with structure planted in it: tables products, users, events and purchases_later in the
 -- current schema. For the demo, and for tests that ask whether the structure is found.
 --
---   psql -v users=300 -v products=120 -v seed=7 -f shop.sql        defaults: 3000 users, 600 products (in sixties), seed 1
+--   psql -v users=300 -v products=120 -v seed=7 -f shop.sql        defaults: 3000 users, 600 products (in sixties), seed 25
 --
 -- Everybody has a taste: two of the twelve categories, and in each a favourite brand. Most visits follow the taste, the
 -- others go anywhere; some products, categories and users are far busier than others. A visit is a view, may become a
@@ -12,7 +12,7 @@
 
 \if :{?users} \else \set users 3000 \endif
 \if :{?products} \else \set products 600 \endif
-\if :{?seed} \else \set seed 1 \endif
+\if :{?seed} \else \set seed 25 \endif
 
 -- evenly spread in [0, 1): one number for each key and purpose
 CREATE FUNCTION pg_temp.chance(key bigint, purpose text) RETURNS float8 LANGUAGE sql IMMUTABLE
