@@ -24,11 +24,11 @@
 #include "pg/compat.h"
 
 /* column numbers: the order in the install script */
-enum {MODEL_ID = 1, MODEL_NAME, MODEL_PARAMS, MODEL_KEEP_RUNS, MODEL_LIVE_RUN, N_MODEL = 6};
-enum {TYPE_MODEL = 1, TYPE_NO, TYPE_NAME, TYPE_ID_TYPE, TYPE_TABLE, N_TYPE = 5};
+enum {MODEL_ID = 1, MODEL_NAME, MODEL_PARAMS, MODEL_KEEP_RUNS, MODEL_LIVE_RUN, MODEL_MADE_SCHEMA};
+enum {TYPE_MODEL = 1, TYPE_NO, TYPE_NAME, TYPE_ID_TYPE, TYPE_TABLE};
 enum {REL_MODEL = 1, REL_NO, REL_NAME, REL_SOURCE, REL_FROM_TYPE, REL_FROM_COLUMN, REL_TO_TYPE, REL_TO_COLUMN,
-      REL_EVENT_COLUMN, REL_EVENT_WEIGHTS, REL_VALUE_COLUMN, REL_TIME_COLUMN, REL_HALF_LIFE, REL_SINCE, N_REL = 14};
-enum {RUN_ID = 1, RUN_MODEL, RUN_STATUS, RUN_MESSAGE = 9, RUN_PARAMS, RUN_REQUESTED_AT = 16, N_RUN = 18};
+      REL_EVENT_COLUMN, REL_EVENT_WEIGHTS, REL_VALUE_COLUMN, REL_TIME_COLUMN, REL_HALF_LIFE, REL_SINCE};
+enum {RUN_ID = 1, RUN_MODEL, RUN_STATUS, RUN_MESSAGE = 9, RUN_PARAMS, RUN_REQUESTED_AT = 16};
 
 #define MAX_COLUMNS 20
 
@@ -91,6 +91,7 @@ read_model(void *arg, HeapTuple row, Datum *values, bool *nulls)
     m->params = DatumGetJsonbPCopy(values[MODEL_PARAMS - 1]);
     m->keep_runs = DatumGetInt32(values[MODEL_KEEP_RUNS - 1]);
     m->live_run = nulls[MODEL_LIVE_RUN - 1] ? 0 : DatumGetInt64(values[MODEL_LIVE_RUN - 1]);
+    m->made_schema = DatumGetBool(values[MODEL_MADE_SCHEMA - 1]);
 }
 
 static void

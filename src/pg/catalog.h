@@ -51,6 +51,7 @@ typedef struct GnnrecModel
     Jsonb      *params;
     int32       keep_runs;
     int64       live_run;       /* 0: none */
+    bool        made_schema;    /* create_model made the schema */
     int         n_types;
     int         n_relations;
     GnnrecNodeType types[GNN_MAX_TYPES];

@@ -6,13 +6,21 @@
 
 #include "postgres.h"
 
-#include "catalog/pg_class.h"
 #include "access/htup_details.h"
+#include "catalog/pg_class.h"
+#include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/syscache.h"
 
 #if PG_VERSION_NUM >= 160000
+#include "nodes/miscnodes.h"
 #include "varatt.h"
+#endif
+
+/* soft errors, which an input function saves instead of throwing, exist since 16; before, every error is thrown */
+#if PG_VERSION_NUM < 160000
+#define errsave(escontext, ...) do { (void) (escontext); ereport(ERROR, __VA_ARGS__); } while (0)
 #endif
 
 /* is the role the owner of the relation, or a member of its owner? */
@@ -38,6 +46,33 @@ gnnrec_relation_owner(Oid relation)
     owner = ((Form_pg_class) GETSTRUCT(row))->relowner;
     ReleaseSysCache(row);
     return owner;
+}
+
+/* sets a set-returning function up to fill result->setResult, rows as the SQL declaration has them */
+static inline void
+gnnrec_materialize(FunctionCallInfo fcinfo)
+{
+#if PG_VERSION_NUM >= 160000
+    InitMaterializedSRF(fcinfo, 0);
+#elif PG_VERSION_NUM >= 150000
+    SetSingleFuncCall(fcinfo, 0);
+#else
+    ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+    MemoryContext old;
+    TupleDesc   desc;
+
+    if (result == NULL || !IsA(result, ReturnSetInfo) || !(result->allowedModes & SFRM_Materialize))
+        ereport(ERROR,
+                (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                 errmsg("set-valued function called in context that cannot accept a set")));
+    old = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
+    if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "return type must be a row type");
+    result->returnMode = SFRM_Materialize;
+    result->setResult = tuplestore_begin_heap((result->allowedModes & SFRM_Materialize_Random) != 0, false, work_mem);
+    result->setDesc = desc;
+    MemoryContextSwitchTo(old);
+#endif
 }
 
 #endif

@@ -289,7 +289,7 @@ read_row(Reader *reader, Row *row, const Datum *values, const bool *nulls)
     {
         float       of_kind = 1.0f;
 
-        if (reader->weights.kinds != NULL && !event_weight(reader, values[column], nulls[column], &of_kind))
+        if (!event_weight(reader, values[column], nulls[column], &of_kind))
             return false;
         weight = of_kind;
         column++;
