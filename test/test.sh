@@ -13,16 +13,16 @@ failed_line='^not ok|^test .*\.\.\. (FAILED|failed)'
 total_passed=0
 total_failed=0
 
-# what helps to understand a failure: the tests' names, and the differences of pg_regress or else the end of the output
+# what helps to understand a failure: the differences that pg_regress saw, or the output; of a long one what failed, and its end
 explain()    # LOG
 {
     local diffs
     diffs=$(find "$place/tree" -name regression.diffs -size +0)
-    grep -E "$failed_line" "$1"
     if [ -n "$diffs" ]; then
         cat "$diffs"
         rm -f "$diffs"
     else
+        head -n -100 "$1" | grep -E "$failed_line"
         tail -n 100 "$1"
     fi
 }
