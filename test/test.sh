@@ -59,10 +59,14 @@ stage units exec make -C "$root/test/unit" check
 cluster_start
 installcheck regress ISOLATION= TAP_TESTS=
 installcheck isolation REGRESS= TAP_TESTS=
+stage demo become bash -c 'createdb shop && psql -X -q -d shop -f test/demo/demo.sql && echo "ok - the demo runs to its end"'
 # TAP tests may bring a process down, and have servers and logs of their own. The others may not.
 stage crashes exec awk '/PANIC|TRAP:|was terminated by signal/ { print; n++ }
     END { print (n ? "not ok" : "ok") " - the server did not crash"; exit n > 0 }' "$place/server.log"
 installcheck tap REGRESS= ISOLATION= PROVE_FLAGS=--verbose
 
+if [ $total_failed != 0 ]; then
+    find "$place/server.log" "$place/tree/tmp_check/log" -name '*.log' 2>/dev/null | xargs tail -n 40
+fi
 echo "$total_passed passed, $total_failed failed"
 [ $total_failed = 0 ]
