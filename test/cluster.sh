@@ -62,7 +62,7 @@ run_job()    # become|exec SECONDS COMMAND...
 
 build()
 {
-    make -C "$root" -j"$(nproc)" PG_CONFIG="$PG_CONFIG" all
+    make -s -C "$root" -j"$(nproc)" PG_CONFIG="$PG_CONFIG" all
 }
 
 copy_server()
@@ -73,7 +73,7 @@ copy_server()
         mkdir -p "$place/pg$dir"
         cp -R "$dir/." "$place/pg$dir"
     done
-    make -C "$root" PG_CONFIG="$PG_CONFIG" DESTDIR="$place/pg" install
+    make -s -C "$root" PG_CONFIG="$PG_CONFIG" DESTDIR="$place/pg" install
 }
 
 cluster_make()

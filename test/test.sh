@@ -54,8 +54,8 @@ installcheck()    # NAME VARIABLE=...: those that switch the other stages off
 
 need test
 cluster_make
-stage layers exec make -C "$root" layercheck PG_CONFIG="$PG_CONFIG"
-stage units exec make -C "$root/test/unit" check
+stage layers exec make -s -C "$root" layercheck PG_CONFIG="$PG_CONFIG"
+stage units exec make -s -C "$root/test/unit" check
 cluster_start
 installcheck regress ISOLATION= TAP_TESTS=
 installcheck isolation REGRESS= TAP_TESTS=
