@@ -75,6 +75,8 @@ get()    # demo|test
 need()    # demo|test
 {
     local packages line
+    # a server somebody named is theirs to mend
+    [ "$PG_CONFIG" = pg_config ] || "$PG_CONFIG" --version >/dev/null || exit
     packages=$(missing "$1" | paste -sd' ')
     [ -n "$packages" ] || return 0
 
