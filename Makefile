@@ -19,7 +19,7 @@ OBJS = $(patsubst src/%.c, build/server/%.o, $(SERVER) $(PURE))
 # gnnrec_train.so: the pure layers once more, with OpenBLAS and OpenMP. Opened by the training process alone.
 TRAIN_OBJS = $(patsubst src/%.c, build/train/%.o, $(PURE))
 
-WARNINGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare
+WARNINGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
 SECTIONS = -fvisibility=hidden -ffunction-sections -fdata-sections
 # Nothing is exported but what the server looks up by name. Before version 16 its headers do not mark that: hence
 # the definition here, and SQL functions, which they declare without it, are all that api/ does not make static.

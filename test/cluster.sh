@@ -60,24 +60,9 @@ run_job()    # become|exec SECONDS COMMAND...
     return $status
 }
 
-# what a step says is of interest only when it fails
-quietly()    # WHAT COMMAND...
-{
-    local what=$1 log
-    shift
-    log=$(mktemp)
-    if ! "$@" >"$log" 2>&1; then
-        cat "$log" >&2
-        echo "$what failed" >&2
-        rm -f "$log"
-        exit 1
-    fi
-    rm -f "$log"
-}
-
 build()
 {
-    make -C "$root" -j"$(nproc)" PG_CONFIG="$PG_CONFIG" all
+    make -s -C "$root" -j"$(nproc)" PG_CONFIG="$PG_CONFIG" all
 }
 
 copy_server()
@@ -88,7 +73,7 @@ copy_server()
         mkdir -p "$place/pg$dir"
         cp -R "$dir/." "$place/pg$dir"
     done
-    make -C "$root" PG_CONFIG="$PG_CONFIG" DESTDIR="$place/pg" install
+    make -s -C "$root" PG_CONFIG="$PG_CONFIG" DESTDIR="$place/pg" install
 }
 
 cluster_make()

@@ -7,4 +7,8 @@ need demo
 cluster_make
 cluster_start
 as_owner createdb shop
-run_job become 600 psql -X -q -d shop -f test/demo/demo.sql
+run_job become 600 psql -X -q -d shop -f test/demo/demo.sql || {
+    status=$?
+    tail -n 40 "$place/server.log" >&2
+    exit $status
+}

@@ -6,6 +6,8 @@ set -u
 : "${PG_CONFIG:=pg_config}"
 failed=0
 
+[ -f gnnrec.so ] && [ -f gnnrec_train.so ] || { echo "layercheck.sh: build first, and call it from where it was built" >&2; exit 1; }
+
 # A rule is broken when its check prints something.
 rule()    # WHAT COMMAND...
 {

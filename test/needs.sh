@@ -1,11 +1,26 @@
 # needs.sh: what building and testing take, found out by trying, and got from apt where it is missing. Sourced.
 #
 #   need demo|test       returns when all is there; otherwise installs it (root) or prints the line that does and exits
+#   quietly WHAT COMMAND...  what a step says is of interest only when it fails
 #
 # Trying instead of asking dpkg: a server built from source or named by PG_CONFIG is as good as a packaged one, and
 # where nothing is missing apt is not called.
 
 : "${PG_CONFIG:=pg_config}" "${CC:=gcc}"
+
+quietly()    # WHAT COMMAND...
+{
+    local what=$1 log
+    shift
+    log=$(mktemp)
+    if ! "$@" >"$log" 2>&1; then
+        cat "$log" >&2
+        echo "$what failed" >&2
+        rm -f "$log"
+        exit 1
+    fi
+    rm -f "$log"
+}
 
 compiles()    # SOURCE FLAG...: does this translation unit link?
 {
@@ -37,24 +52,31 @@ missing()    # demo|test
 
 # Debian's server package starts a cluster of its own, which nobody asked for here: not while we install it.
 without_main_cluster()    # COMMAND...
-{
-    local dir=/etc/postgresql-common/createcluster.d status=0
+(
+    dir=/etc/postgresql-common/createcluster.d
+    trap 'rm -f "$dir/gnnrec.conf"; rmdir --ignore-fail-on-non-empty "$dir" "${dir%/*}"' EXIT
     mkdir -p "$dir"
     echo 'create_main_cluster = false' >"$dir/gnnrec.conf"
-    "$@" || status=$?
-    rm -f "$dir/gnnrec.conf"
-    rmdir --ignore-fail-on-non-empty "$dir" "${dir%/*}"
-    return $status
-}
+    "$@"
+)
 
-apt_install()    # PACKAGE...
+# Fetches the package lists when it does not work without: they may be out of date, or absent, and with them the version.
+get()    # demo|test
 {
-    DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@" </dev/null
+    local install='apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends'
+    export DEBIAN_FRONTEND=noninteractive
+    # shellcheck disable=SC2046,SC2086
+    without_main_cluster $install $(missing "$1") </dev/null || {
+        apt-get update
+        without_main_cluster $install $(missing "$1") </dev/null
+    }
 }
 
 need()    # demo|test
 {
-    local packages log line
+    local packages line
+    # a server somebody named is theirs to mend
+    [ "$PG_CONFIG" = pg_config ] || "$PG_CONFIG" --version >/dev/null || exit
     packages=$(missing "$1" | paste -sd' ')
     [ -n "$packages" ] || return 0
 
@@ -69,18 +91,7 @@ need()    # demo|test
     fi
 
     echo "installing $packages"
-    log=$(mktemp)
-    # package lists may be absent or out of date: fetched only when the first try fails
-    # shellcheck disable=SC2086
-    if ! without_main_cluster apt_install $packages >"$log" 2>&1 &&
-       ! { apt-get update >>"$log" 2>&1 && without_main_cluster apt_install $packages >>"$log" 2>&1; }; then
-        cat "$log" >&2
-        echo "could not be installed: $packages" >&2
-        rm -f "$log"
-        exit 1
-    fi
-    rm -f "$log"
-
+    quietly "installing" get "$1"
     packages=$(missing "$1" | paste -sd' ')
     [ -z "$packages" ] || { echo "installed, but not found: $packages (PG_CONFIG=$PG_CONFIG)" >&2; exit 1; }
 }

@@ -13,16 +13,16 @@ failed_line='^not ok|^test .*\.\.\. (FAILED|failed)'
 total_passed=0
 total_failed=0
 
-# what helps to understand a failure: the tests' names, and the differences of pg_regress or else the end of the output
+# what helps to understand a failure: the differences that pg_regress saw, or the output; of a long one what failed, and its end
 explain()    # LOG
 {
     local diffs
     diffs=$(find "$place/tree" -name regression.diffs -size +0)
-    grep -E "$failed_line" "$1"
     if [ -n "$diffs" ]; then
         cat "$diffs"
         rm -f "$diffs"
     else
+        head -n -100 "$1" | grep -E "$failed_line"
         tail -n 100 "$1"
     fi
 }
@@ -54,15 +54,19 @@ installcheck()    # NAME VARIABLE=...: those that switch the other stages off
 
 need test
 cluster_make
-stage layers exec make -C "$root" layercheck PG_CONFIG="$PG_CONFIG"
-stage units exec make -C "$root/test/unit" check
+stage layers exec make -s -C "$root" layercheck PG_CONFIG="$PG_CONFIG"
+stage units exec make -s -C "$root/test/unit" check
 cluster_start
 installcheck regress ISOLATION= TAP_TESTS=
 installcheck isolation REGRESS= TAP_TESTS=
+stage demo become bash -c 'createdb shop && psql -X -q -d shop -f test/demo/demo.sql && echo "ok - the demo runs to its end"'
 # TAP tests may bring a process down, and have servers and logs of their own. The others may not.
 stage crashes exec awk '/PANIC|TRAP:|was terminated by signal/ { print; n++ }
     END { print (n ? "not ok" : "ok") " - the server did not crash"; exit n > 0 }' "$place/server.log"
 installcheck tap REGRESS= ISOLATION= PROVE_FLAGS=--verbose
 
+if [ $total_failed != 0 ]; then
+    find "$place/server.log" "$place/tree/tmp_check/log" -name '*.log' 2>/dev/null | xargs tail -n 40
+fi
 echo "$total_passed passed, $total_failed failed"
 [ $total_failed = 0 ]
