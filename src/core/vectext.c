@@ -238,8 +238,6 @@ take_elements(float *x, int32_t *dim, Reader *r, int32_t max_dim)
         GnnVectextStatus status;
 
         skip_space(r);
-        if (r->next == r->end)
-            return GNN_VECTEXT_UNCLOSED;
         if (*dim == max_dim)
             return GNN_VECTEXT_TOO_MANY;
         status = take_number(&value, r);
@@ -249,8 +247,6 @@ take_elements(float *x, int32_t *dim, Reader *r, int32_t max_dim)
         skip_space(r);
         if (take(r, ']'))
             return GNN_VECTEXT_OK;
-        if (r->next == r->end)
-            return GNN_VECTEXT_UNCLOSED;
         if (!take(r, ','))
             return GNN_VECTEXT_NO_COMMA;
     }
