@@ -98,6 +98,7 @@ SELECT '[1,2,3]'::gnnrec.embedding::gnnrec.embedding(3), ARRAY[1,2]::gnnrec.embe
 SELECT statement, f.* FROM (VALUES
     ($$INSERT INTO typed (e) VALUES ('[1,2]')$$),
     ($$INSERT INTO typed (e) VALUES ('[1,2]'::gnnrec.embedding)$$),
+    ($$COPY typed (e) FROM PROGRAM 'echo [1,2]'$$),
     ($$INSERT INTO typed (e) VALUES (ARRAY[1,2,3,4])$$),
     ($$UPDATE typed SET e = ARRAY[1]$$),
     ($$SELECT '[1,2,3]'::gnnrec.embedding::gnnrec.embedding(2)$$),
@@ -230,7 +231,16 @@ SET enable_sort = off;
 EXPLAIN (COSTS OFF) SELECT e, count(*) FROM items GROUP BY e;
 SELECT count(*), sum(n) FROM (SELECT e, count(*) AS n FROM items GROUP BY e) x;
 RESET enable_sort;
+SET enable_nestloop = off;
+SET enable_mergejoin = off;
+EXPLAIN (COSTS OFF) SELECT count(*) AS "[0,0] joined" FROM items x JOIN items y USING (e) WHERE dims(e) = 2;
 SELECT count(*) AS "[0,0] joined" FROM items x JOIN items y USING (e) WHERE dims(e) = 2;
+SET enable_mergejoin = on;
+SET enable_hashjoin = off;
+EXPLAIN (COSTS OFF) SELECT count(*) AS "[0,0] joined" FROM items x JOIN items y USING (e) WHERE dims(e) = 2;
+SELECT count(*) AS "[0,0] joined" FROM items x JOIN items y USING (e) WHERE dims(e) = 2;
+RESET enable_nestloop;
+RESET enable_hashjoin;
 
 CREATE TABLE parted (id int, e embedding) PARTITION BY HASH (e);
 CREATE TABLE parted_0 PARTITION OF parted FOR VALUES WITH (MODULUS 2, REMAINDER 0);
@@ -257,6 +267,10 @@ SELECT statement, f.* FROM unnest(ARRAY[
 SELECT embedding_combine('{0}', '{0}') AS none, embedding_combine('{2,3,4}', '{0}') AS left,
        embedding_combine('{0}', '{2,3,4}') AS right,
        embedding_combine('{2,3,4}', '{5,6,7}') AS both;
+
+-- outside an aggregate a state is not its to change
+SELECT embedding_accum(state, '[5,5]'), embedding_combine(state, '{1,5,5}'), state
+FROM (SELECT array_agg(i::float8) AS state FROM generate_series(1, 3) i OFFSET 0) s;
 
 -- in a window the state outlives a row
 SELECT id, sum(e) OVER (ORDER BY id), avg(e) OVER (ORDER BY id ROWS 1 PRECEDING)

@@ -7,7 +7,6 @@
  */
 #include "core/vectext.h"
 
-#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -154,8 +153,8 @@ at_not_finite(const Reader *r)
 
 /*
  * The nearest float by way of a double: the digits and a power of ten up to 10^22 are exact doubles, so
- * the double is rounded once. Rounding it again can only go wrong from the middle between two floats,
- * whose last 29 bits of 53 are 1 0...0; and below FLT_MIN, where a float has fewer bits.
+ * the double is rounded once, and lies well within the range of normal floats. Rounding it again can only
+ * go wrong from the middle between two floats, whose last 29 bits of 53 are 1 0...0.
  */
 static bool
 round_exactly(float *value, const Decimal *d)
@@ -172,7 +171,7 @@ round_exactly(float *value, const Decimal *d)
         return false;
     wide = exponent < 0 ? (double) d->head / power[-exponent] : (double) d->head * power[exponent];
     memcpy(&bits, &wide, sizeof bits);
-    if ((bits & 0x1fffffff) == 0x10000000 || wide < (double) FLT_MIN)
+    if ((bits & 0x1fffffff) == 0x10000000)
         return false;
     *value = (float) wide;
     return true;
