@@ -203,28 +203,24 @@ round_decimal(const Decimal *d)
     return d->negative ? -value : value;
 }
 
-/* takes a number; on failure the reader stays before it */
+/* takes a number; where the reader is after a failure is the caller's business */
 static GnnVectextStatus
 take_number(float *value, Reader *r)
 {
     Decimal     d;
-    Reader      look = *r;
 
-    d.negative = take_sign(&look);
+    d.negative = take_sign(r);
     d.cut = false;
     d.n_digits = 0;
     d.point = 0;
     d.head = 0;
-    if (at_not_finite(&look))
+    if (at_not_finite(r))
         return GNN_VECTEXT_NOT_FINITE;
-    if (!take_digits(&look, &d))
+    if (!take_digits(r, &d))
         return GNN_VECTEXT_NO_NUMBER;
-    take_exponent(&look, &d);
+    take_exponent(r, &d);
     *value = round_decimal(&d);
-    if (isinf(*value))
-        return GNN_VECTEXT_OVERFLOW;
-    *r = look;
-    return GNN_VECTEXT_OK;
+    return isinf(*value) ? GNN_VECTEXT_OVERFLOW : GNN_VECTEXT_OK;
 }
 
 /* takes the numbers and commas up to and with the closing bracket */
@@ -234,14 +230,17 @@ take_elements(float *x, int32_t *dim, Reader *r, int32_t max_dim)
     for (*dim = 0;;)
     {
         float       value;
+        Reader      look;
         GnnVectextStatus status;
 
         skip_space(r);
-        if (*dim == max_dim)
-            return GNN_VECTEXT_TOO_MANY;
-        status = take_number(&value, r);
+        look = *r;
+        status = take_number(&value, &look);
+        if (status == GNN_VECTEXT_OK && *dim == max_dim)
+            status = GNN_VECTEXT_TOO_MANY;
         if (status != GNN_VECTEXT_OK)
             return status;
+        *r = look;
         x[(*dim)++] = value;
         skip_space(r);
         if (take(r, ']'))

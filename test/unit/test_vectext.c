@@ -112,6 +112,7 @@ test_errors(void)
         {"[1e999999999999999999999]", GNN_VECTEXT_OVERFLOW, 1},
         {"[1,2,3,4,5,6,7,8,9]", GNN_VECTEXT_TOO_MANY, 17},
         {"[1,2,3,4,5,6,7,8, 9", GNN_VECTEXT_TOO_MANY, 18},
+        {"[1,2,3,4,5,6,7,8,]", GNN_VECTEXT_NO_NUMBER, 17},
     };
     char        what[128];
 
