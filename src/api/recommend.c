@@ -271,28 +271,9 @@ basket_of(const Question *q, const Datum *item, const bool *is_null, const float
 static const float *
 folded_in(const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *basket)
 {
-    double      degree = 0;
-    float      *vector;
+    float      *vector = palloc(items->dim * sizeof(float));
 
-    for (int64 i = 0; i < basket->n; i++)
-        if (basket->val[i] > 0 && items->degree[basket->idx[i]] > 0)
-            degree += basket->val[i];
-    if (degree == 0 || items->fold_in == NULL)
-        return NULL;
-    vector = palloc0(items->dim * sizeof(float));
-    for (int64 i = 0; i < basket->n; i++)
-    {
-        const float *fold_in = items->fold_in + (int64) basket->idx[i] * items->dim;
-        double      item_degree = items->degree[basket->idx[i]];
-        float       share;
-
-        if (basket->val[i] <= 0 || item_degree <= 0)
-            continue;
-        share = basket->val[i] / sqrt(degree * item_degree);
-        for (int32 c = 0; c < items->dim; c++)
-            vector[c] += share * fold_in[c];
-    }
-    return vector;
+    return gnnrec_serve_fold_in(vector, items, basket) ? vector : NULL;
 }
 
 static void

@@ -33,6 +33,12 @@ extern int32 gnnrec_serve_node(FunctionCallInfo fcinfo, int argument, const Gnnr
 /* a text argument, read as an id of the type */
 extern Datum gnnrec_serve_parse_id(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshotNodes *nodes);
 
+/*
+ * The vector of a user by interactions alone, as recommend.c has it: out = sum over items of w / sqrt(D_u * D_i) * fold_in_i. False,
+ * and out means nothing, where no item says anything.
+ */
+extern bool gnnrec_serve_fold_in(float *out, const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *row);
+
 /* the rows of an answer: id, score, rank and, where there is one, source */
 typedef struct GnnrecAnswer
 {
