@@ -81,7 +81,8 @@ layercheck: all
 else
 # demo and test start without a server and get one; the other goals cannot
 all install uninstall installcheck clean layercheck:
-	@echo "$(PG_CONFIG) knows no PostgreSQL to build for: install the server's development package, or name its pg_config (make PG_CONFIG=...)" >&2
+	@echo "$(PG_CONFIG) knows no PostgreSQL to build for:" >&2
+	@echo "install the server's development package, or name its pg_config (make PG_CONFIG=...)" >&2
 	@false
 endif
 
