@@ -43,4 +43,7 @@ extern void gnn_csr_transpose(GnnCsr *out, GnnArena *arena, const GnnCsr *a);
 /* only the entries with a weight above zero (a itself where nothing is dropped) */
 extern void gnn_csr_positive(GnnCsr *out, GnnArena *arena, const GnnCsr *a);
 
+/* is there such an entry? */
+extern bool gnn_csr_has(const GnnCsr *a, int32_t row, int32_t column);
+
 #endif

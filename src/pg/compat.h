@@ -48,14 +48,17 @@ gnnrec_relation_owner(Oid relation)
     return owner;
 }
 
-/* sets a set-returning function up to fill result->setResult, rows as the SQL declaration has them */
+/*
+ * Sets a set-returning function up to fill result->setResult. expected: rows as the caller expects them (for one declared with
+ * RETURNS TABLE these are the same, resolved already); otherwise as the SQL declaration has them.
+ */
 static inline void
-gnnrec_materialize(FunctionCallInfo fcinfo)
+gnnrec_materialize_as(FunctionCallInfo fcinfo, bool expected)
 {
 #if PG_VERSION_NUM >= 160000
-    InitMaterializedSRF(fcinfo, 0);
+    InitMaterializedSRF(fcinfo, expected ? MAT_SRF_USE_EXPECTED_DESC : 0);
 #elif PG_VERSION_NUM >= 150000
-    SetSingleFuncCall(fcinfo, 0);
+    SetSingleFuncCall(fcinfo, expected ? SRF_SINGLE_USE_EXPECTED : 0);
 #else
     ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
     MemoryContext old;
@@ -66,13 +69,21 @@ gnnrec_materialize(FunctionCallInfo fcinfo)
                 (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                  errmsg("set-valued function called in context that cannot accept a set")));
     old = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
-    if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+    if (expected)
+        desc = CreateTupleDescCopy(result->expectedDesc);
+    else if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
         elog(ERROR, "return type must be a row type");
     result->returnMode = SFRM_Materialize;
     result->setResult = tuplestore_begin_heap((result->allowedModes & SFRM_Materialize_Random) != 0, false, work_mem);
     result->setDesc = desc;
     MemoryContextSwitchTo(old);
 #endif
+}
+
+static inline void
+gnnrec_materialize(FunctionCallInfo fcinfo)
+{
+    gnnrec_materialize_as(fcinfo, false);
 }
 
 #endif

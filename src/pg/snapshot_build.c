@@ -228,7 +228,7 @@ new_entry(Table *t)
 
 /* elements of a one-dimensional array of 4-byte elements without NULLs, by its size: a long list is not detoasted for it */
 static int64
-array_elements(Datum array)
+list_length_of(Datum array)
 {
     int64       bytes = (int64) toast_raw_datum_size(array) - ARR_OVERHEAD_NONULLS(1);
 
@@ -266,7 +266,7 @@ measure_row(Build *b, Table *t, TupleTableSlot *slot, int64 i)
     }
     if (t->seen != 0)
     {
-        entry->n_edges = array_elements(value_of(b, t, slot, t->seen, NULL));
+        entry->n_edges = list_length_of(value_of(b, t, slot, t->seen, NULL));
         value_of(b, t, slot, t->seen_weight, &isnull);
         t->n_weighted += !isnull;
     }
@@ -480,12 +480,12 @@ place_row(Build *b, Table *t, TupleTableSlot *slot, int64 i)
     const GnnrecSnapshotNodes *nodes = t->nodes;
     MemoryContext old = MemoryContextSwitchTo(b->row);
     int32       number = t->number_of[i];
-    double      square;
+    float       inverse;
 
     if (t->number != 0 && DatumGetInt32(value_of(b, t, slot, t->number, NULL)) != number)
         complain(b, t, "The nodes are not numbered from 0 on in the order of their ids.");
-    square = place_vector(b, t, gnnrec_snapshot_vector(nodes, number), value_of(b, t, slot, t->embedding, NULL));
-    ((float *) nodes->inverse_norm)[number] = square > 0 ? 1 / sqrt(square) : 0;
+    inverse = 1 / sqrt(place_vector(b, t, gnnrec_snapshot_vector(nodes, number), value_of(b, t, slot, t->embedding, NULL)));
+    ((float *) nodes->inverse_norm)[number] = isfinite(inverse) ? inverse : 0;
     if (nodes->fold_in != NULL)
         place_vector(b, t, nodes->fold_in + (int64) number * b->dim, value_of(b, t, slot, t->fold_in, NULL));
     if (t->seen != 0)

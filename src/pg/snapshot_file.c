@@ -320,8 +320,7 @@ make_file(GnnrecImage *image, const GnnrecImageHeader *header)
 
     path_of(path, header->database, header->catalog, header->run_id);
     image->unpublished = psprintf("%s.%d", path, MyProcPid);
-    if (MakePGDirectory(DIRECTORY) != 0 && errno != EEXIST)
-        /* opening the file says what is wrong */ ;
+    (void) MakePGDirectory(DIRECTORY);  /* mostly it exists; if it cannot be made, neither can the file */
     if (map_new_file(image))
         return;
     if (!warned)

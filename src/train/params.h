@@ -7,26 +7,7 @@
 #ifndef GNN_TRAIN_PARAMS_H
 #define GNN_TRAIN_PARAMS_H
 
-#include "core/types.h"
-
-typedef struct GnnConfig
-{
-    int         model;          /* index into gnn_models */
-    int         loss;           /* index into gnn_losses */
-    int         dim;
-    int         layers;
-    int         steps;
-    double      learning_rate;
-    double      temperature;
-    int         negatives;      /* 0: the loss's own default */
-    double      negative_alpha;
-    double      user_weight;
-    double      reg_weight;
-    double      dropout;
-    int64_t     seed;
-    double      holdout;
-    int         patience;
-} GnnConfig;
+#include "model/config.h"
 
 typedef enum GnnParamKind
 {

@@ -1,0 +1,211 @@
+/*
+ * adjacency.c: relations become one symmetric, normalised matrix; and its product with dense rows.
+ *
+ * Rows are filled relation by relation, which leaves each a chain of sorted runs without any scratch
+ * memory; only where more than one run meets (several relations between the same types, or a type with
+ * itself) is there anything left to sort or to merge.
+ */
+#include "core/adjacency.h"
+
+#include "core/kernel.h"
+
+#include <assert.h>
+#include <math.h>
+
+void
+gnn_adjacency_allocate(GnnAdjacency *adjacency, GnnArena *arena, const GnnGraph *graph,
+                       const int64_t n_edges[GNN_MAX_RELATIONS])
+{
+    GnnCsr     *a = &adjacency->a;
+    int64_t     n = 0;
+
+    for (int r = 0; r < graph->n_relations; r++)
+        n += 2 * n_edges[r];
+    a->n = a->n_cols = (int32_t) graph->n_nodes;
+    a->ptr = gnn_alloc(arena, graph->n_nodes + 1, sizeof(int64_t));
+    a->idx = gnn_alloc(arena, n, sizeof(int32_t));
+    a->val = gnn_alloc(arena, n, sizeof(float));
+    a->time = NULL;
+    adjacency->degree = gnn_alloc(arena, graph->n_nodes, sizeof(double));
+}
+
+/* calls `edge` with both ends as nodes of the graph, relation by relation, rows in order */
+typedef void (*EdgeFunction)(GnnCsr *a, int64_t from, int64_t to, float weight);
+
+static void
+for_each_edge(GnnCsr *a, const GnnGraph *graph, EdgeFunction edge)
+{
+    for (int r = 0; r < graph->n_relations; r++)
+    {
+        const GnnRelation *relation = &graph->relations[r];
+        const GnnCsr *e = &relation->edges;
+        int64_t     first_from = graph->types[relation->from].first;
+        int64_t     first_to = graph->types[relation->to].first;
+
+        for (int32_t i = 0; i < e->n; i++)
+            for (int64_t at = e->ptr[i]; at < e->ptr[i + 1]; at++)
+                if (e->val == NULL || e->val[at] > 0)
+                    edge(a, first_from + i, first_to + e->idx[at], e->val != NULL ? e->val[at] : 1);
+    }
+}
+
+static void
+count_edge(GnnCsr *a, int64_t from, int64_t to, float weight)
+{
+    a->ptr[from + 1]++;
+    if (from != to)
+        a->ptr[to + 1]++;
+}
+
+static void
+put_half_edge(GnnCsr *a, int64_t from, int64_t to, float weight)
+{
+    int64_t     at = a->ptr[from]++;
+
+    a->idx[at] = (int32_t) to;
+    a->val[at] = weight;
+}
+
+static void
+put_edge(GnnCsr *a, int64_t from, int64_t to, float weight)
+{
+    put_half_edge(a, from, to, weight);
+    if (from != to)
+        put_half_edge(a, to, from, weight);
+}
+
+static bool
+ascends(const int32_t *idx, int64_t n)
+{
+    for (int64_t i = 1; i < n; i++)
+        if (idx[i - 1] >= idx[i])
+            return false;
+    return true;
+}
+
+/* Shell's sort, on both arrays at once; by weight within a column, so that merging has one order */
+static void
+sort_row(int32_t *idx, float *val, int64_t n)
+{
+    int64_t     gap = 1;
+
+    while (gap < n / 3)
+        gap = 3 * gap + 1;
+    for (; gap > 0; gap /= 3)
+        for (int64_t i = gap; i < n; i++)
+        {
+            int32_t     column = idx[i];
+            float       weight = val[i];
+            int64_t     j = i;
+
+            for (; j >= gap && (idx[j - gap] > column || (idx[j - gap] == column && val[j - gap] > weight)); j -= gap)
+            {
+                idx[j] = idx[j - gap];
+                val[j] = val[j - gap];
+            }
+            idx[j] = column;
+            val[j] = weight;
+        }
+}
+
+/* sorts rows that are not sorted, adds up equal columns, and closes the gaps */
+static void
+merge_rows(GnnCsr *a)
+{
+    int64_t     out = 0;
+
+    for (int32_t v = 0; v < a->n; v++)
+    {
+        int64_t     start = a->ptr[v];
+        int64_t     n = a->ptr[v + 1] - start;
+        int64_t     row = out;
+
+        if (!ascends(a->idx + start, n))
+            sort_row(a->idx + start, a->val + start, n);
+        a->ptr[v] = row;
+        for (int64_t i = start; i < start + n; i++)
+        {
+            if (out > row && a->idx[out - 1] == a->idx[i])
+            {
+                a->val[out - 1] += a->val[i];
+                continue;
+            }
+            a->idx[out] = a->idx[i];
+            a->val[out++] = a->val[i];
+        }
+    }
+    a->ptr[a->n] = out;
+}
+
+static void
+normalise(GnnAdjacency *adjacency)
+{
+    const GnnCsr *a = &adjacency->a;
+    double     *degree = adjacency->degree;
+
+    for (int32_t v = 0; v < a->n; v++)
+    {
+        degree[v] = 0;
+        for (int64_t e = a->ptr[v]; e < a->ptr[v + 1]; e++)
+            degree[v] += a->val[e];
+    }
+    for (int32_t v = 0; v < a->n; v++)
+        for (int64_t e = a->ptr[v]; e < a->ptr[v + 1]; e++)
+            a->val[e] = (float) (a->val[e] / (sqrt(degree[v]) * sqrt(degree[a->idx[e]])));
+}
+
+void
+gnn_adjacency_fill(GnnAdjacency *adjacency, const GnnGraph *graph)
+{
+    GnnCsr     *a = &adjacency->a;
+
+    assert(graph->n_nodes <= INT32_MAX);
+    for_each_edge(a, graph, count_edge);
+    for (int32_t v = 0; v < a->n; v++)
+        a->ptr[v + 1] += a->ptr[v];
+    for_each_edge(a, graph, put_edge);
+    for (int32_t v = a->n; v > 0; v--)      /* filling moved every start to its end */
+        a->ptr[v] = a->ptr[v - 1];
+    a->ptr[0] = 0;
+    merge_rows(a);
+    normalise(adjacency);
+}
+
+/* ---- the product ---- */
+
+/* a slice of a row, so that a row's sum can wait on the stack until base and y were read */
+#define SLICE 1024
+
+static void
+product_row(const GnnProduct *p, int32_t v, real *sum)
+{
+    int64_t     start = p->a->ptr[v];
+    const real *base = p->base != NULL ? p->base + v * p->dim : NULL;
+    real       *y = p->y + v * p->dim;
+
+    gnn_gather_rows(sum, p->a->idx + start, p->a->val + start, p->a->ptr[v + 1] - start, p->scale, p->x, p->dim);
+    if (base != NULL)
+        gnn_add_scaled(sum, p->own, base, p->dim);
+    if (p->add)
+        gnn_add_scaled(y, 1, sum, p->dim);
+    else
+        memcpy(y, sum, p->dim * sizeof(real));
+}
+
+static void
+product_block(void *arg, int64_t block, int thread)
+{
+    const GnnProduct *p = arg;
+    int64_t     end = (block + 1) * GNN_ROWS < p->a->n ? (block + 1) * GNN_ROWS : p->a->n;
+    real        sum[SLICE];
+
+    for (int64_t v = block * GNN_ROWS; v < end; v++)
+        product_row(p, (int32_t) v, sum);
+}
+
+void
+gnn_product_run(GnnTeam *team, const GnnProduct *product)
+{
+    assert(product->dim <= SLICE);
+    gnn_team_run(team, gnn_blocks(product->a->n, GNN_ROWS), product_block, (void *) product);
+}

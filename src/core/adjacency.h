@@ -1,0 +1,42 @@
+/*
+ * adjacency.h: the whole graph as one symmetric matrix, normalised: A_hat = D^-1/2 A D^-1/2.
+ *
+ * Every relation counts in both directions, every node type has its range of rows. A_vw is the sum of
+ * the weights of the edges between v and w, D_v the sum of row v of A.
+ */
+#ifndef GNN_CORE_ADJACENCY_H
+#define GNN_CORE_ADJACENCY_H
+
+#include "core/graph.h"
+#include "core/team.h"
+
+typedef struct GnnAdjacency
+{
+    GnnCsr      a;              /* n_nodes x n_nodes, normalised */
+    double     *degree;         /* D; 0 for a node without edges, whose row is empty */
+} GnnAdjacency;
+
+/* memory for a graph with so many edges in its relations (of which only numbers are read) */
+extern void gnn_adjacency_allocate(GnnAdjacency *adjacency, GnnArena *arena, const GnnGraph *graph,
+                                   const int64_t n_edges[GNN_MAX_RELATIONS]);
+
+/* edges with weights <= 0 are left out */
+extern void gnn_adjacency_fill(GnnAdjacency *adjacency, const GnnGraph *graph);
+
+/* y = scale A_hat x + own * base, the rows of a block of GNN_ROWS; base may be NULL, and may be y's own rows */
+#define GNN_ROWS 128
+typedef struct GnnProduct
+{
+    real       *y;
+    const GnnCsr *a;
+    const real *x;
+    const real *base;
+    real        scale;
+    real        own;
+    int64_t     dim;
+    bool        add;            /* y += instead of y = */
+} GnnProduct;
+
+extern void gnn_product_run(GnnTeam *team, const GnnProduct *product);
+
+#endif

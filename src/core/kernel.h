@@ -1,0 +1,51 @@
+/*
+ * kernel.h: what the inner loops share: vectors of 64 bytes, and code made for several processors.
+ *
+ * A kernel is written once, on vectors of a fixed number of lanes, and compiled for AVX-512, AVX2 and
+ * any other; the loader picks. The lanes, and so the order of every sum, are the same everywhere. It
+ * stands in a static function without OpenMP, because an outlined parallel region is not cloned.
+ */
+#ifndef GNN_CORE_KERNEL_H
+#define GNN_CORE_KERNEL_H
+
+#include "core/types.h"
+
+#include <string.h>
+
+/* sanitizers see through neither the resolver nor its clones, and double is for tests alone */
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && __GNUC__ >= 12 && !defined(__clang__) \
+    && !defined(GNN_DOUBLE) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define GNN_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define GNN_CLONES
+#endif
+
+#define GNN_INLINE static inline __attribute__((always_inline))
+
+/* how such a vector is passed depends on the processor; here it never is: what takes one is inlined */
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+/* 64 bytes of reals, and of floats, wherever they lie */
+#define GNN_LANES ((int64_t) (64 / sizeof(real)))
+#define GNN_FLOATS 16
+typedef real GnnVec __attribute__((vector_size(64), aligned(4), may_alias));
+typedef float GnnFloats __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int32_t GnnInts __attribute__((vector_size(64)));
+
+/* y[0 .. dim) = sum of w[e] * row idx[e] of x, e = 0 .. n - 1 in this order; w NULL: 1. times scale */
+extern void gnn_gather_rows(real *y, const int32_t *idx, const float *w, int64_t n, double scale,
+                            const real *x, int64_t dim);
+
+/* y += a x */
+extern void gnn_add_scaled(real *y, real a, const real *x, int64_t n);
+
+/* x *= a */
+extern void gnn_scale(real *x, real a, int64_t n);
+
+/* sum of x * y, in lanes of GnnVec */
+extern real gnn_inner(const real *x, const real *y, int64_t n);
+
+/* x becomes exp(x - largest x), which are added up; returns the sum, and the largest in *top */
+extern real gnn_exp_row(real *x, int64_t n, real *top);
+
+#endif

@@ -1,0 +1,7 @@
+/*
+ * ops.c: the list of all steps. A test that walks it fails until a new one is in its cases too.
+ */
+#include "core/ops.h"
+
+const GnnOp *const gnn_ops[] = {&gnn_propagate, &gnn_propagate_mean, &gnn_matmul, &gnn_leaky_relu, &gnn_dropout};
+const int   gnn_n_ops = sizeof(gnn_ops) / sizeof(gnn_ops[0]);

@@ -1,0 +1,102 @@
+/*
+ * plan.h: a computation written down once, run forwards, and replayed from the end for its gradient.
+ *
+ * A matrix carries its gradient; an op is a forward and a backward pass; a model is a function that
+ * writes a list of steps. The plan records shapes first and allocates once, so it knows its bytes before
+ * it takes any. All parameters lie in one block and their gradients in another: the optimiser is one
+ * loop. Gradients add; gnn_plan_backward clears those of a pass before it starts.
+ */
+#ifndef GNN_CORE_PLAN_H
+#define GNN_CORE_PLAN_H
+
+#include "core/adjacency.h"
+#include "core/rng.h"
+#include "core/team.h"
+
+#define GNN_MAX_MATS 64
+#define GNN_MAX_STEPS 64
+
+typedef struct GnnMat
+{
+    int64_t     n;
+    int64_t     dim;
+    real       *val;            /* n x dim */
+    real       *grad;           /* of the loss, by val */
+} GnnMat;
+
+struct GnnPlan;
+struct GnnPlanStep;
+
+typedef struct GnnOp
+{
+    const char *name;
+    void        (*forward)(struct GnnPlan *plan, const struct GnnPlanStep *step);
+    void        (*backward)(struct GnnPlan *plan, const struct GnnPlanStep *step);
+} GnnOp;
+
+typedef struct GnnPlanStep
+{
+    const GnnOp *op;
+    GnnMat     *out;
+    GnnMat     *in;
+    GnnMat     *weight;         /* second input, where the op has one */
+    real        scale;          /* what they mean is the op's to say */
+    real        own;
+    int         count;
+    int         number;         /* of this step in the plan */
+    int64_t     n_keep;
+    real       *keep;           /* n_keep reals that last from forward to backward, or past it */
+} GnnPlanStep;
+
+/* how a parameter starts */
+typedef enum GnnStart
+{
+    GNN_START_NORMAL,           /* normal, deviation `scale` */
+    GNN_START_IDENTITY          /* the identity plus normal noise, deviation `scale` */
+} GnnStart;
+
+typedef struct GnnParameter
+{
+    GnnMat     *mat;
+    GnnStart    start;
+    double      scale;
+} GnnParameter;
+
+typedef struct GnnPlan
+{
+    const GnnAdjacency *adjacency;
+    GnnTeam    *team;
+    int64_t     seed;
+    int64_t     pass;           /* number of the step of training: dropout draws by it */
+    bool        training;       /* dropout drops */
+    int         n_mats;
+    int         n_parameters;
+    int         n_steps;
+    GnnMat      mats[GNN_MAX_MATS];
+    GnnParameter parameters[GNN_MAX_MATS];
+    GnnPlanStep steps[GNN_MAX_STEPS];
+    int64_t     n_learned;      /* reals in the parameters */
+    real       *learned;        /* all parameters, in order */
+    real       *learned_grad;
+} GnnPlan;
+
+/* adjacency: of which gnn_plan_forward reads; its shape is enough before */
+extern void gnn_plan_open(GnnPlan *plan, const GnnAdjacency *adjacency, GnnTeam *team, int64_t seed);
+
+/* while writing a plan: a learned matrix, the result of a step, a step */
+extern GnnMat *gnn_plan_parameter(GnnPlan *plan, int64_t n, int64_t dim, GnnStart start, double scale);
+extern GnnMat *gnn_plan_mat(GnnPlan *plan, int64_t n, int64_t dim);
+extern void gnn_plan_add(GnnPlan *plan, GnnPlanStep step);
+
+/* all memory of the plan */
+extern void gnn_plan_allocate(GnnPlan *plan, GnnArena *arena);
+
+/* parameters to their start: depends on seed, parameter and row only */
+extern void gnn_plan_start(GnnPlan *plan);
+
+extern void gnn_plan_forward(GnnPlan *plan);
+
+/* clears all gradients but that of `from`, which a loss has set, and replays the steps from the end */
+extern void gnn_plan_backward(GnnPlan *plan, const GnnMat *from);
+
+#endif

@@ -1,0 +1,342 @@
+/*
+ * topk.c: the k best rows, at the speed of memory.
+ *
+ * Scores are computed a tile at a time into a small buffer; most of a tile is then thrown away by one
+ * comparison with the worst hit kept so far, and only what passes is looked up in `skip` and pushed
+ * into a heap. Every inner product, in every function here, adds in the same order: 16 lanes,
+ * multiplied and added in steps of 16, then folded in halves. So answers do not depend on which
+ * function gave them, and a tie is a tie.
+ */
+#include "core/topk.h"
+
+#include "core/kernel.h"
+
+#include <math.h>
+
+#define TILE 256                /* rows of a tile: at dim 64, 64 kB */
+#define GROUP 4                 /* rows and queries scored at once in gnn_topk_many */
+#define BLOCK 32                /* queries that share a pass over a tile */
+
+/* ---- inner products ---- */
+
+/* folded in halves: lane l takes l + 8, then l + 4, ... */
+GNN_INLINE float
+fold(GnnFloats v)
+{
+    typedef float Half __attribute__((vector_size(32)));
+    typedef float Quarter __attribute__((vector_size(16)));
+    union
+    {
+        GnnFloats   whole;
+        Half        half[2];
+    }           a = {.whole = v};
+    union
+    {
+        Half        half;
+        Quarter     quarter[2];
+    }           b = {.half = a.half[0] + a.half[1]};
+    Quarter     q = b.quarter[0] + b.quarter[1];
+
+    return (q[0] + q[2]) + (q[1] + q[3]);
+}
+
+/* the last n < 16 floats of a row, filled up with zeros */
+GNN_INLINE GnnFloats
+load_tail(const float *x, int n)
+{
+    GnnFloats   v = {0};
+
+    memcpy(&v, x, n * sizeof(float));
+    return v;
+}
+
+GNN_INLINE GnnFloats
+load(const float *x)
+{
+    return *(const GnnFloats *) x;
+}
+
+GNN_INLINE float
+dot(const float *a, const float *b, int32_t dim)
+{
+    GnnFloats   sum = {0};
+    int32_t     c = 0;
+
+    for (; c + GNN_FLOATS <= dim; c += GNN_FLOATS)
+        sum += load(a + c) * load(b + c);
+    if (c < dim)
+        sum += load_tail(a + c, dim - c) * load_tail(b + c, dim - c);
+    return fold(sum);
+}
+
+GNN_CLONES float
+gnn_dot(const float *a, const float *b, int32_t dim)
+{
+    return dot(a, b, dim);
+}
+
+/* score[i] = row i of n rows times the query */
+static GNN_CLONES void
+score_rows(float *score, const float *rows, const float *scale, int64_t n, const float *query, int32_t dim)
+{
+    for (int64_t i = 0; i < n; i++)
+    {
+        score[i] = dot(rows + i * dim, query, dim);
+        if (scale != NULL)
+            score[i] *= scale[i];
+    }
+}
+
+/* GROUP rows times GROUP queries; row i of score is query i's, TILE apart */
+GNN_INLINE void
+score_group(float *score, const float *rows, const float *queries, int32_t dim)
+{
+    GnnFloats   sum[GROUP][GROUP] = {0};
+    int32_t     c = 0;
+
+    for (; c + GNN_FLOATS <= dim; c += GNN_FLOATS)
+        for (int r = 0; r < GROUP; r++)
+            for (int q = 0; q < GROUP; q++)
+                sum[q][r] += load(rows + (int64_t) r * dim + c) * load(queries + (int64_t) q * dim + c);
+    if (c < dim)
+        for (int r = 0; r < GROUP; r++)
+            for (int q = 0; q < GROUP; q++)
+                sum[q][r] += load_tail(rows + (int64_t) r * dim + c, dim - c) *
+                    load_tail(queries + (int64_t) q * dim + c, dim - c);
+    for (int q = 0; q < GROUP; q++)
+        for (int r = 0; r < GROUP; r++)
+            score[q * TILE + r] = fold(sum[q][r]);
+}
+
+/* n rows times GROUP queries */
+static GNN_CLONES void
+score_tile(float *score, const float *rows, const float *scale, int64_t n, const float *queries, int32_t dim)
+{
+    int64_t     i = 0;
+
+    for (; i + GROUP <= n; i += GROUP)
+        score_group(score + i, rows + i * dim, queries, dim);
+    for (; i < n; i++)
+        for (int q = 0; q < GROUP; q++)
+            score[q * TILE + i] = dot(rows + i * dim, queries + (int64_t) q * dim, dim);
+    if (scale != NULL)
+        for (int q = 0; q < GROUP; q++)
+            for (i = 0; i < n; i++)
+                score[q * TILE + i] *= scale[i];
+}
+
+/* ---- the k best so far: a heap with the worst on top ---- */
+
+static inline bool
+worse(const GnnHit *a, const GnnHit *b)
+{
+    return a->score < b->score || (a->score == b->score && a->row > b->row);
+}
+
+static void
+sift_up(GnnHit *heap, int32_t i)
+{
+    GnnHit      hit = heap[i];
+
+    for (; i > 0 && worse(&hit, &heap[(i - 1) / 2]); i = (i - 1) / 2)
+        heap[i] = heap[(i - 1) / 2];
+    heap[i] = hit;
+}
+
+/* puts `hit` on top of a heap of n and lets it sink */
+static void
+sift_down(GnnHit *heap, int32_t n, GnnHit hit)
+{
+    int64_t     i = 0;
+
+    for (;;)
+    {
+        int64_t     child = 2 * i + 1;
+
+        if (child + 1 < n && worse(&heap[child + 1], &heap[child]))
+            child++;
+        if (child >= n || !worse(&heap[child], &hit))
+            break;
+        heap[i] = heap[child];
+        i = child;
+    }
+    heap[i] = hit;
+}
+
+static void
+keep_best(GnnHit *heap, int32_t *n, int32_t k, GnnHit hit)
+{
+    if (*n < k)
+    {
+        heap[*n] = hit;
+        sift_up(heap, (*n)++);
+    }
+    else if (worse(&heap[0], &hit))
+        sift_down(heap, k, hit);
+}
+
+/* heap to list: the worst goes last, again and again */
+static void
+sort_hits(GnnHit *heap, int32_t n)
+{
+    for (int32_t i = n - 1; i > 0; i--)
+    {
+        GnnHit      last = heap[i];
+
+        heap[i] = heap[0];
+        sift_down(heap, i, last);
+    }
+}
+
+/* one query's scan: rows come in ascending order, and so do those to skip */
+typedef struct Scan
+{
+    GnnHit     *heap;
+    int32_t     n;
+    int32_t     k;
+    const int32_t *skip;
+    const int32_t *skip_end;
+} Scan;
+
+static bool
+skips(Scan *s, int32_t row)
+{
+    while (s->skip < s->skip_end && *s->skip < row)
+        s->skip++;
+    return s->skip < s->skip_end && *s->skip == row;
+}
+
+/* what a later row must exceed: being later, it loses ties */
+static inline float
+bar(const Scan *s)
+{
+    return s->n < s->k ? -INFINITY : s->heap[0].score;
+}
+
+/* is there a score that could enter? */
+static GNN_CLONES bool
+any_above(const float *score, int64_t n, float least)
+{
+    GnnInts     any = {0};
+    int64_t     i = 0;
+    bool        found = false;
+
+    for (; i + GNN_FLOATS <= n; i += GNN_FLOATS)
+        any |= load(score + i) > least;
+    for (int l = 0; l < GNN_FLOATS; l++)
+        found |= any[l] != 0;
+    for (; i < n; i++)
+        found |= score[i] > least;
+    return found;
+}
+
+static void
+offer_tile(Scan *s, const float *score, int64_t n, int32_t first)
+{
+    if (s->n == s->k && !any_above(score, n, bar(s)))
+        return;
+    for (int64_t i = 0; i < n; i++)
+        if ((s->n < s->k || score[i] > s->heap[0].score) && !skips(s, first + (int32_t) i))
+            keep_best(s->heap, &s->n, s->k, (GnnHit) {.score = score[i], .row = first + (int32_t) i});
+}
+
+static Scan
+start_scan(GnnHit *out, int32_t k, const int32_t *skip, int64_t n_skip)
+{
+    return (Scan) {.heap = out, .k = k, .skip = skip, .skip_end = skip + n_skip};
+}
+
+/* ---- the functions ---- */
+
+int32_t
+gnn_topk(GnnHit *out, int32_t k, const GnnRows *rows, const float *query, const int32_t *skip, int64_t n_skip)
+{
+    Scan        s = start_scan(out, k, skip, n_skip);
+    float       score[TILE];
+
+    if (k <= 0)
+        return 0;
+    for (int64_t first = 0; first < rows->n; first += TILE)
+    {
+        int64_t     n = rows->n - first < TILE ? rows->n - first : TILE;
+
+        score_rows(score, rows->rows + first * rows->dim, rows->scale != NULL ? rows->scale + first : NULL, n,
+                   query, rows->dim);
+        offer_tile(&s, score, n, (int32_t) first);
+    }
+    sort_hits(out, s.n);
+    return s.n;
+}
+
+int32_t
+gnn_topk_among(GnnHit *out, int32_t k, const GnnRows *rows, const float *query,
+               const int32_t *among, int64_t n_among)
+{
+    int32_t     n = 0;
+
+    if (k <= 0)
+        return 0;
+    for (int64_t i = 0; i < n_among; i++)
+    {
+        GnnHit      hit = {.row = among[i]};
+
+        score_rows(&hit.score, rows->rows + (int64_t) hit.row * rows->dim,
+                   rows->scale != NULL ? rows->scale + hit.row : NULL, 1, query, rows->dim);
+        keep_best(out, &n, k, hit);
+    }
+    sort_hits(out, n);
+    return n;
+}
+
+/* GROUP queries (or the last few, one by one) against a tile */
+static void
+offer_group(Scan *scans, const GnnRows *rows, const float *queries, int32_t n_queries, int64_t first, int64_t n)
+{
+    const float *tile = rows->rows + first * rows->dim;
+    const float *scale = rows->scale != NULL ? rows->scale + first : NULL;
+    float       score[GROUP * TILE];
+
+    if (n_queries == GROUP)
+        score_tile(score, tile, scale, n, queries, rows->dim);
+    else
+        for (int32_t q = 0; q < n_queries; q++)
+            score_rows(score + q * TILE, tile, scale, n, queries + (int64_t) q * rows->dim, rows->dim);
+    for (int32_t q = 0; q < n_queries; q++)
+        offer_tile(&scans[q], score + q * TILE, n, (int32_t) first);
+}
+
+/* up to BLOCK queries: one pass over all rows */
+static void
+topk_block(Scan *scans, const GnnRows *rows, const float *queries, int32_t n_queries)
+{
+    for (int64_t first = 0; first < rows->n; first += TILE)
+    {
+        int64_t     n = rows->n - first < TILE ? rows->n - first : TILE;
+
+        for (int32_t q = 0; q < n_queries; q += GROUP)
+            offer_group(scans + q, rows, queries + (int64_t) q * rows->dim,
+                        n_queries - q < GROUP ? n_queries - q : GROUP, first, n);
+    }
+}
+
+void
+gnn_topk_many(GnnHit *out, int32_t *n_out, int32_t k, const GnnRows *rows, const float *queries, int32_t n_queries,
+              const int32_t *const *skip, const int64_t *n_skip)
+{
+    for (int32_t first = 0; first < n_queries; first += BLOCK)
+    {
+        Scan        scans[BLOCK];
+        int32_t     n = n_queries - first < BLOCK ? n_queries - first : BLOCK;
+
+        for (int32_t q = 0; q < n; q++)
+            scans[q] = start_scan(out + (int64_t) (first + q) * k, k, skip != NULL ? skip[first + q] : NULL,
+                                  skip != NULL ? n_skip[first + q] : 0);
+        if (k > 0)
+            topk_block(scans, rows, queries + (int64_t) first * rows->dim, n);
+        for (int32_t q = 0; q < n; q++)
+        {
+            sort_hits(scans[q].heap, scans[q].n);
+            n_out[first + q] = scans[q].n;
+        }
+    }
+}

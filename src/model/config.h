@@ -1,0 +1,29 @@
+/*
+ * config.h: the settings of a training, as numbers. What they are called, their ranges and defaults
+ * stand in train/params.c and nowhere else.
+ */
+#ifndef GNN_MODEL_CONFIG_H
+#define GNN_MODEL_CONFIG_H
+
+#include "core/types.h"
+
+typedef struct GnnConfig
+{
+    int         model;          /* index into gnn_models */
+    int         loss;           /* index into gnn_losses */
+    int         dim;
+    int         layers;
+    int         steps;
+    double      learning_rate;  /* 0: the model's own default */
+    double      temperature;
+    int         negatives;      /* 0: the loss's own default */
+    double      negative_alpha;
+    double      user_weight;
+    double      reg_weight;
+    double      dropout;
+    int64_t     seed;
+    double      holdout;
+    int         patience;
+} GnnConfig;
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * gcn.c: graph convolutional network (Kipf and Welling, ICLR 2017).
+ *
+ *     H_0 = X;   H_{l+1} = f(1/2 (I + A_hat) drop(H_l) W_l);   Z = H_L
+ *
+ * f is a leaky ReLU (slope 0.2) and the identity in the last layer. Where we differ: the paper has features of nodes, here
+ * the input X is learned; its renormalised D~^-1/2 (A + I) D~^-1/2 gives the self loop the weight of one
+ * edge, which means nothing where edges carry weights of any size, so we use I + A_hat, from which the
+ * paper derives it (its equation 8), halved to keep the spectral norm at 1. W starts near the identity: at
+ * the first step the network propagates as LightGCN does, and what it learns from there on is the difference.
+ */
+#include "model/model.h"
+
+#include "core/ops.h"
+
+#include <math.h>
+
+#define START 0.1
+#define NOISE 0.1               /* deviation of W's noise, times 1 / sqrt(dim): that of a product's row is this share */
+#define SLOPE 0.2
+
+static GnnMat *
+layer(GnnPlan *p, GnnMat *h, const GnnConfig *c, bool last)
+{
+    GnnMat     *w = gnn_plan_parameter(p, c->dim, c->dim, GNN_START_IDENTITY, NOISE / sqrt(c->dim));
+
+    if (c->dropout > 0)
+        h = gnn_op_dropout(p, h, c->dropout);
+    h = gnn_op_matmul(p, gnn_op_propagate(p, h, 0.5, 0.5), w);
+    return last ? h : gnn_op_leaky_relu(p, h, SLOPE);
+}
+
+/* without layers: X itself, by way of a step, because a plan's result is a step's */
+static GnnMat *
+gcn_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
+{
+    GnnMat     *h = gnn_plan_parameter(p, g->n_nodes, c->dim, GNN_START_NORMAL, START);
+
+    if (c->layers == 0)
+        return gnn_op_propagate(p, h, 1, 0);
+    for (int l = 0; l < c->layers; l++)
+        h = layer(p, h, c, l == c->layers - 1);
+    return h;
+}
+
+const GnnModel gnn_gcn = {
+    .name = "gcn",
+    .what = "GCN of Kipf and Welling: learned weights and a leaky ReLU in every layer, over learned embeddings",
+    .learning_rate = 0.1,
+    .build = gcn_build,
+    .fold_in = gnn_fold_in_mean,
+};

@@ -1,0 +1,51 @@
+/*
+ * lightgcn.c: LightGCN (He et al., SIGIR 2020).
+ *
+ *     Z = 1/(L+1) sum_{l=0..L} A_hat^l X
+ *
+ * X, a vector a node, is all that is learned; A_hat is the symmetrically normalised adjacency. As in the paper:
+ * no weights, no activation, no self loops, layers weigh the same. We differ in that edges may carry
+ * weights (D is their sum) and that the graph may hold more than users and items.
+ *
+ * The model is linear, so a new node needs no training. With S = sum_{l=0..L-1} A_hat^l X,
+ * Z = (X + A_hat S) / (L+1): a new user, whose x is 0, gets sum_i w_ui / sqrt(D_u D_i) s_i / (L+1).
+ */
+#include "model/model.h"
+
+#include "core/ops.h"
+
+/* deviation of X at the start: small beside what the learning rate moves it in a few steps */
+#define START 0.1
+
+static GnnMat *
+lightgcn_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
+{
+    GnnMat     *x = gnn_plan_parameter(p, g->n_nodes, c->dim, GNN_START_NORMAL, START);
+
+    return gnn_op_propagate_mean(p, x, c->layers);
+}
+
+/* s_i / (L+1); without layers there is no s, and items' vectors are all there is to go by */
+static void
+lightgcn_fold_in(float *out, const GnnPlan *plan, const GnnMat *z, const GnnNodes *nodes)
+{
+    const GnnPlanStep *step = &plan->steps[0];
+    const real *s;
+
+    if (step->count == 0)
+    {
+        gnn_fold_in_mean(out, plan, z, nodes);
+        return;
+    }
+    s = gnn_propagate_mean_inner(step) + nodes->first * z->dim;
+    for (int64_t i = 0; i < nodes->n * z->dim; i++)
+        out[i] = (float) (s[i] / (step->count + 1));
+}
+
+const GnnModel gnn_lightgcn = {
+    .name = "lightgcn",
+    .what = "LightGCN: the mean of propagated embeddings, linear, without weights",
+    .learning_rate = 0.1,
+    .build = lightgcn_build,
+    .fold_in = lightgcn_fold_in,
+};

@@ -1,0 +1,39 @@
+/*
+ * model.h: what a model is: a function that writes a plan, and the second vectors that serving folds in.
+ */
+#ifndef GNN_MODEL_MODEL_H
+#define GNN_MODEL_MODEL_H
+
+#include "core/plan.h"
+#include "model/config.h"
+
+typedef struct GnnModel
+{
+    const char *name;
+    const char *what;           /* one sentence */
+    double      learning_rate;  /* where the configuration leaves it to the model */
+
+    /* writes the plan, from shapes alone; returns the matrix of all nodes' embeddings, n_nodes x dim */
+    GnnMat     *(*build)(GnnPlan *plan, const GnnGraph *graph, const GnnConfig *config);
+
+    /*
+     * What a neighbour adds to a new node's vector, for the rows of one node type (see GnnFit.fold_in
+     * in train/fit.h). Runs after a forward pass of the plan; z is that pass's result.
+     */
+    void        (*fold_in)(float *out, const GnnPlan *plan, const GnnMat *z, const GnnNodes *nodes);
+} GnnModel;
+
+extern const GnnModel gnn_lightgcn;
+extern const GnnModel gnn_gcn;
+
+extern const GnnModel *const gnn_models[];
+extern const int gnn_n_models;
+
+/*
+ * fold_in for a model that is not linear, or has no layers: sqrt(D_i) z_i. Then the sum that folds a user
+ * in, sum w_ui / sqrt(D_u D_i) fold_in_i, is sqrt(D_u) times the weighted mean of the vectors of her
+ * items: the direction is what ranks.
+ */
+extern void gnn_fold_in_mean(float *out, const GnnPlan *plan, const GnnMat *z, const GnnNodes *nodes);
+
+#endif

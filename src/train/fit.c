@@ -1,0 +1,403 @@
+/*
+ * fit.c: training, from a graph to embeddings.
+ *
+ *     interactions -> (held out | trained on) -> adjacency, plan, loss, optimiser
+ *     steps of: forward, loss, backward, Adam; now and then: forward, measure, keep the best
+ *
+ * All memory is the arena's and is taken before the first step, by functions that look at numbers only: the
+ * estimate runs the same functions on an arena that counts. Relation 0 of the graph is what is learned.
+ */
+#include "train/fit.h"
+
+#include "core/arena.h"
+#include "core/blas.h"
+#include "model/model.h"
+#include "train/adam.h"
+#include "train/decay.h"
+#include "train/holdout.h"
+#include "train/loss.h"
+#include "train/measure.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Adam's epsilon, for a gradient of a mean over all interactions: what a node's share of it is compared with */
+#define EPSILON_PER_NODE 1e-3
+
+/* steps from one measurement to the next */
+#define MEASURE_EVERY 5
+
+typedef struct Fit
+{
+    const GnnConfig *config;
+    const GnnModel *model;
+    const GnnLoss *loss;
+    const GnnTick *tick;
+    GnnGraph    graph;          /* what is trained on: the caller's without what is held out */
+    GnnTeam     team;
+    GnnCsr      held;           /* what is held out; n = 0 where nothing is measured */
+    GnnAdjacency adjacency;
+    GnnPlan     plan;
+    GnnMat     *z;
+    GnnTask     task;
+    void       *loss_state;
+    GnnAdam     adam;
+    GnnDecay    decay;
+    GnnMeasure  measure;
+    float      *trial;          /* embeddings being measured, n_nodes x dim */
+} Fit;
+
+/* ---- memory: runs on shapes, for the estimate as for the training ---- */
+
+static bool
+measures(const Fit *f)
+{
+    return f->config->holdout > 0;
+}
+
+static void
+allocate_graph(Fit *f, GnnArena *arena, const int64_t *n_edges)
+{
+    gnn_adjacency_allocate(&f->adjacency, arena, &f->graph, n_edges);
+}
+
+static void
+allocate_plan(Fit *f, GnnArena *arena)
+{
+    gnn_plan_open(&f->plan, &f->adjacency, &f->team, f->config->seed);
+    f->z = f->model->build(&f->plan, &f->graph, f->config);
+    gnn_plan_allocate(&f->plan, arena);
+}
+
+static void
+allocate_optimiser(Fit *f, GnnArena *arena)
+{
+    double      rate = f->config->learning_rate > 0 ? f->config->learning_rate : f->model->learning_rate;
+
+    gnn_adam_allocate(&f->adam, arena, f->plan.n_learned, rate, EPSILON_PER_NODE / (double) f->graph.n_nodes);
+    gnn_decay_allocate(&f->decay, arena, &f->plan, f->config->reg_weight / (double) f->graph.n_nodes);
+}
+
+static void
+allocate_loss(Fit *f, GnnArena *arena, int64_t n_edges)
+{
+    const GnnRelation *learned = &f->graph.relations[0];
+
+    f->task.config = f->config;
+    f->task.team = &f->team;
+    f->task.negatives = f->config->negatives > 0 ? f->config->negatives : f->loss->negatives;
+    f->task.users = f->graph.types[learned->from];
+    f->task.items = f->graph.types[learned->to];
+    f->task.n_edges = n_edges;
+    f->task.n_nodes = f->graph.n_nodes;
+    f->loss_state = f->loss->allocate(arena, &f->task);
+}
+
+static void
+allocate_measure(Fit *f, GnnArena *arena)
+{
+    if (!measures(f))
+        return;
+    gnn_measure_allocate(&f->measure, arena, f->task.users.n, f->config->dim);
+    f->trial = gnn_alloc(arena, f->graph.n_nodes * f->config->dim, sizeof(float));
+}
+
+/* ---- reading the graph ---- */
+
+static int64_t
+n_edges_of(const GnnCsr *a)
+{
+    return a->ptr[a->n];
+}
+
+static const char *
+split_interactions(Fit *f, GnnArena *arena)
+{
+    GnnCsr     *learned = &f->graph.relations[0].edges;
+    GnnCsr      all = *learned;
+
+    if (measures(f))
+        gnn_holdout_split(learned, &f->held, arena, &all, f->config->holdout, f->config->seed);
+    gnn_csr_positive(&f->task.by_user, arena, learned);
+    if (n_edges_of(&f->task.by_user) == 0)
+        return "there is no interaction with a weight above zero to learn from";
+    f->task.by_user.time = NULL;
+    gnn_csr_transpose(&f->task.by_item, arena, &f->task.by_user);
+    return NULL;
+}
+
+static void
+prepare(Fit *f, GnnArena *arena)
+{
+    int64_t     n_edges[GNN_MAX_RELATIONS];
+
+    n_edges[0] = n_edges_of(&f->task.by_user);
+    for (int r = 1; r < f->graph.n_relations; r++)
+        n_edges[r] = n_edges_of(&f->graph.relations[r].edges);
+    allocate_graph(f, arena, n_edges);
+    allocate_plan(f, arena);
+    allocate_optimiser(f, arena);
+    allocate_loss(f, arena, n_edges[0]);
+    allocate_measure(f, arena);
+
+    gnn_adjacency_fill(&f->adjacency, &f->graph);
+    gnn_plan_start(&f->plan);
+    f->loss->open(f->loss_state, &f->task);
+    if (measures(f))
+        gnn_measure_open(&f->measure, &f->held, &f->graph.relations[0].edges, f->config->seed);
+}
+
+/* ---- results ---- */
+
+/* one type's rows of z; a node without edges gets zeros, because its vector was never learned */
+static void
+copy_type(float *to, const Fit *f, const GnnNodes *nodes)
+{
+    int64_t     dim = f->z->dim;
+
+    for (int64_t i = 0; i < nodes->n; i++)
+    {
+        bool        known = f->adjacency.degree[nodes->first + i] > 0;
+
+        for (int64_t c = 0; c < dim; c++)
+            to[i * dim + c] = known ? (float) f->z->val[(nodes->first + i) * dim + c] : 0;
+    }
+}
+
+static void
+write_result(GnnFit *out, const Fit *f)
+{
+    for (int t = 0; t < f->graph.n_types; t++)
+    {
+        const GnnNodes *nodes = &f->graph.types[t];
+
+        if (out->embedding[t] != NULL)
+            copy_type(out->embedding[t], f, nodes);
+        if (out->fold_in[t] != NULL)
+            f->model->fold_in(out->fold_in[t], &f->plan, f->z, nodes);
+        if (out->degree[t] != NULL)
+            for (int64_t i = 0; i < nodes->n; i++)
+                out->degree[t][i] = (float) f->adjacency.degree[nodes->first + i];
+    }
+}
+
+/* without edges nothing is folded in */
+static void
+forward_as_served(Fit *f)
+{
+    f->plan.training = false;
+    gnn_plan_forward(&f->plan);
+}
+
+static void
+measure(double mean[GNN_N_METRICS], Fit *f)
+{
+    float      *users = f->trial + f->task.users.first * f->z->dim;
+    float      *items = f->trial + f->task.items.first * f->z->dim;
+
+    copy_type(users, f, &f->task.users);
+    copy_type(items, f, &f->task.items);
+    gnn_measure_run(mean, &f->measure, &f->team, users, items);
+}
+
+/* ---- steps ---- */
+
+static double
+take_step(Fit *f, int step)
+{
+    double      loss;
+
+    f->plan.pass = step;
+    f->plan.training = true;
+    gnn_plan_forward(&f->plan);
+    loss = f->loss->run(f->loss_state, f->z, step);
+    gnn_plan_backward(&f->plan, f->z);
+    loss += gnn_decay_run(&f->decay, &f->plan);
+    gnn_adam_step(&f->adam, &f->team, f->plan.learned, f->plan.learned_grad);
+    return loss;
+}
+
+/* measures the vectors after a step and keeps them if they are the best so far; returns ndcg */
+static double
+keep_best(GnnFit *out, Fit *f, int step, double loss)
+{
+    double      mean[GNN_N_METRICS];
+
+    forward_as_served(f);
+    measure(mean, f);
+    if (out->best_step == 0 || mean[GNN_NDCG] > out->ndcg)
+    {
+        write_result(out, f);
+        out->best_step = step;
+        out->loss = loss;
+        out->recall = mean[GNN_RECALL];
+        out->ndcg = mean[GNN_NDCG];
+    }
+    return mean[GNN_NDCG];
+}
+
+static void
+report(const Fit *f, const GnnStep *done)
+{
+    if (f->tick != NULL && f->tick->call != NULL)
+        f->tick->call(f->tick->arg, done);
+}
+
+static const char *
+diverged(GnnArena *arena, int step)
+{
+    char       *sentence = gnn_alloc(arena, 128, 1);
+
+    snprintf(sentence, 128, "the loss is not a finite number at step %d: try a smaller learning_rate", step);
+    return sentence;
+}
+
+static bool
+measured_after(const Fit *f, int step)
+{
+    return measures(f) && (step % MEASURE_EVERY == 0 || step == f->config->steps);
+}
+
+static const char *
+run_steps(GnnFit *out, Fit *f, GnnArena *arena)
+{
+    int         steps = f->config->steps;
+
+    for (int step = 1; step <= steps; step++)
+    {
+        GnnStep     done = {.step = step, .steps = steps, .metric = NAN};
+        double      start = gnn_now();
+
+        done.loss = take_step(f, step);
+        if (!isfinite(done.loss))
+            return diverged(arena, step);
+        out->steps = step;
+        if (measured_after(f, step))
+            done.metric = keep_best(out, f, step, done.loss);
+        done.seconds = gnn_now() - start;
+        if (!measures(f))
+            out->loss = done.loss;
+        report(f, &done);
+        if (measures(f) && f->config->patience > 0 && step - out->best_step >= f->config->patience)
+            break;
+    }
+    return NULL;
+}
+
+static void
+tick_within(void *arg)
+{
+    report(arg, NULL);
+}
+
+static const char *
+open_fit(Fit *f, GnnArena *arena, const GnnGraph *graph, const GnnConfig *config, int threads, const GnnTick *tick)
+{
+    memset(f, 0, sizeof(*f));
+    f->config = config;
+    f->model = gnn_models[config->model];
+    f->loss = gnn_losses[config->loss];
+    f->tick = tick;
+    f->graph = *graph;
+    gnn_team_open(&f->team, threads, tick_within, f);
+    if (graph->n_nodes > INT32_MAX)
+        return "there are more than 2147483647 nodes";
+    gnn_blas_open();
+    return gnn_blas_check();
+}
+
+const char *
+gnn_fit(GnnFit *out, GnnArena *arena, const GnnGraph *graph, const GnnConfig *config, int threads, const GnnTick *tick)
+{
+    Fit        *f = gnn_alloc(arena, 1, sizeof(Fit));
+    const char *problem = open_fit(f, arena, graph, config, threads, tick);
+
+    if (problem == NULL)
+        problem = split_interactions(f, arena);
+    if (problem != NULL)
+        return problem;
+    out->steps = out->best_step = 0;
+    out->loss = out->recall = out->ndcg = NAN;
+    prepare(f, arena);
+    problem = run_steps(out, f, arena);
+    if (problem == NULL && !measures(f))
+    {
+        forward_as_served(f);
+        write_result(out, f);
+        out->best_step = out->steps;
+    }
+    return problem;
+}
+
+/* ---- the estimate ---- */
+
+static void
+add_part(GnnPart *parts, int *n, const char *name, int64_t bytes)
+{
+    parts[*n] = (GnnPart) {.part = name, .bytes = bytes};
+    (*n)++;
+}
+
+/* what the arena counted since it was last asked */
+static int64_t
+counted(GnnArena *arena)
+{
+    int64_t     bytes = (int64_t) arena->used;
+
+    arena->used = 0;
+    return bytes;
+}
+
+/* copies of the interactions: transposed, and, with a holdout, both parts and what marks them */
+static int64_t
+interaction_bytes(const Fit *f, const GnnRelation *learned, int64_t n)
+{
+    int64_t     edge = sizeof(int32_t) + sizeof(float);
+    int64_t     bytes = n * edge + ((int64_t) learned->edges.n_cols + 1) * sizeof(int64_t);
+
+    if (measures(f))
+        bytes += n * (edge + 1) + 2 * ((int64_t) learned->edges.n + 1) * sizeof(int64_t);
+    return bytes;
+}
+
+int64_t
+gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *graph,
+                 const int64_t n_edges[GNN_MAX_RELATIONS], const GnnConfig *config, int threads)
+{
+    static const GnnTick no_tick = {0};
+    Fit         f = {.config = config, .model = gnn_models[config->model], .loss = gnn_losses[config->loss],
+                     .tick = &no_tick, .graph = *graph};
+    GnnArena    arena;
+    int64_t     learned;
+    int64_t     total = 0;
+
+    gnn_arena_counting(&arena);
+    gnn_team_open(&f.team, threads, NULL, NULL);
+    *n_parts = 0;
+
+    allocate_graph(&f, &arena, n_edges);
+    add_part(parts, n_parts, "graph", counted(&arena) + interaction_bytes(&f, &graph->relations[0], n_edges[0]));
+    allocate_plan(&f, &arena);
+    learned = f.plan.n_learned * (int64_t) sizeof(real);
+    add_part(parts, n_parts, "parameters", learned);
+    add_part(parts, n_parts, "gradients", learned);
+    add_part(parts, n_parts, "plan", counted(&arena) - 2 * learned);
+    allocate_optimiser(&f, &arena);
+    add_part(parts, n_parts, "optimiser", counted(&arena));
+    allocate_loss(&f, &arena, n_edges[0]);
+    add_part(parts, n_parts, "loss", counted(&arena));
+    allocate_measure(&f, &arena);
+    if (measures(&f))
+        add_part(parts, n_parts, "measure", counted(&arena));
+    for (int i = 0; i < *n_parts; i++)
+        total += parts[i].bytes;
+    return total;
+}
+
+const char *
+gnn_train_main(GnnFit *out, GnnArena *arena, const GnnGraph *graph, const GnnConfig *config, int threads,
+               const GnnTick *tick)
+{
+    return gnn_fit(out, arena, graph, config, threads, tick);
+}

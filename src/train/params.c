@@ -1,0 +1,125 @@
+/*
+ * params.c: the table of parameters: names, ranges, defaults and what each is for.
+ */
+#include "train/params.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CHOICE(name, list, what) {#name, GNN_PARAM_CHOICE, offsetof(GnnConfig, name), 0, 0, 0, list, what}
+#define WHOLE(name, min, max, def, what) {#name, GNN_PARAM_INT, offsetof(GnnConfig, name), min, max, def, NULL, what}
+#define REAL(name, min, max, def, what) {#name, GNN_PARAM_REAL, offsetof(GnnConfig, name), min, max, def, NULL, what}
+
+/* in the order of gnn_models and gnn_losses */
+static const char *const models[] = {"lightgcn", "gcn", NULL};
+static const char *const losses[] = {"softmax", "bpr", NULL};
+
+/* the largest seed: every whole number up to it is a double */
+#define MAX_SEED 9007199254740992.0
+
+const GnnParam gnn_params[] = {
+    CHOICE(model, models, "What is learned: lightgcn, a linear propagation, or gcn, with learned weights and activations."),
+    CHOICE(loss, losses, "What is minimised: softmax over sampled negatives, or bpr, pairs of an item seen and one not."),
+    WHOLE(dim, 1, 1024, 64, "Numbers in an embedding, d."),
+    WHOLE(layers, 0, 8, 2, "Steps along edges that an embedding sees, L; 0 is matrix factorisation."),
+    WHOLE(steps, 1, 100000, 60, "Steps of the optimiser, each over all interactions."),
+    REAL(learning_rate, 0, 10, 0, "Step size of Adam; 0 takes the model's own, 0.1."),
+    REAL(temperature, 0.01, 10, 0.1, "Temperature t of the softmax: small ones look at the hardest negatives."),
+    WHOLE(negatives, 0, 65536, 0, "Negatives M: of a block of 512 users for softmax, of one interaction for bpr; 0 takes the loss's own, 2048 and 8."),
+    REAL(negative_alpha, 0, 2, 0.7, "Negatives are drawn by degree^alpha (the beta of the formulas); 0 draws all items alike."),
+    REAL(user_weight, 0, 2, 1, "A user with n interactions counts n^g in the softmax; below 1 evens users out."),
+    REAL(reg_weight, 0, 10, 0, "Weight of the squared norm of all parameters, per node, halved, in the loss."),
+    REAL(dropout, 0, 0.9, 0, "Share of the inputs of a gcn layer that is dropped in training."),
+    {"seed", GNN_PARAM_INT64, offsetof(GnnConfig, seed), 0, MAX_SEED, 1, NULL,
+     "Start of all random numbers: the same seed gives the same embeddings, bit for bit."},
+    REAL(holdout, 0, 0.5, 0, "Share of each user's interactions, the latest where times are known, kept out to measure; 0 measures nothing."),
+    WHOLE(patience, 0, 100000, 20, "With a holdout: stop after so many steps without a better ndcg@20; 0 never stops early."),
+};
+const int   gnn_n_params = sizeof(gnn_params) / sizeof(gnn_params[0]);
+
+static void
+store(GnnConfig *c, const GnnParam *p, double value)
+{
+    void       *field = (char *) c + p->offset;
+
+    switch (p->kind)
+    {
+        case GNN_PARAM_CHOICE:
+        case GNN_PARAM_INT:
+            *(int *) field = (int) value;
+            break;
+        case GNN_PARAM_INT64:
+            *(int64_t *) field = (int64_t) value;
+            break;
+        case GNN_PARAM_REAL:
+            *(double *) field = value;
+            break;
+    }
+}
+
+void
+gnn_config_defaults(GnnConfig *c)
+{
+    memset(c, 0, sizeof(*c));
+    for (int i = 0; i < gnn_n_params; i++)
+        store(c, &gnn_params[i], gnn_params[i].def);
+}
+
+const GnnParam *
+gnn_param_find(const char *name)
+{
+    for (int i = 0; i < gnn_n_params; i++)
+        if (strcmp(gnn_params[i].name, name) == 0)
+            return &gnn_params[i];
+    return NULL;
+}
+
+const char *
+gnn_param_set_number(GnnConfig *c, const GnnParam *p, double value, char *buf, size_t size)
+{
+    bool        whole = p->kind != GNN_PARAM_REAL;
+
+    if (p->kind == GNN_PARAM_CHOICE)
+        return gnn_param_set_choice(c, p, NULL, buf, size);
+    if (!(value >= p->min && value <= p->max) || (whole && value != floor(value)))
+    {
+        snprintf(buf, size, "%s must be a %s from %.16g to %.16g", p->name, whole ? "whole number" : "number",
+                 p->min, p->max);
+        return buf;
+    }
+    store(c, p, value);
+    return NULL;
+}
+
+static bool
+same(const char *a, const char *b)
+{
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+/* 'model must be lightgcn or gcn', 'loss must be a, b or c' */
+static const char *
+choice_rule(const GnnParam *p, char *buf, size_t size)
+{
+    int         at = snprintf(buf, size, "%s must be %s", p->name, p->choices[0]);
+
+    for (int i = 1; p->choices[i] != NULL && at < (int) size; i++)
+        at += snprintf(buf + at, size - at, "%s%s", p->choices[i + 1] == NULL ? " or " : ", ", p->choices[i]);
+    return buf;
+}
+
+const char *
+gnn_param_set_choice(GnnConfig *c, const GnnParam *p, const char *value, char *buf, size_t size)
+{
+    if (p->kind != GNN_PARAM_CHOICE)
+        return gnn_param_set_number(c, p, NAN, buf, size);
+    for (int i = 0; p->choices[i] != NULL; i++)
+        if (same(p->choices[i], value))
+        {
+            store(c, p, i);
+            return NULL;
+        }
+    return choice_rule(p, buf, size);
+}
