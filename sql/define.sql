@@ -1,5 +1,4 @@
 -- Models are defined, changed and dropped; what is wrong is said.
-CREATE EXTENSION IF NOT EXISTS gnnrec;
 SET client_min_messages = warning;
 CREATE SCHEMA define_test;
 SET search_path = define_test, public;
