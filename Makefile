@@ -25,9 +25,9 @@ SECTIONS = -fvisibility=hidden -ffunction-sections -fdata-sections
 # the definition here, and SQL functions, which they declare without it, are all that api/ does not make static.
 PG_CPPFLAGS = -Isrc '-DPGDLLEXPORT=__attribute__((visibility("default")))'
 PG_CFLAGS = -O3 -std=gnu11 $(WARNINGS) -Wno-unknown-pragmas $(SECTIONS)
-SHLIB_LINK = -Wl,--gc-sections -lm
+SHLIB_LINK = -Wl,--gc-sections -Wl,--version-script=src/gnnrec.map -lm
 TRAIN_CFLAGS = -O3 -std=gnu11 -g $(WARNINGS) $(SECTIONS) -fPIC -fopenmp -DGNN_BLAS -Isrc
-TRAIN_LINK = -shared -fopenmp -Wl,-z,relro -Wl,-z,now -Wl,--gc-sections -lopenblas -lm
+TRAIN_LINK = -shared -fopenmp -Wl,-z,relro -Wl,-z,now -Wl,--gc-sections -Wl,--version-script=src/gnnrec_train.map -lopenblas -lm
 
 # The files in sql/ that are not install or upgrade scripts, and the specs and TAP tests below test/. The extension is
 # in the database before the first file runs.
@@ -62,8 +62,9 @@ build/train/%.o: src/%.c
 	@$(MKDIR_P) $(@D)
 	$(CC) $(TRAIN_CFLAGS) -MMD -MP -c -o $@ $<
 
-gnnrec_train.so: $(TRAIN_OBJS)
-	$(CC) -o $@ $^ $(TRAIN_LINK)
+gnnrec.so: src/gnnrec.map
+gnnrec_train.so: $(TRAIN_OBJS) src/gnnrec_train.map
+	$(CC) -o $@ $(TRAIN_OBJS) $(TRAIN_LINK)
 
 # a changed flag is a changed object
 $(OBJS) $(TRAIN_OBJS): Makefile
@@ -81,7 +82,8 @@ layercheck: all
 else
 # demo and test start without a server and get one; the other goals cannot
 all install uninstall installcheck clean layercheck:
-	@echo "$(PG_CONFIG) knows no PostgreSQL to build for: install the server's development package, or name its pg_config (make PG_CONFIG=...)" >&2
+	@echo "$(PG_CONFIG) knows no PostgreSQL to build for:" >&2
+	@echo "install the server's development package, or name its pg_config (make PG_CONFIG=...)" >&2
 	@false
 endif
 

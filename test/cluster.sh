@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # cluster.sh: a throw-away PostgreSQL server with this build of gnnrec in it. Sourced.
 #
 #   cluster_make         builds, and makes $place: pg/ (a copy of the server, gnnrec installed in it), tree/ (what tests read)

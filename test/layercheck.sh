@@ -6,7 +6,10 @@ set -u
 : "${PG_CONFIG:=pg_config}"
 failed=0
 
-[ -f gnnrec.so ] && [ -f gnnrec_train.so ] || { echo "layercheck.sh: build first, and call it from where it was built" >&2; exit 1; }
+if [ ! -f gnnrec.so ] || [ ! -f gnnrec_train.so ]; then
+    echo "layercheck.sh: build first, and call it from where it was built" >&2
+    exit 1
+fi
 
 # A rule is broken when its check prints something.
 rule()    # WHAT COMMAND...
@@ -76,7 +79,8 @@ names_other_than()    # PATTERN OBJECT-OR-DIRECTORY...
 {
     local pattern=$1
     shift
-    find "$@" -name '*.o' -exec nm -A --extern-only --defined-only {} + 2>&1 | awk -v ok="^($pattern)$" '$NF !~ ok { print $1 " " $NF }'
+    find "$@" -name '*.o' -exec nm -A --extern-only --defined-only {} + 2>&1 |
+        awk -v ok="^($pattern)$" '$NF !~ ok { print $1 " " $NF }'
 }
 
 exports()    # LIBRARY
@@ -106,7 +110,8 @@ rule 'core, model and train include no header of the server' server_includes_of_
 rule 'SQL-callable functions live in api' sql_functions_outside_api
 rule 'only pg and the module itself mark what the server looks up' exports_outside_pg
 rule 'names of core, model and train begin with gnn_' names_other_than 'gnn_.*' build/train
-rule 'names of pg, api and the module begin with gnnrec_' names_other_than "$server_names" build/server/*.o build/server/pg build/server/api
+rule 'names of pg, api and the module begin with gnnrec_' names_other_than "$server_names" \
+    build/server/*.o build/server/pg build/server/api
 rule 'gnnrec.so exports names of the server side only' exports_other_than "$server_names" gnnrec.so
 rule 'gnnrec.so has neither BLAS nor threads' links_to 'blas|libgomp|pthread' gnnrec.so
 rule 'gnnrec_train.so exports its entry alone' exports_but_the_entry

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # needs.sh: what building and testing take, found out by trying, and got from apt where it is missing. Sourced.
 #
 #   need demo|test       returns when all is there; otherwise installs it (root) or prints the line that does and exits
@@ -46,7 +47,8 @@ missing()    # demo|test
     compiles '#include <stdio.h>' || echo libc6-dev
     compiles '#include <cblas.h>' -lopenblas || echo libopenblas-dev
     [ -f "$("$PG_CONFIG" --pgxs 2>/dev/null)" ] || echo "postgresql-server-dev-$major"
-    [ -x "$("$PG_CONFIG" --bindir 2>/dev/null)/initdb" ] || [ -x "/usr/lib/postgresql/$major/bin/initdb" ] || echo "postgresql-$major"
+    [ -x "$("$PG_CONFIG" --bindir 2>/dev/null)/initdb" ] || [ -x "/usr/lib/postgresql/$major/bin/initdb" ] ||
+        echo "postgresql-$major"
     [ "$1" = demo ] || perl -MIPC::Run -MTest::More -e 1 2>/dev/null || echo libipc-run-perl
 }
 

@@ -16,12 +16,13 @@
 
 -- evenly spread in [0, 1): one number for each key and purpose
 CREATE FUNCTION pg_temp.chance(key bigint, purpose text) RETURNS float8 LANGUAGE sql IMMUTABLE
-    RETURN ((hashint8extended(key, hashtextextended(purpose, :seed)) >> 11) & ((1::bigint << 53) - 1)) / (1::bigint << 53)::float8;
+    RETURN (hashint8extended(key, hashtextextended(purpose, :seed)) >> 11 & ((1::bigint << 53) - 1)) / (1::bigint << 53)::float8;
 
 CREATE TEMP TABLE category (no int, name text, price float8, brands text[], things text[]);
 INSERT INTO category VALUES
 ( 0, 'Coffee',      45, '{Altura,Brewline,Kaldi & Co,Moka Nord,Third Cup}',
-  '{Burr Grinder,French Press,Gooseneck Kettle,Pour-Over Set,Milk Frother,Travel Mug,Espresso Machine,Digital Scale,Cold Brew Jug,Descaler}'),
+  '{Burr Grinder,French Press,Gooseneck Kettle,Pour-Over Set,Milk Frother,Travel Mug,Espresso Machine,
+    Digital Scale,Cold Brew Jug,Descaler}'),
 ( 1, 'Running',     60, '{Stridewell,Fleetfoot,Paceline,Kestrel,Mile Zero}',
   '{Road Shoes,Trail Shoes,Running Cap,Hydration Vest,Headlamp,Split Shorts,GPS Watch,Wind Shell,Compression Socks,Foam Roller}'),
 ( 2, 'Gardening',   30, '{Greenhand,Thornbury,Loam & Leaf,Wildrow,Sunpatch}',
@@ -29,13 +30,15 @@ INSERT INTO category VALUES
 ( 3, 'Board Games', 35, '{Tin Meeple,Owl & Dice,Grand Table,Foxglove,Second Turn}',
   '{Railway Game,Farming Game,Word Game,Co-op Mystery,Card Game,Party Game,Chess Set,Dice Tower,Trivia Box,Card Sleeves}'),
 ( 4, 'Baking',      28, '{Crumb & Co,Hearthstone,Goldloaf,Whisk House,Maple Mill}',
-  '{Loaf Tin,Stand Mixer,Proofing Basket,Rolling Pin,Cake Stand,Piping Set,Dough Scraper,Oven Thermometer,Muffin Tray,Pastry Brush}'),
+  '{Loaf Tin,Stand Mixer,Proofing Basket,Rolling Pin,Cake Stand,Piping Set,Dough Scraper,Oven Thermometer,
+    Muffin Tray,Pastry Brush}'),
 ( 5, 'Camping',     80, '{Tarn,Fernhollow,Summit Row,Drift & Dune,North Basecamp}',
   '{Two-Person Tent,Sleeping Bag,Gas Stove,Lantern,Sleeping Mat,Camp Chair,Water Filter,Cool Box,Mess Kit,Hammock}'),
 ( 6, 'Cycling',     55, '{Velora,Spinwell,Col & Crest,Pedalista,Gravelmark}',
   '{Helmet,Rear Light,Bib Shorts,Floor Pump,Multi-Tool,Rain Jacket,Saddle Bag,Gloves,Bottle Cage,Chain Lube}'),
 ( 7, 'Music',       90, '{Tonewood,Blue Fret,Cadenza,Redbridge,Long Sustain}',
-  '{Acoustic Guitar,Studio Headphones,Tuner,Audio Interface,Guitar Strings,Condenser Mic,Practice Amp,Keyboard Stand,Metronome,Capo}'),
+  '{Acoustic Guitar,Studio Headphones,Tuner,Audio Interface,Guitar Strings,Condenser Mic,Practice Amp,
+    Keyboard Stand,Metronome,Capo}'),
 ( 8, 'Photography', 95, '{Lumenar,Obscura,Framewright,Silver Grain,Northlight}',
   '{Tripod,35mm Lens,Camera Bag,Memory Card,Camera Strap,Flash,ND Filter Set,Light Meter,Softbox,Lens Cloth}'),
 ( 9, 'Drawing',     20, '{Inkwell,Ochre,Paperweight,Studio Nine,Graphis}',
@@ -46,7 +49,14 @@ INSERT INTO category VALUES
   '{Yoga Mat,Cork Block,Leggings,Yoga Strap,Bolster,Meditation Cushion,Resistance Bands,Mat Bag,Balance Board,Eye Pillow}');
 
 -- A product's number is its category, then its brand, then what it is: 1 + category + 12 * (brand + 5 * thing).
-CREATE TABLE products (id int PRIMARY KEY, name text NOT NULL, category text NOT NULL, brand text NOT NULL, price numeric(8,2) NOT NULL);
+CREATE TABLE products
+(
+    id       int PRIMARY KEY,
+    name     text NOT NULL,
+    category text NOT NULL,
+    brand    text NOT NULL,
+    price    numeric(8,2) NOT NULL
+);
 INSERT INTO products
 SELECT p + 1,
        concat(c.brands[1 + brand], ' ', c.things[1 + thing % 10], CASE WHEN thing >= 10 THEN ' Mk ' || 1 + thing / 10 END),
@@ -60,8 +70,8 @@ LATERAL (SELECT p / 12 % 5 AS brand, p / 60 AS thing) kind;
 CREATE TABLE users (id int PRIMARY KEY, name text NOT NULL);
 INSERT INTO users
 SELECT u,
-       ('{Ada,Ben,Chloe,Dario,Elif,Finn,Grace,Hugo,Ines,Jonas,Kira,Leo,Mina,Noah,Olga,Pavel,Quinn,Rosa,Sami,Tess,Uma,Victor,Wanda,Yusuf,Zoe}'
-            ::text[])[1 + floor(25 * pg_temp.chance(u, 'first name'))::int]
+       ('{Ada,Ben,Chloe,Dario,Elif,Finn,Grace,Hugo,Ines,Jonas,Kira,Leo,Mina,Noah,Olga,Pavel,Quinn,Rosa,Sami,Tess,
+          Uma,Victor,Wanda,Yusuf,Zoe}'::text[])[1 + floor(25 * pg_temp.chance(u, 'first name'))::int]
        || ' ' || chr(65 + floor(26 * pg_temp.chance(u, 'last name'))::int) || '.'
 FROM   generate_series(1, :users) u;
 
@@ -88,7 +98,8 @@ LATERAL (SELECT pg_temp.chance(key, 'where') AS place,
                 floor(12 * pg_temp.chance(key, 'category') ^ 1.3)::int AS any_category) choice,
 LATERAL (SELECT place < 0.8 AS liked,
                 CASE WHEN place < 0.5 THEN first WHEN place < 0.8 THEN second ELSE any_category END AS category,
-                CASE WHEN place < 0.5 AND loyal THEN first_brand WHEN place < 0.8 AND loyal THEN second_brand ELSE any_brand END AS brand,
+                CASE WHEN place < 0.5 AND loyal THEN first_brand WHEN place < 0.8 AND loyal THEN second_brand
+                     ELSE any_brand END AS brand,
                 place < 0.8 AND loyal AS favourite,
                 floor((:products / 60) * pg_temp.chance(key, 'thing') ^ 1.5)::int AS thing,
                 timestamptz '2025-01-01 00:00+00' + interval '120 days' * pg_temp.chance(key, 'at') AS at,
