@@ -60,7 +60,7 @@ gnnrec_cutoffs_argument(GnnrecCutoffs *out, FunctionCallInfo fcinfo, int argumen
 }
 
 void
-gnnrec_id_column(GnnrecKeyType *out, Oid relation, const char *column)
+gnnrec_id_column(GnnrecKeyType *out, Oid relation, const char *column, const GnnrecKeyType *expected)
 {
     char       *name = get_rel_name(relation);
     AttrNumber  number = get_attnum(relation, column);
@@ -75,6 +75,22 @@ gnnrec_id_column(GnnrecKeyType *out, Oid relation, const char *column)
                  errmsg("column \"%s\" of \"%s\" does not exist", column, name),
                  errhint("A view can give a column another name.")));
     gnnrec_key_type(out, get_atttype(relation, number));
+    if (expected != NULL && out->base != expected->base)
+        ereport(ERROR,
+                (errcode(ERRCODE_DATATYPE_MISMATCH),
+                 errmsg("ids in column \"%s\" of \"%s\" must be of type %s, not %s", column, name,
+                        format_type_be(expected->type), format_type_be(out->type)),
+                 errhint("A view can cast the column.")));
+}
+
+void
+gnnrec_pairs_read(GnnrecInteractions *out, const GnnrecRelation *relation, GnnrecIdMap *users, GnnrecIdMap *items)
+{
+    gnnrec_source_read(out, relation, users, items, NULL, NULL);
+    if (out->counts.null_ids > 0)
+        ereport(NOTICE,
+                (errmsg("rows of \"%s\" in which an id is NULL are skipped", get_rel_name(relation->source)),
+                 errdetail("Skipped: " INT64_FORMAT ".", out->counts.null_ids)));
 }
 
 static int32 *

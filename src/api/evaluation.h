@@ -30,8 +30,14 @@ extern void gnnrec_cutoffs_argument(GnnrecCutoffs *out, FunctionCallInfo fcinfo,
 /* ERROR where an argument is NULL */
 extern void gnnrec_evaluation_required(FunctionCallInfo fcinfo, int argument, const char *what);
 
-/* the type of the ids in a column; ERROR where there is no such relation or column, or it cannot hold ids */
-extern void gnnrec_id_column(GnnrecKeyType *out, Oid relation, const char *column);
+/*
+ * The type of the ids in a column, which must be that of `expected` underneath (NULL: any). ERROR where it is not, where there is no
+ * such relation or column, or where it cannot hold ids.
+ */
+extern void gnnrec_id_column(GnnrecKeyType *out, Oid relation, const char *column, const GnnrecKeyType *expected);
+
+/* the pairs of ids in two columns of a relation, with what stands in value_column; a NOTICE where an id is NULL */
+extern void gnnrec_pairs_read(GnnrecInteractions *out, const GnnrecRelation *relation, GnnrecIdMap *users, GnnrecIdMap *items);
 
 /* what each user should be recommended */
 typedef struct GnnrecTruth
