@@ -284,6 +284,28 @@ check_model_name(const char *name)
 }
 
 static void
+check_name_is_free(const char *name)
+{
+    if (gnnrec_model_by_name(name, true) != NULL)
+        ereport(ERROR,
+                (errcode(ERRCODE_DUPLICATE_OBJECT),
+                 errmsg("model \"%s\" already exists", name),
+                 errhint("gnnrec.alter_model changes it, gnnrec.drop_model drops it.")));
+}
+
+/* a schema has room for one model */
+static void
+check_no_tables(const char *schema)
+{
+    for (int t = 0; t < lengthof(tables); t++)
+        if (OidIsValid(get_relname_relid(tables[t], get_namespace_oid(schema, false))))
+            ereport(ERROR,
+                    (errcode(ERRCODE_DUPLICATE_TABLE),
+                     errmsg("schema \"%s\" already has a table \"%s\"", schema, tables[t]),
+                     errhint("A schema has room for one model: leave schema out to get one of its own.")));
+}
+
+static void
 check_keep_runs(int32 keep_runs)
 {
     if (keep_runs < 1)
@@ -357,16 +379,13 @@ gnnrec_create_model(PG_FUNCTION_ARGS)
     check_model_name(model);
     check_keep_runs(PG_GETARG_INT32(C_KEEP_RUNS));
     check_params(PG_GETARG_JSONB_P(C_PARAMS));
-    if (gnnrec_model_by_name(model, true) != NULL)
-        ereport(ERROR,
-                (errcode(ERRCODE_DUPLICATE_OBJECT),
-                 errmsg("model \"%s\" already exists", model),
-                 errhint("gnnrec.alter_model changes it, gnnrec.drop_model drops it.")));
+    check_name_is_free(model);
     gnnrec_source_check(&r);
     id_types[GNNREC_USER] = gnnrec_source_column_type(r.source, r.from_column);
     id_types[GNNREC_ITEM] = gnnrec_source_column_type(r.source, r.to_column);
 
     made_schema = make_schema(schema, !PG_ARGISNULL(C_SCHEMA));
+    check_no_tables(schema);
     model_id = insert_model(model, PG_GETARG_JSONB_P(C_PARAMS), PG_GETARG_INT32(C_KEEP_RUNS), made_schema);
     names_of(&names, schema, id_types[GNNREC_USER], id_types[GNNREC_ITEM], model_id);
     make_tables(&names);
@@ -509,9 +528,11 @@ gnnrec_alter_model(PG_FUNCTION_ARGS)
         r.since = PG_GETARG_TIMESTAMPTZ(A_SINCE);
     }
     if (!PG_ARGISNULL(A_NEW_NAME))
+    {
         m->name = text_to_cstring(PG_GETARG_TEXT_PP(A_NEW_NAME));
-
-    check_model_name(m->name);
+        check_model_name(m->name);
+        check_name_is_free(m->name);
+    }
     check_keep_runs(m->keep_runs);
     check_params(params);
     gnnrec_source_check(&r);
@@ -556,8 +577,8 @@ schema_is_empty(Oid schema)
     bool        empty;
 
     SPI_connect();
-    if (SPI_execute(psprintf("SELECT 1 FROM pg_catalog.pg_depend WHERE refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass "
-                             "AND refobjid = %u LIMIT 1", schema), false, 1) != SPI_OK_SELECT)
+    if (SPI_execute(psprintf("SELECT 1 FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass "
+                             "AND refobjid OPERATOR(pg_catalog.=) %u LIMIT 1", schema), false, 1) != SPI_OK_SELECT)
         elog(ERROR, "could not read pg_depend");
     empty = SPI_processed == 0;
     SPI_finish();
@@ -651,7 +672,7 @@ gnnrec_parameters(PG_FUNCTION_ARGS)
         values[0] = CStringGetTextDatum(p->name);
         values[1] = CStringGetTextDatum(kind_name(p->kind));
         values[2] = CStringGetTextDatum(gnnrec_param_text(p, &defaults));
-        values[3] = CStringGetTextDatum(p->kind == GNN_PARAM_CHOICE ? joined_choices(p) : psprintf("%.15g to %.15g", p->min, p->max));
+        values[3] = CStringGetTextDatum(p->kind == GNN_PARAM_CHOICE ? joined_choices(p) : psprintf("%.16g to %.16g", p->min, p->max));
         values[4] = CStringGetTextDatum(p->what);
         tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
     }

@@ -48,7 +48,6 @@ static const Complaint complaints[] = {
     [GNN_VECTEXT_EMPTY] = {ERRCODE_DATA_EXCEPTION, "embedding must have at least 1 dimension", "a number"},
     [GNN_VECTEXT_NO_NUMBER] = {ERRCODE_INVALID_TEXT_REPRESENTATION, NULL, "a number"},
     [GNN_VECTEXT_NO_COMMA] = {ERRCODE_INVALID_TEXT_REPRESENTATION, NULL, "\",\" or \"]\""},
-    [GNN_VECTEXT_UNCLOSED] = {ERRCODE_INVALID_TEXT_REPRESENTATION, NULL, "\"]\""},
     [GNN_VECTEXT_JUNK] = {ERRCODE_INVALID_TEXT_REPRESENTATION, NULL, "the end"},
     [GNN_VECTEXT_NOT_FINITE] = {ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
         "NaN and infinity are not allowed in an embedding", "a finite number"},
@@ -68,7 +67,7 @@ quote_start(const char *text, int limit)
     return psprintf("\"%.*s%s\"", shown, text, shown < len ? "..." : "");
 }
 
-/* saves or throws the error for a text in which `at` is the offending byte */
+/* saves or throws the error for a text in which `at` is the offending byte, and so character: all before it was ASCII */
 static void
 complain(struct Node *escontext, GnnVectextStatus status, const char *text, size_t at)
 {
@@ -80,7 +79,7 @@ complain(struct Node *escontext, GnnVectextStatus status, const char *text, size
     errsave(escontext,
             (errcode(c->code),
              errmsg("%s", message),
-             errdetail("Expected %s at character %d, found %s.", c->expected, pg_mbstrlen_with_len(text, (int) at) + 1,
+             errdetail("Expected %s at character %zu, found %s.", c->expected, at + 1,
                        text[at] == '\0' ? "the end" : quote_start(text + at, SHOWN_FOUND))));
 }
 
@@ -241,7 +240,7 @@ narrow(double value, int i)
     return narrowed;
 }
 
-/* no error leaves it with anything but one dimension and no NULL */
+/* an array without dimensions is empty, which is for the caller to refuse */
 static void
 check_array(ArrayType *array)
 {

@@ -7,7 +7,6 @@
  */
 #include "core/vectext.h"
 
-#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -154,8 +153,8 @@ at_not_finite(const Reader *r)
 
 /*
  * The nearest float by way of a double: the digits and a power of ten up to 10^22 are exact doubles, so
- * the double is rounded once. Rounding it again can only go wrong from the middle between two floats,
- * whose last 29 bits of 53 are 1 0...0; and below FLT_MIN, where a float has fewer bits.
+ * the double is rounded once, and lies well within the range of normal floats. Rounding it again can only
+ * go wrong from the middle between two floats, whose last 29 bits of 53 are 1 0...0.
  */
 static bool
 round_exactly(float *value, const Decimal *d)
@@ -172,7 +171,7 @@ round_exactly(float *value, const Decimal *d)
         return false;
     wide = exponent < 0 ? (double) d->head / power[-exponent] : (double) d->head * power[exponent];
     memcpy(&bits, &wide, sizeof bits);
-    if ((bits & 0x1fffffff) == 0x10000000 || wide < (double) FLT_MIN)
+    if ((bits & 0x1fffffff) == 0x10000000)
         return false;
     *value = (float) wide;
     return true;
@@ -204,28 +203,24 @@ round_decimal(const Decimal *d)
     return d->negative ? -value : value;
 }
 
-/* takes a number; on failure the reader stays before it */
+/* takes a number; where the reader is after a failure is the caller's business */
 static GnnVectextStatus
 take_number(float *value, Reader *r)
 {
     Decimal     d;
-    Reader      look = *r;
 
-    d.negative = take_sign(&look);
+    d.negative = take_sign(r);
     d.cut = false;
     d.n_digits = 0;
     d.point = 0;
     d.head = 0;
-    if (at_not_finite(&look))
+    if (at_not_finite(r))
         return GNN_VECTEXT_NOT_FINITE;
-    if (!take_digits(&look, &d))
+    if (!take_digits(r, &d))
         return GNN_VECTEXT_NO_NUMBER;
-    take_exponent(&look, &d);
+    take_exponent(r, &d);
     *value = round_decimal(&d);
-    if (isinf(*value))
-        return GNN_VECTEXT_OVERFLOW;
-    *r = look;
-    return GNN_VECTEXT_OK;
+    return isinf(*value) ? GNN_VECTEXT_OVERFLOW : GNN_VECTEXT_OK;
 }
 
 /* takes the numbers and commas up to and with the closing bracket */
@@ -235,22 +230,21 @@ take_elements(float *x, int32_t *dim, Reader *r, int32_t max_dim)
     for (*dim = 0;;)
     {
         float       value;
+        Reader      look;
         GnnVectextStatus status;
 
         skip_space(r);
-        if (r->next == r->end)
-            return GNN_VECTEXT_UNCLOSED;
-        if (*dim == max_dim)
-            return GNN_VECTEXT_TOO_MANY;
-        status = take_number(&value, r);
+        look = *r;
+        status = take_number(&value, &look);
+        if (status == GNN_VECTEXT_OK && *dim == max_dim)
+            status = GNN_VECTEXT_TOO_MANY;
         if (status != GNN_VECTEXT_OK)
             return status;
+        *r = look;
         x[(*dim)++] = value;
         skip_space(r);
         if (take(r, ']'))
             return GNN_VECTEXT_OK;
-        if (r->next == r->end)
-            return GNN_VECTEXT_UNCLOSED;
         if (!take(r, ','))
             return GNN_VECTEXT_NO_COMMA;
     }

@@ -17,7 +17,6 @@ typedef enum GnnVectextStatus
     GNN_VECTEXT_EMPTY,          /* "[]" */
     GNN_VECTEXT_NO_NUMBER,      /* something else where a number must stand */
     GNN_VECTEXT_NO_COMMA,       /* neither "," nor "]" after a number */
-    GNN_VECTEXT_UNCLOSED,       /* ends before "]" */
     GNN_VECTEXT_JUNK,           /* goes on after "]" */
     GNN_VECTEXT_NOT_FINITE,     /* a NaN or an infinity, spelled out */
     GNN_VECTEXT_OVERFLOW,       /* a number beyond the range of float */
