@@ -136,13 +136,16 @@ nap(void)
     CHECK_FOR_INTERRUPTS();
 }
 
-/* what a run that is over has to say: nothing, or an ERROR */
+/* what a run that is over has to say: nothing, a WARNING of what it left out, or an ERROR */
 static void
 check_outcome(const char *model, const GnnrecRun *run, const char *state)
 {
     bool        cancelled = strcmp(state, "cancelled") == 0;
+    bool        succeeded = strcmp(state, "succeeded") == 0;
 
-    if (!gnnrec_job_is_over(state) || strcmp(state, "succeeded") == 0)
+    if (succeeded && run->message != NULL)
+        ereport(WARNING, (errmsg("run " INT64_FORMAT " of model \"%s\" %s", run->run_id, model, run->message)));
+    if (!gnnrec_job_is_over(state) || succeeded)
         return;
     ereport(ERROR,
             (errcode(cancelled ? ERRCODE_QUERY_CANCELED : ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
