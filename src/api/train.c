@@ -136,13 +136,16 @@ nap(void)
     CHECK_FOR_INTERRUPTS();
 }
 
-/* what a run that is over has to say: nothing, or an ERROR */
+/* what a run that is over has to say: nothing, a WARNING of what it left out, or an ERROR */
 static void
 check_outcome(const char *model, const GnnrecRun *run, const char *state)
 {
     bool        cancelled = strcmp(state, "cancelled") == 0;
+    bool        succeeded = strcmp(state, "succeeded") == 0;
 
-    if (!gnnrec_job_is_over(state) || strcmp(state, "succeeded") == 0)
+    if (succeeded && run->message != NULL)
+        ereport(WARNING, (errmsg("run " INT64_FORMAT " of model \"%s\" %s", run->run_id, model, run->message)));
+    if (!gnnrec_job_is_over(state) || succeeded)
         return;
     ereport(ERROR,
             (errcode(cancelled ? ERRCODE_QUERY_CANCELED : ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
@@ -350,7 +353,7 @@ gnnrec_estimate(PG_FUNCTION_ARGS)
     const GnnrecRelation *r = &m->relations[0];
     GnnGraph    graph = {0};
     GnnConfig   config;
-    GnnCsr      shape = {0};
+    GnnCsr      shape = {0};        /* of the relation: its numbers of rows and columns */
     GnnPart     parts[GNN_MAX_PARTS];
     int         n_parts;
     int64       n_edges[GNN_MAX_RELATIONS] = {0};
@@ -362,8 +365,10 @@ gnnrec_estimate(PG_FUNCTION_ARGS)
     gnnrec_config_apply(&config, m->params);
     gnnrec_config_apply(&config, PG_GETARG_JSONB_P(1));
     gnnrec_source_count(r, &n_edges[0], &n_from, &n_to);
-    gnn_graph_add_nodes(&graph, "user", (int32) Min(n_from, PG_INT32_MAX));
-    gnn_graph_add_nodes(&graph, "item", (int32) Min(n_to, PG_INT32_MAX));
+    shape.n = (int32) Min(n_from, PG_INT32_MAX);
+    shape.n_cols = (int32) Min(n_to, PG_INT32_MAX);
+    gnn_graph_add_nodes(&graph, "user", shape.n);
+    gnn_graph_add_nodes(&graph, "item", shape.n_cols);
     gnn_graph_add_relation(&graph, r->name, GNNREC_USER, GNNREC_ITEM, &shape);
     total = gnn_fit_estimate(parts, &n_parts, &graph, n_edges, &config, gnnrec_threads);
     gnnrec_materialize(fcinfo);

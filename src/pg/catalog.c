@@ -56,7 +56,8 @@ scan(const char *table, const char *index, ScanKey key, int n_keys, Snapshot sna
 {
     Relation    rel = table_open(gnnrec_catalog_table(table), AccessShareLock);
     Relation    idx = index_open(gnnrec_catalog_table(index), AccessShareLock);
-    SysScanDesc sysscan = systable_beginscan_ordered(rel, idx, snapshot, n_keys, key);
+    Snapshot    registered = RegisterSnapshot(snapshot);
+    SysScanDesc sysscan = systable_beginscan_ordered(rel, idx, registered, n_keys, key);
     HeapTuple   row;
     Datum       values[MAX_COLUMNS];
     bool        nulls[MAX_COLUMNS];
@@ -71,6 +72,7 @@ scan(const char *table, const char *index, ScanKey key, int n_keys, Snapshot sna
             break;
     }
     systable_endscan_ordered(sysscan);
+    UnregisterSnapshot(registered);
     index_close(idx, AccessShareLock);
     table_close(rel, AccessShareLock);
     return n;
