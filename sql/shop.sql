@@ -1,5 +1,5 @@
 -- The whole way, from events to recommendations: is the structure found that the shop has planted in it? Every user has
--- two categories of twelve, and a favourite brand in each; a fifth of the visits are noise. The bars lie halfway between
+-- two categories of twelve, and a favourite brand in each; a fifth of the visits are noise. The bars lie between
 -- what training reaches and what vectors without training (one step at a learning rate of 0.000001) do, which is chance.
 \set ECHO none
 \set users 600
