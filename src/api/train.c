@@ -253,6 +253,10 @@ gnnrec_retrain(PG_FUNCTION_ARGS)
     int64       run_id;
 
     check_can_train();
+    if (PG_ARGISNULL(0) || PG_ARGISNULL(1))     /* a procedure cannot be strict */
+        ereport(ERROR,
+                (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                 errmsg("%s must not be NULL", PG_ARGISNULL(0) ? "model" : "params")));
     if (!may_commit(fcinfo))
         ereport(ERROR,
                 (errcode(ERRCODE_INVALID_TRANSACTION_STATE),
