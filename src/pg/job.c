@@ -82,17 +82,34 @@ is_training(int32 model_id)
     return false;
 }
 
+/* the process that holds the lock of a training; 0: none does */
+static pid_t
+training_worker(int32 model_id)
+{
+    LOCKTAG     tag = lock_tag(model_id, LOCK_TRAINING);
+    LockData   *locks = GetLockStatusData();
+
+    for (int i = 0; i < locks->nelements; i++)
+    {
+        const LockInstanceData *l = &locks->locks[i];
+
+        if (memcmp(&l->locktag, &tag, sizeof(tag)) == 0 && (l->holdMask & LOCKBIT_ON(ExclusiveLock)) != 0)
+            return l->pid;
+    }
+    return 0;
+}
+
 bool
 gnnrec_job_is_over(const char *state)
 {
     return strcmp(state, "starting") != 0 && strcmp(state, "running") != 0;
 }
 
-/* a worker needs a moment from its registration to its lock */
+/* a worker needs a moment from its registration to its lock, which a standby cannot see */
 const char *
 gnnrec_job_state(int32 model_id, const char *status, TimestampTz requested_at)
 {
-    if (gnnrec_job_is_over(status) || is_training(model_id))
+    if (gnnrec_job_is_over(status) || RecoveryInProgress() || is_training(model_id))
         return status;
     if (strcmp(status, "starting") == 0 &&
         !TimestampDifferenceExceeds(requested_at, GetCurrentTimestamp(), STARTING_SECONDS * 1000))
