@@ -285,6 +285,7 @@ gnnrec_cancel_model(PG_FUNCTION_ARGS)
     GnnrecModel *m = own_model(PG_GETARG_TEXT_PP(0));
     GnnrecRun   run;
 
+    PreventCommandDuringRecovery("gnnrec.cancel()");
     PG_RETURN_BOOL(gnnrec_run_newest(&run, m->model_id, GetLatestSnapshot()) && gnnrec_job_cancel(&run));
 }
 
@@ -294,6 +295,7 @@ gnnrec_cancel_run(PG_FUNCTION_ARGS)
 {
     GnnrecRun   run;
 
+    PreventCommandDuringRecovery("gnnrec.cancel()");
     if (!gnnrec_run_by_id(&run, PG_GETARG_INT64(0), GetLatestSnapshot()))
         ereport(ERROR,
                 (errcode(ERRCODE_UNDEFINED_OBJECT),

@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -189,15 +190,19 @@ gnnrec_job_cancel(const GnnrecRun *run)
     return true;
 }
 
+/*
+ * The worker is found by its lock: its run may be one that no one sees, because this transaction asked for it or went back to a
+ * savepoint before it. And its row is left alone: the worker has a last word to write there before it ends.
+ */
 void
 gnnrec_job_stop(int32 model_id)
 {
-    GnnrecRun   run;
-
     for (int i = 0; is_training(model_id); i++)
     {
-        if (i % TRIES_A_SECOND == 0 && gnnrec_run_newest(&run, model_id, GetLatestSnapshot()))
-            gnnrec_job_cancel(&run);
+        pid_t       worker = i % TRIES_A_SECOND == 0 ? training_worker(model_id) : 0;
+
+        if (worker != 0)
+            kill(worker, SIGINT);
         if (i > STOP_SECONDS * TRIES_A_SECOND)
             ereport(ERROR,
                     (errcode(ERRCODE_OBJECT_IN_USE),
