@@ -253,6 +253,10 @@ gnnrec_retrain(PG_FUNCTION_ARGS)
     int64       run_id;
 
     check_can_train();
+    if (PG_ARGISNULL(0) || PG_ARGISNULL(1))     /* a procedure cannot be strict */
+        ereport(ERROR,
+                (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                 errmsg("%s must not be NULL", PG_ARGISNULL(0) ? "model" : "params")));
     if (!may_commit(fcinfo))
         ereport(ERROR,
                 (errcode(ERRCODE_INVALID_TRANSACTION_STATE),
@@ -281,6 +285,7 @@ gnnrec_cancel_model(PG_FUNCTION_ARGS)
     GnnrecModel *m = own_model(PG_GETARG_TEXT_PP(0));
     GnnrecRun   run;
 
+    PreventCommandDuringRecovery("gnnrec.cancel()");
     PG_RETURN_BOOL(gnnrec_run_newest(&run, m->model_id, GetLatestSnapshot()) && gnnrec_job_cancel(&run));
 }
 
@@ -290,6 +295,7 @@ gnnrec_cancel_run(PG_FUNCTION_ARGS)
 {
     GnnrecRun   run;
 
+    PreventCommandDuringRecovery("gnnrec.cancel()");
     if (!gnnrec_run_by_id(&run, PG_GETARG_INT64(0), GetLatestSnapshot()))
         ereport(ERROR,
                 (errcode(ERRCODE_UNDEFINED_OBJECT),
