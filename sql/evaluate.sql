@@ -1,6 +1,6 @@
 -- Measuring: evaluate() and evaluate_table() against the same metrics in plain SQL over the same tables.
--- Nothing is trained here. Vectors are filled in by hand, of small halves, and degrees are powers of four, so that sums and roots are
--- exact in any order, and ties are ties: the lists are the same, and the metrics differ by the rounding of their sums at most.
+-- Nothing is trained here. Vectors are filled in by hand, of small halves, and degrees are powers of four, so that sums and roots
+-- are exact in any order and ties are ties: the lists are the same, and metrics differ by the rounding of their sums at most.
 SET client_min_messages = warning;
 SET extra_float_digits = 0;
 CREATE SCHEMA evaluate_test;
@@ -23,8 +23,8 @@ EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
 END $$;
 
--- Fills run 2001 + the model's number of the model in schema s and makes it live: 70 items, every tenth without edges; 50 users, every
--- twelfth with nothing but disliked items, the others with 1, 4 or 16 items of weight 1 and some seen or disliked ones.
+-- Fills run 2001 + the model's number of the model in schema s and makes it live: 70 items, every tenth without edges; 50 users,
+-- every twelfth with disliked or merely seen items alone, the others with 1, 4 or 16 items of weight 1 besides.
 CREATE FUNCTION fill_run(s text, u_id text, i_id text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     run bigint;
@@ -59,8 +59,8 @@ SELECT * FROM failure($$SELECT gnnrec.evaluate('measured', 'held')$$);
 
 SELECT fill_run('measured', '100 + n * 3', '1000 + n * 7');
 
--- Users of the run (but the first five) and four it does not know, items of the run and three it does not know; pairs twice, pairs that
--- were seen, NULLs; one user whose pairs were all seen.
+-- Users of the run (but the first five) and four it does not know, items of the run and three it does not know; pairs twice,
+-- pairs that were seen, NULLs; one user whose pairs were all seen.
 INSERT INTO held
 SELECT 100 + n * 3, 1000 + pick(n || 't' || g, 73) * 7 FROM generate_series(5, 53) n, generate_series(1, 1 + pick('n' || n, 9)) g
 UNION ALL
@@ -213,7 +213,8 @@ SELECT count(*) AS rows, count(*) FILTER (WHERE alike(e.value, t.value)) AS valu
 FROM (SELECT * FROM gnnrec.evaluate('measured', 'held', '{1,10,60}') WHERE metric <> 'coverage') e
      FULL JOIN gnnrec.evaluate_table('recommended', 'truth', 'who', 'what', k => '{1,10,60}') t USING (metric, k);
 
--- By hand. Ann: hits at 1 and 3 of three to find. Bob: what he gets twice counts once, at its first place. Cid has no list; Dot is not averaged.
+-- By hand. Ann: hits at 1 and 3 of three to find. Bob: what he gets twice counts once, at its first place. Cid has no list; Dot
+-- is not averaged.
 CREATE TABLE recs (user_id text, item_id text, rank bigint, score real);
 INSERT INTO recs (user_id, item_id, rank) VALUES ('ann', 'apple', 1), ('ann', 'pear', 2), ('ann', 'plum', 3), ('ann', 'apple', 1),
     ('bob', 'fig', 2), ('bob', 'fig', 3), ('bob', 'apple', 4), ('dot', 'apple', 1), (NULL, 'apple', 1), ('ann', NULL, 2);

@@ -9,8 +9,8 @@
  *   an item the run does not know stays in the truth, and nobody can find it;
  *   a user the run does not know is shown the popular items, in both lists, and counts like any other.
  *
- * Metrics are averaged over the users who have something left in the truth. Users go through gnn_topk_many in blocks of as many as
- * it scores in one pass over the items; a block's memory is freed before the next one, and between them a cancel is heeded.
+ * Metrics are averaged over the users who have something left in the truth. Users go through gnn_topk_many in blocks of as
+ * many as it scores in one pass over the items; a block's memory is freed before the next one, and a cancel is heeded between.
  */
 #include "postgres.h"
 

@@ -31,8 +31,8 @@ extern void gnnrec_cutoffs_argument(GnnrecCutoffs *out, FunctionCallInfo fcinfo,
 extern void gnnrec_evaluation_required(FunctionCallInfo fcinfo, int argument, const char *what);
 
 /*
- * The type of the ids in a column, which must be that of `expected` underneath (NULL: any). ERROR where it is not, where there is no
- * such relation or column, or where it cannot hold ids.
+ * The type of the ids in a column, which must be that of `expected` underneath (NULL: any). ERROR where it is not, where there
+ * is no such relation or column, or where it cannot hold ids.
  */
 extern void gnnrec_id_column(GnnrecKeyType *out, Oid relation, const char *column, const GnnrecKeyType *expected);
 
