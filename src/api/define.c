@@ -69,13 +69,15 @@ typedef struct Function
 } Function;
 
 #define TABLE_FUNCTION " LANGUAGE sql STABLE PARALLEL SAFE ROWS 10 COST 10000 "
+/* it may read interactions, through whatever view they are: not in a parallel worker */
+#define READING_TABLE_FUNCTION " LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 10 COST 10000 "
 #define SCALAR_FUNCTION " LANGUAGE sql STABLE PARALLEL SAFE COST 100 "
 
 static const Function functions[] = {
     {"recommend", "{user}, integer, {item}[], {item}[], boolean, boolean",
      "(user_id {user}, k integer DEFAULT 10, candidates {item}[] DEFAULT NULL, exclude {item}[] DEFAULT NULL, "
      "exclude_seen boolean DEFAULT true, fresh boolean DEFAULT true) "
-     "RETURNS TABLE (item_id {item}, score real, rank integer, source pg_catalog.text)" TABLE_FUNCTION
+     "RETURNS TABLE (item_id {item}, score real, rank integer, source pg_catalog.text)" READING_TABLE_FUNCTION
      "BEGIN ATOMIC SELECT r.item_id, r.score, r.rank, r.source "
      "FROM gnnrec.recommend_core({model}, $1, NULL::{item}, $2, $3, $4, $5, $6) r; END",
      "The k items with the highest score for a user, best first; candidates: rank only these; exclude: leave these out; "

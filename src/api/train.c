@@ -359,7 +359,7 @@ gnnrec_estimate(PG_FUNCTION_ARGS)
     const GnnrecRelation *r = &m->relations[0];
     GnnGraph    graph = {0};
     GnnConfig   config;
-    GnnCsr      shape = {0};
+    GnnCsr      shape = {0};        /* of the relation: its numbers of rows and columns */
     GnnPart     parts[GNN_MAX_PARTS];
     int         n_parts;
     int64       n_edges[GNN_MAX_RELATIONS] = {0};
@@ -371,8 +371,10 @@ gnnrec_estimate(PG_FUNCTION_ARGS)
     gnnrec_config_apply(&config, m->params);
     gnnrec_config_apply(&config, PG_GETARG_JSONB_P(1));
     gnnrec_source_count(r, &n_edges[0], &n_from, &n_to);
-    gnn_graph_add_nodes(&graph, "user", (int32) Min(n_from, PG_INT32_MAX));
-    gnn_graph_add_nodes(&graph, "item", (int32) Min(n_to, PG_INT32_MAX));
+    shape.n = (int32) Min(n_from, PG_INT32_MAX);
+    shape.n_cols = (int32) Min(n_to, PG_INT32_MAX);
+    gnn_graph_add_nodes(&graph, "user", shape.n);
+    gnn_graph_add_nodes(&graph, "item", shape.n_cols);
     gnn_graph_add_relation(&graph, r->name, GNNREC_USER, GNNREC_ITEM, &shape);
     total = gnn_fit_estimate(parts, &n_parts, &graph, n_edges, &config, gnnrec_threads);
     gnnrec_materialize(fcinfo);

@@ -176,6 +176,8 @@ build(Mapping *m)
     gnnrec_image_publish(m->image);
     if (m->own)
         retire(m);
+    ereport(DEBUG1,
+            (errmsg_internal("built the snapshot of run " INT64_FORMAT ": %zu bytes", m->snapshot.run_id, m->image->size)));
 }
 
 static void

@@ -136,7 +136,7 @@ open_table(Build *b, Table *t, int type)
     if (t->rel == NULL)
         ereport(ERROR,
                 (errcode(ERRCODE_UNDEFINED_TABLE),
-                 errmsg("the table of %s embeddings of model number %d does not exist", nodes->name, b->out->model_id),
+                 errmsg("the table of the model's %s embeddings does not exist", nodes->name),
                  errhint("Drop the model with gnnrec.drop_model() and create it again.")));
     if (t->rel->rd_rel->relkind != RELKIND_RELATION)
         complain(b, t, "It is not an ordinary table.");

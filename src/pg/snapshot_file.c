@@ -101,6 +101,25 @@ checksum(const GnnrecImageHeader *header)
     return crc;
 }
 
+/* does a section lie within an image of its header's size, and hold what its kind says? */
+static bool
+is_sound(const GnnrecSection *s, const GnnrecImageHeader *h)
+{
+    return s->kind >= GNNREC_SECTION_NUMBERS && s->kind <= GNNREC_SECTION_VAL
+        && s->width == width_of(s->kind, h->dim)
+        && s->offset >= 0 && s->offset <= h->size && s->offset % GNNREC_IMAGE_ALIGN == 0
+        && s->count >= 0 && s->count <= (h->size - s->offset) / s->width;
+}
+
+static bool
+are_sound(const GnnrecImageHeader *h)
+{
+    for (int i = 0; i < h->n_sections; i++)
+        if (!is_sound(&h->sections[i], h))
+            return false;
+    return true;
+}
+
 /* is it a header of ours, of this very run, whole, and does it describe an image of this size? */
 static bool
 is_header_of(const GnnrecImageHeader *h, size_t size, Oid catalog, int32 model_id, int64 run_id)
@@ -114,35 +133,30 @@ is_header_of(const GnnrecImageHeader *h, size_t size, Oid catalog, int32 model_i
         && h->size == size
         && h->database == MyDatabaseId && h->catalog == catalog
         && h->model_id == model_id && h->run_id == run_id
-        && h->dim > 0;
+        && h->dim > 0 && are_sound(h);
 }
 
-/* the elements of a section; NULL where there is none or it does not lie within the image */
+/* the elements of a section; NULL where there is none */
 static const void *
 section(const GnnrecImage *image, GnnrecSectionKind kind, int owner, int64 *count)
 {
     const GnnrecImageHeader *h = (const GnnrecImageHeader *) image->base;
 
+    *count = 0;
     for (int i = 0; i < h->n_sections; i++)
-    {
-        const GnnrecSection *s = &h->sections[i];
-
-        if (s->kind != kind || s->owner != owner)
-            continue;
-        if (s->width != width_of(kind, h->dim) || s->offset < 0 || s->offset % GNNREC_IMAGE_ALIGN != 0
-            || s->count < 0 || s->offset > h->size || s->count > (h->size - s->offset) / s->width)
-            return NULL;
-        *count = s->count;
-        return image->base + s->offset;
-    }
+        if (h->sections[i].kind == kind && h->sections[i].owner == owner)
+        {
+            *count = h->sections[i].count;
+            return image->base + h->sections[i].offset;
+        }
     return NULL;
 }
 
-/* a section of exactly so many elements */
+/* a section of exactly so many elements; NULL where there is none */
 static const void *
 array(const GnnrecImage *image, GnnrecSectionKind kind, int owner, int64 count)
 {
-    int64       found = 0;
+    int64       found;
     const void *elements = section(image, kind, owner, &found);
 
     return found == count ? elements : NULL;
@@ -151,13 +165,10 @@ array(const GnnrecImage *image, GnnrecSectionKind kind, int owner, int64 count)
 static bool
 read_keys(GnnrecSnapshotNodes *out, const GnnrecImage *image, int type)
 {
-    int64       n_bytes = 0;
-
     if (out->key.kind == GNNREC_KEY_INT)
         return (out->numbers = array(image, GNNREC_SECTION_NUMBERS, type, out->n)) != NULL;
     out->offsets = array(image, GNNREC_SECTION_OFFSETS, type, (int64) out->n + 1);
-    out->bytes = section(image, GNNREC_SECTION_BYTES, type, &n_bytes);
-    out->n_bytes = n_bytes;
+    out->bytes = section(image, GNNREC_SECTION_BYTES, type, &out->n_bytes);
     return out->offsets != NULL && out->bytes != NULL;
 }
 
@@ -166,6 +177,7 @@ read_nodes(GnnrecSnapshotNodes *out, const GnnrecImage *image, int type)
 {
     int64       n;
     int64       n_popular;
+    int64       n_fold_in;
 
     out->degree = section(image, GNNREC_SECTION_DEGREE, type, &n);
     out->popular = section(image, GNNREC_SECTION_POPULAR, type, &n_popular);
@@ -177,19 +189,22 @@ read_nodes(GnnrecSnapshotNodes *out, const GnnrecImage *image, int type)
     out->isolated = array(image, GNNREC_SECTION_ISOLATED, type, out->n_isolated);
     out->embedding = array(image, GNNREC_SECTION_EMBEDDING, type, n);
     out->inverse_norm = array(image, GNNREC_SECTION_INVERSE_NORM, type, n);
-    out->fold_in = array(image, GNNREC_SECTION_FOLD_IN, type, n);
-    return out->isolated != NULL && out->embedding != NULL && out->inverse_norm != NULL && read_keys(out, image, type);
+    out->fold_in = section(image, GNNREC_SECTION_FOLD_IN, type, &n_fold_in);
+    return out->isolated != NULL && out->embedding != NULL && out->inverse_norm != NULL
+        && (out->fold_in == NULL || n_fold_in == n) && read_keys(out, image, type);
 }
 
 static bool
 read_edges(GnnrecSnapshotEdges *out, const GnnrecSnapshot *snapshot, const GnnrecImage *image, int relation)
 {
+    int64       n_val;
+
     out->ptr = array(image, GNNREC_SECTION_PTR, relation, (int64) snapshot->types[out->from_type].n + 1);
     out->idx = section(image, GNNREC_SECTION_IDX, relation, &out->n);
     if (out->ptr == NULL || out->idx == NULL)
         return out->ptr == NULL && out->idx == NULL;
-    out->val = array(image, GNNREC_SECTION_VAL, relation, out->n);
-    return true;
+    out->val = section(image, GNNREC_SECTION_VAL, relation, &n_val);
+    return out->val == NULL || n_val == out->n;
 }
 
 bool
