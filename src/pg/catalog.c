@@ -56,8 +56,8 @@ scan(const char *table, const char *index, ScanKey key, int n_keys, Snapshot sna
 {
     Relation    rel = table_open(gnnrec_catalog_table(table), AccessShareLock);
     Relation    idx = index_open(gnnrec_catalog_table(index), AccessShareLock);
-    Snapshot    registered = RegisterSnapshot(snapshot);
-    SysScanDesc sysscan = systable_beginscan_ordered(rel, idx, registered, n_keys, key);
+    Snapshot    held = IsMVCCSnapshot(snapshot) ? RegisterSnapshot(snapshot) : NULL;
+    SysScanDesc sysscan = systable_beginscan_ordered(rel, idx, held != NULL ? held : snapshot, n_keys, key);
     HeapTuple   row;
     Datum       values[MAX_COLUMNS];
     bool        nulls[MAX_COLUMNS];
@@ -72,7 +72,8 @@ scan(const char *table, const char *index, ScanKey key, int n_keys, Snapshot sna
             break;
     }
     systable_endscan_ordered(sysscan);
-    UnregisterSnapshot(registered);
+    if (held != NULL)
+        UnregisterSnapshot(held);
     index_close(idx, AccessShareLock);
     table_close(rel, AccessShareLock);
     return n;
