@@ -44,7 +44,7 @@ is($node->safe_psql('postgres', "SELECT run_id, state, phase, steps, loss IS NOT
     "$run|running|fitting|100000|t|t|$worker|t", 'progress');
 is($node->safe_psql('postgres', "SELECT newest_run_state FROM gnnrec.models WHERE name = 'm'"), 'running', 'models');
 like($node->safe_psql('postgres', "SELECT concat_ws(' / ', datname, usename = current_user, application_name, backend_type, query) FROM pg_stat_activity WHERE pid = $worker"),
-    qr{^postgres / t / gnnrec / gnnrec training / gnnrec: model m, run $run, fitting, step \d+ of 100000, loss \d+\.\d{4}$}, 'pg_stat_activity');
+    qr{^postgres / t / gnnrec / gnnrec training / gnnrec: model m, run $run, fitting, step \d+ of 100000, loss -?\d+\.\d{4}$}, 'pg_stat_activity');
 is($node->safe_psql('postgres', "SELECT count(*) FROM gnnrec.run_step WHERE run_id = $run AND (loss IS NULL OR seconds IS NULL OR ndcg IS NOT NULL)"), '0', 'steps are in run_step');
 is($node->safe_psql('postgres', "SELECT backend_xid IS NULL AND backend_xmin IS NULL FROM pg_stat_activity WHERE pid = $worker"), 't',
     'the worker holds no snapshot while the child computes');

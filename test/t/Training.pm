@@ -8,7 +8,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep time);
 
-our @EXPORT = qw(make_model answers start_training newest_run child_of within is_gone stored_runs nothing_left);
+our @EXPORT = qw(make_model answers start_training newest_run children_of child_of within is_gone stored_runs nothing_left);
 
 # the longest anything may take on a machine that is busy with other things
 use constant PATIENCE => $PostgreSQL::Test::Utils::timeout_default;
@@ -67,15 +67,16 @@ sub is_gone
     return !%process || $process{state} eq 'Z';
 }
 
-sub child_of
+sub children_of
 {
     my ($parent) = @_;
-    for my $pid (map { m{(\d+)$} } glob('/proc/[0-9]*'))
-    {
-        my %process = process($pid);
-        return $pid if %process && $process{parent} == $parent && $process{state} ne 'Z';
-    }
-    return 0;
+    my %process;
+    return grep { %process = process($_); %process && $process{parent} == $parent && $process{state} ne 'Z' } map { m{(\d+)$} } glob('/proc/[0-9]*');
+}
+
+sub child_of
+{
+    return (children_of(@_))[0] // 0;
 }
 
 # a column, or several, of the model's newest run
