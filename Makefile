@@ -23,10 +23,11 @@ WARNINGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-fi
 SECTIONS = -fvisibility=hidden -ffunction-sections -fdata-sections
 # Nothing is exported but what the server looks up by name. Before version 16 its headers do not mark that: hence
 # the definition here, and SQL functions, which they declare without it, are all that api/ does not make static.
-PG_CPPFLAGS = -Isrc '-DPGDLLEXPORT=__attribute__((visibility("default")))'
+# core's asserts are for its unit tests: a server does not abort.
+PG_CPPFLAGS = -Isrc -DNDEBUG '-DPGDLLEXPORT=__attribute__((visibility("default")))'
 PG_CFLAGS = -O3 -std=gnu11 $(WARNINGS) -Wno-unknown-pragmas $(SECTIONS)
 SHLIB_LINK = -Wl,--gc-sections -Wl,--version-script=src/gnnrec.map -lm
-TRAIN_CFLAGS = -O3 -std=gnu11 -g $(WARNINGS) $(SECTIONS) -fPIC -fopenmp -DGNN_BLAS -Isrc
+TRAIN_CFLAGS = -O3 -std=gnu11 -g $(WARNINGS) $(SECTIONS) -fPIC -fopenmp -DGNN_BLAS -DNDEBUG -Isrc
 TRAIN_LINK = -shared -fopenmp -Wl,-z,relro -Wl,-z,now -Wl,--gc-sections -Wl,--version-script=src/gnnrec_train.map -lopenblas -lm
 
 # The files in sql/ that are not install or upgrade scripts, and the specs and TAP tests below test/. The extension is

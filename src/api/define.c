@@ -579,8 +579,8 @@ schema_is_empty(Oid schema)
     bool        empty;
 
     SPI_connect();
-    if (SPI_execute(psprintf("SELECT 1 FROM pg_catalog.pg_depend WHERE refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass "
-                             "AND refobjid = %u LIMIT 1", schema), false, 1) != SPI_OK_SELECT)
+    if (SPI_execute(psprintf("SELECT 1 FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass "
+                             "AND refobjid OPERATOR(pg_catalog.=) %u LIMIT 1", schema), false, 1) != SPI_OK_SELECT)
         elog(ERROR, "could not read pg_depend");
     empty = SPI_processed == 0;
     SPI_finish();

@@ -136,13 +136,16 @@ nap(void)
     CHECK_FOR_INTERRUPTS();
 }
 
-/* what a run that is over has to say: nothing, or an ERROR */
+/* what a run that is over has to say: nothing, a WARNING of what it left out, or an ERROR */
 static void
 check_outcome(const char *model, const GnnrecRun *run, const char *state)
 {
     bool        cancelled = strcmp(state, "cancelled") == 0;
+    bool        succeeded = strcmp(state, "succeeded") == 0;
 
-    if (!gnnrec_job_is_over(state) || strcmp(state, "succeeded") == 0)
+    if (succeeded && run->message != NULL)
+        ereport(WARNING, (errmsg("run " INT64_FORMAT " of model \"%s\" %s", run->run_id, model, run->message)));
+    if (!gnnrec_job_is_over(state) || succeeded)
         return;
     ereport(ERROR,
             (errcode(cancelled ? ERRCODE_QUERY_CANCELED : ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
@@ -250,6 +253,10 @@ gnnrec_retrain(PG_FUNCTION_ARGS)
     int64       run_id;
 
     check_can_train();
+    if (PG_ARGISNULL(0) || PG_ARGISNULL(1))     /* a procedure cannot be strict */
+        ereport(ERROR,
+                (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                 errmsg("%s must not be NULL", PG_ARGISNULL(0) ? "model" : "params")));
     if (!may_commit(fcinfo))
         ereport(ERROR,
                 (errcode(ERRCODE_INVALID_TRANSACTION_STATE),
@@ -278,6 +285,7 @@ gnnrec_cancel_model(PG_FUNCTION_ARGS)
     GnnrecModel *m = own_model(PG_GETARG_TEXT_PP(0));
     GnnrecRun   run;
 
+    PreventCommandDuringRecovery("gnnrec.cancel()");
     PG_RETURN_BOOL(gnnrec_run_newest(&run, m->model_id, GetLatestSnapshot()) && gnnrec_job_cancel(&run));
 }
 
@@ -287,6 +295,7 @@ gnnrec_cancel_run(PG_FUNCTION_ARGS)
 {
     GnnrecRun   run;
 
+    PreventCommandDuringRecovery("gnnrec.cancel()");
     if (!gnnrec_run_by_id(&run, PG_GETARG_INT64(0), GetLatestSnapshot()))
         ereport(ERROR,
                 (errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -350,7 +359,7 @@ gnnrec_estimate(PG_FUNCTION_ARGS)
     const GnnrecRelation *r = &m->relations[0];
     GnnGraph    graph = {0};
     GnnConfig   config;
-    GnnCsr      shape = {0};
+    GnnCsr      shape = {0};        /* of the relation: its numbers of rows and columns */
     GnnPart     parts[GNN_MAX_PARTS];
     int         n_parts;
     int64       n_edges[GNN_MAX_RELATIONS] = {0};
@@ -362,8 +371,10 @@ gnnrec_estimate(PG_FUNCTION_ARGS)
     gnnrec_config_apply(&config, m->params);
     gnnrec_config_apply(&config, PG_GETARG_JSONB_P(1));
     gnnrec_source_count(r, &n_edges[0], &n_from, &n_to);
-    gnn_graph_add_nodes(&graph, "user", (int32) Min(n_from, PG_INT32_MAX));
-    gnn_graph_add_nodes(&graph, "item", (int32) Min(n_to, PG_INT32_MAX));
+    shape.n = (int32) Min(n_from, PG_INT32_MAX);
+    shape.n_cols = (int32) Min(n_to, PG_INT32_MAX);
+    gnn_graph_add_nodes(&graph, "user", shape.n);
+    gnn_graph_add_nodes(&graph, "item", shape.n_cols);
     gnn_graph_add_relation(&graph, r->name, GNNREC_USER, GNNREC_ITEM, &shape);
     total = gnn_fit_estimate(parts, &n_parts, &graph, n_edges, &config, gnnrec_threads);
     gnnrec_materialize(fcinfo);

@@ -1,5 +1,8 @@
 /*
  * kernel.c: the inner loops of propagation and losses.
+ *
+ * What is cloned is static, and what other files call is a plain function around it: the resolver of a
+ * cloned function is exported from the library whatever the compiler is told about visibility.
  */
 #include "core/kernel.h"
 
@@ -40,15 +43,15 @@ gather_columns(real *y, const int32_t *idx, const float *w, int64_t n, real scal
         *(GnnVec *) (y + c + i * GNN_LANES) = sum[i];
 }
 
-GNN_CLONES void
-gnn_gather_rows(real *y, const int32_t *idx, const float *w, int64_t n, double scale, const real *x, int64_t dim)
+static GNN_CLONES void
+gather_rows(real *y, const int32_t *idx, const float *w, int64_t n, real scale, const real *x, int64_t dim)
 {
     int64_t     c = 0;
 
     for (; c + CHUNK * GNN_LANES <= dim; c += CHUNK * GNN_LANES)
-        gather_columns(y, idx, w, n, (real) scale, x, dim, c, CHUNK);
+        gather_columns(y, idx, w, n, scale, x, dim, c, CHUNK);
     for (; c + GNN_LANES <= dim; c += GNN_LANES)
-        gather_columns(y, idx, w, n, (real) scale, x, dim, c, 1);
+        gather_columns(y, idx, w, n, scale, x, dim, c, 1);
     if (c == dim)
         return;
 
@@ -56,29 +59,47 @@ gnn_gather_rows(real *y, const int32_t *idx, const float *w, int64_t n, double s
         y[i] = 0;
     for (int64_t e = 0; e < n; e++)
     {
-        real        weight = w != NULL ? (real) w[e] * (real) scale : (real) scale;
+        real        weight = w != NULL ? (real) w[e] * scale : scale;
 
         for (int64_t i = c; i < dim; i++)
             y[i] += weight * x[(int64_t) idx[e] * dim + i];
     }
 }
 
-GNN_CLONES void
-gnn_add_scaled(real *y, real a, const real *x, int64_t n)
+void
+gnn_gather_rows(real *y, const int32_t *idx, const float *w, int64_t n, double scale, const real *x, int64_t dim)
+{
+    gather_rows(y, idx, w, n, (real) scale, x, dim);
+}
+
+static GNN_CLONES void
+add_scaled(real *y, real a, const real *x, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
         y[i] += a * x[i];
 }
 
-GNN_CLONES void
-gnn_scale(real *x, real a, int64_t n)
+void
+gnn_add_scaled(real *y, real a, const real *x, int64_t n)
+{
+    add_scaled(y, a, x, n);
+}
+
+static GNN_CLONES void
+scale(real *x, real a, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
         x[i] *= a;
 }
 
-GNN_CLONES real
-gnn_inner(const real *x, const real *y, int64_t n)
+void
+gnn_scale(real *x, real a, int64_t n)
+{
+    scale(x, a, n);
+}
+
+static GNN_CLONES real
+inner(const real *x, const real *y, int64_t n)
 {
     GnnVec      sum = {0};
     real        rest = 0;
@@ -89,6 +110,12 @@ gnn_inner(const real *x, const real *y, int64_t n)
     for (; i < n; i++)
         rest += x[i] * y[i];
     return sum_lanes(sum) + rest;
+}
+
+real
+gnn_inner(const real *x, const real *y, int64_t n)
+{
+    return inner(x, y, n);
 }
 
 #ifdef GNN_DOUBLE
@@ -171,8 +198,8 @@ largest(const float *x, int64_t n)
     return top;
 }
 
-GNN_CLONES float
-gnn_exp_row(float *x, int64_t n, float *top)
+static GNN_CLONES float
+exp_row(float *x, int64_t n, float *top)
 {
     float       most = largest(x, n);
     GnnFloats   sum = {0};
@@ -195,6 +222,12 @@ gnn_exp_row(float *x, int64_t n, float *top)
     }
     *top = most;
     return sum_lanes(sum) + rest;
+}
+
+float
+gnn_exp_row(float *x, int64_t n, float *top)
+{
+    return exp_row(x, n, top);
 }
 
 #endif

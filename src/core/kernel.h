@@ -3,7 +3,8 @@
  *
  * A kernel is written once, on vectors of a fixed number of lanes, and compiled for AVX-512, AVX2 and
  * any other; the loader picks. The lanes, and so the order of every sum, are the same everywhere. It
- * stands in a static function without OpenMP, because an outlined parallel region is not cloned.
+ * stands in a static function of its own: an outlined parallel region is not cloned, and the resolver of
+ * a function that is not static would be exported.
  */
 #ifndef GNN_CORE_KERNEL_H
 #define GNN_CORE_KERNEL_H
@@ -32,7 +33,7 @@ typedef real GnnVec __attribute__((vector_size(64), aligned(4), may_alias));
 typedef float GnnFloats __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int32_t GnnInts __attribute__((vector_size(64)));
 
-/* y[0 .. dim) = sum of w[e] * row idx[e] of x, e = 0 .. n - 1 in this order; w NULL: 1. times scale */
+/* y = sum of scale w[e] times row idx[e] of x, e = 0 .. n - 1 in this order; w NULL: all 1 */
 extern void gnn_gather_rows(real *y, const int32_t *idx, const float *w, int64_t n, double scale,
                             const real *x, int64_t dim);
 

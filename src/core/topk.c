@@ -69,12 +69,6 @@ dot(const float *a, const float *b, int32_t dim)
     return fold(sum);
 }
 
-GNN_CLONES float
-gnn_dot(const float *a, const float *b, int32_t dim)
-{
-    return dot(a, b, dim);
-}
-
 /* score[i] = row i of n rows times the query */
 static GNN_CLONES void
 score_rows(float *score, const float *rows, const float *scale, int64_t n, const float *query, int32_t dim)
@@ -85,6 +79,15 @@ score_rows(float *score, const float *rows, const float *scale, int64_t n, const
         if (scale != NULL)
             score[i] *= scale[i];
     }
+}
+
+float
+gnn_dot(const float *a, const float *b, int32_t dim)
+{
+    float       score;
+
+    score_rows(&score, a, NULL, 1, b, dim);
+    return score;
 }
 
 /* GROUP rows times GROUP queries; row i of score is query i's, TILE apart */

@@ -17,6 +17,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -55,7 +56,8 @@ scan(const char *table, const char *index, ScanKey key, int n_keys, Snapshot sna
 {
     Relation    rel = table_open(gnnrec_catalog_table(table), AccessShareLock);
     Relation    idx = index_open(gnnrec_catalog_table(index), AccessShareLock);
-    SysScanDesc sysscan = systable_beginscan_ordered(rel, idx, snapshot, n_keys, key);
+    Snapshot    held = IsMVCCSnapshot(snapshot) ? RegisterSnapshot(snapshot) : NULL;
+    SysScanDesc sysscan = systable_beginscan_ordered(rel, idx, held != NULL ? held : snapshot, n_keys, key);
     HeapTuple   row;
     Datum       values[MAX_COLUMNS];
     bool        nulls[MAX_COLUMNS];
@@ -70,6 +72,8 @@ scan(const char *table, const char *index, ScanKey key, int n_keys, Snapshot sna
             break;
     }
     systable_endscan_ordered(sysscan);
+    if (held != NULL)
+        UnregisterSnapshot(held);
     index_close(idx, AccessShareLock);
     table_close(rel, AccessShareLock);
     return n;
@@ -284,13 +288,25 @@ gnnrec_run_newest(GnnrecRun *out, int32 model_id, Snapshot snapshot)
     return scan("run", "run_model_idx", &key, 1, snapshot, true, read_run, out) > 0;
 }
 
+/* the caller's search_path could put another operator in the place of = : to the end of the GUC nest level it does not hold */
+static int
+trusted_search_path(void)
+{
+    int         level = NewGUCNestLevel();
+
+    (void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+    return level;
+}
+
 Datum
 gnnrec_catalog_write(const char *sql, int n_args, Oid *types, Datum *values, const char *nulls, bool *isnull)
 {
     Oid         user;
     int         context;
+    int         level;
     Datum       result = (Datum) 0;
 
+    level = trusted_search_path();
     GetUserIdAndSecContext(&user, &context);
     SetUserIdAndSecContext(gnnrec_relation_owner(gnnrec_catalog_table("model")),
                            context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
@@ -307,5 +323,6 @@ gnnrec_catalog_write(const char *sql, int n_args, Oid *types, Datum *values, con
     }
     SPI_finish();
     SetUserIdAndSecContext(user, context);
+    AtEOXact_GUC(false, level);
     return result;
 }

@@ -160,12 +160,14 @@ library_path(char *path, size_t size)
     }
 }
 
+/* OpenBLAS: we thread outside of it. OpenMP: threads that wait sleep, because the processors are others' too. */
 static GnnTrainMain
 open_library(const char *path)
 {
     void       *library;
 
     setenv("OPENBLAS_NUM_THREADS", "1", 1);
+    setenv("OMP_WAIT_POLICY", "passive", 0);
     library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     return library == NULL ? NULL : (GnnTrainMain) dlsym(library, "gnn_train_main");
 }

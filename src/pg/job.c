@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -82,17 +83,34 @@ is_training(int32 model_id)
     return false;
 }
 
+/* the process that holds the lock of a training; 0: none does */
+static pid_t
+training_worker(int32 model_id)
+{
+    LOCKTAG     tag = lock_tag(model_id, LOCK_TRAINING);
+    LockData   *locks = GetLockStatusData();
+
+    for (int i = 0; i < locks->nelements; i++)
+    {
+        const LockInstanceData *l = &locks->locks[i];
+
+        if (memcmp(&l->locktag, &tag, sizeof(tag)) == 0 && (l->holdMask & LOCKBIT_ON(ExclusiveLock)) != 0)
+            return l->pid;
+    }
+    return 0;
+}
+
 bool
 gnnrec_job_is_over(const char *state)
 {
     return strcmp(state, "starting") != 0 && strcmp(state, "running") != 0;
 }
 
-/* a worker needs a moment from its registration to its lock */
+/* a worker needs a moment from its registration to its lock, which a standby cannot see */
 const char *
 gnnrec_job_state(int32 model_id, const char *status, TimestampTz requested_at)
 {
-    if (gnnrec_job_is_over(status) || is_training(model_id))
+    if (gnnrec_job_is_over(status) || RecoveryInProgress() || is_training(model_id))
         return status;
     if (strcmp(status, "starting") == 0 &&
         !TimestampDifferenceExceeds(requested_at, GetCurrentTimestamp(), STARTING_SECONDS * 1000))
@@ -172,15 +190,19 @@ gnnrec_job_cancel(const GnnrecRun *run)
     return true;
 }
 
+/*
+ * The worker is found by its lock: its run may be one that no one sees, because this transaction asked for it or went back to a
+ * savepoint before it. And its row is left alone: the worker has a last word to write there before it ends.
+ */
 void
 gnnrec_job_stop(int32 model_id)
 {
-    GnnrecRun   run;
-
     for (int i = 0; is_training(model_id); i++)
     {
-        if (i % TRIES_A_SECOND == 0 && gnnrec_run_newest(&run, model_id, GetLatestSnapshot()))
-            gnnrec_job_cancel(&run);
+        pid_t       worker = i % TRIES_A_SECOND == 0 ? training_worker(model_id) : 0;
+
+        if (worker != 0)
+            kill(worker, SIGINT);
         if (i > STOP_SECONDS * TRIES_A_SECOND)
             ereport(ERROR,
                     (errcode(ERRCODE_OBJECT_IN_USE),

@@ -46,6 +46,7 @@
 #include "pg/store.h"
 
 #define PROGRESS_SECONDS 1.0
+#define LOCK_TIMEOUT "30s"
 
 PGDLLEXPORT void gnnrec_worker_main(Datum arg);
 
@@ -119,6 +120,7 @@ report(const Worker *w, const char *doing)
                                                    w->model->name, w->order.run_id, doing));
 }
 
+/* a run may be called off, or dropped with its model, until this has written that it is running */
 static void
 set_phase(Worker *w, const char *phase)
 {
@@ -128,8 +130,13 @@ set_phase(Worker *w, const char *phase)
     bool        isnull;
 
     gnnrec_catalog_write("UPDATE gnnrec.run SET status = 'running', phase = $2, pid = $3, steps = $4, "
-                         "started_at = coalesce(started_at, pg_catalog.clock_timestamp()) WHERE run_id = $1",
+                         "started_at = coalesce(started_at, pg_catalog.clock_timestamp()) "
+                         "WHERE run_id = $1 AND status IN ('starting', 'running') RETURNING run_id",
                          4, types, values, NULL, &isnull);
+    if (isnull)
+        ereport(ERROR,
+                (errcode(ERRCODE_QUERY_CANCELED),
+                 errmsg("run " INT64_FORMAT " was called off", w->order.run_id)));
     report(w, phase);
 }
 
@@ -641,7 +648,7 @@ set_options(void)
 {
     set_option("search_path", "pg_catalog, pg_temp");
     set_option("row_security", "on");
-    set_option("lock_timeout", "30s");
+    set_option("lock_timeout", "0");    /* until the launching transaction has ended, which may take its time */
     set_option("default_transaction_isolation", "read committed");
     set_option("default_transaction_read_only", "off");
     set_option("application_name", "gnnrec");
@@ -657,17 +664,30 @@ connect_to_database(const GnnrecJobOrder *order)
 #endif
 }
 
-static void
-work(Worker *w)
+static bool
+lock_training(const Worker *w)
 {
     bool        locked;
 
     StartTransactionCommand();
     locked = gnnrec_job_begin_training(w->order.model_id);
     CommitTransactionCommand();
+    return locked;
+}
+
+/*
+ * The lock is taken before the launching transaction ends, so that no one takes the run for lost when it appears. The lock may
+ * be held by a run of the same transaction that went back to a savepoint; its worker ends with that transaction, as we see it.
+ */
+static void
+work(Worker *w)
+{
+    bool        locked = lock_training(w);
+
     if (!take_order(w))
         return;
-    if (!locked)
+    set_option("lock_timeout", LOCK_TIMEOUT);
+    if (!locked && !lock_training(w))
         ereport(ERROR,
                 (errcode(ERRCODE_OBJECT_IN_USE),
                  errmsg("another run of model \"%s\" is going on", w->model->name)));

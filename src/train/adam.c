@@ -1,7 +1,6 @@
 /*
  * adam.c: the optimiser is one loop, because all parameters lie in one block.
  */
-#pragma GCC optimize ("no-math-errno")      /* or sqrt sets errno, and the loop is not a vector loop */
 #include "train/adam.h"
 
 #include "core/kernel.h"

@@ -20,17 +20,16 @@ JOIN   products ON id = product_id;
 
 \echo '── A model is made of a table of interactions, and trained in a background worker. ──'
 \echo
-\pset tuples_only on
 \set ECHO queries
+\o /dev/null
 CREATE EXTENSION gnnrec;
-
 SELECT gnnrec.create_model('shop', 'events', user_column => 'user_id', item_column => 'product_id',
                            event_column => 'kind', event_weights => '{"view": 1, "cart": 2, "buy": 4}',
                            time_column => 'at');
 SELECT gnnrec.train('shop');
 SELECT gnnrec.wait('shop');
+\o
 \set ECHO none
-\pset tuples_only off
 \echo
 \echo '── What to show user 42, beside what 42 bought last. ──'
 \echo

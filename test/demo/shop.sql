@@ -18,35 +18,44 @@
 CREATE FUNCTION pg_temp.chance(key bigint, purpose text) RETURNS float8 LANGUAGE sql IMMUTABLE
     RETURN (hashint8extended(key, hashtextextended(purpose, :seed)) >> 11 & ((1::bigint << 53) - 1)) / (1::bigint << 53)::float8;
 
-CREATE TEMP TABLE category (no int, name text, price float8, brands text[], things text[]);
+CREATE TEMP TABLE category (no int, name text, brands text[], things text[], prices int[]);
 INSERT INTO category VALUES
-( 0, 'Coffee',      45, '{Altura,Brewline,Kaldi & Co,Moka Nord,Third Cup}',
+( 0, 'Coffee', '{Altura,Brewline,Kaldi & Co,Moka Nord,Third Cup}',
   '{Burr Grinder,French Press,Gooseneck Kettle,Pour-Over Set,Milk Frother,Travel Mug,Espresso Machine,
-    Digital Scale,Cold Brew Jug,Descaler}'),
-( 1, 'Running',     60, '{Stridewell,Fleetfoot,Paceline,Kestrel,Mile Zero}',
-  '{Road Shoes,Trail Shoes,Running Cap,Hydration Vest,Headlamp,Split Shorts,GPS Watch,Wind Shell,Compression Socks,Foam Roller}'),
-( 2, 'Gardening',   30, '{Greenhand,Thornbury,Loam & Leaf,Wildrow,Sunpatch}',
-  '{Pruning Shears,Seed Kit,Watering Can,Raised Bed,Garden Fork,Compost Bin,Hose Reel,Kneeling Pad,Cold Frame,Plant Labels}'),
-( 3, 'Board Games', 35, '{Tin Meeple,Owl & Dice,Grand Table,Foxglove,Second Turn}',
-  '{Railway Game,Farming Game,Word Game,Co-op Mystery,Card Game,Party Game,Chess Set,Dice Tower,Trivia Box,Card Sleeves}'),
-( 4, 'Baking',      28, '{Crumb & Co,Hearthstone,Goldloaf,Whisk House,Maple Mill}',
+    Digital Scale,Cold Brew Jug,Descaler}', '{89,29,59,35,25,22,349,32,27,9}'),
+( 1, 'Running', '{Stridewell,Fleetfoot,Paceline,Kestrel,Mile Zero}',
+  '{Road Shoes,Trail Shoes,Running Cap,Hydration Vest,Headlamp,Split Shorts,GPS Watch,Wind Shell,Compression Socks,Foam Roller}',
+  '{119,129,19,79,39,34,249,69,17,24}'),
+( 2, 'Gardening', '{Greenhand,Thornbury,Loam & Leaf,Wildrow,Sunpatch}',
+  '{Pruning Shears,Seed Kit,Watering Can,Raised Bed,Garden Fork,Compost Bin,Hose Reel,Kneeling Pad,Cold Frame,Plant Labels}',
+  '{24,14,19,99,34,64,54,12,74,6}'),
+( 3, 'Board Games', '{Tin Meeple,Owl & Dice,Grand Table,Foxglove,Second Turn}',
+  '{Railway Game,Farming Game,Word Game,Co-op Mystery,Card Game,Party Game,Chess Set,Dice Tower,Trivia Box,Card Sleeves}',
+  '{49,44,19,34,12,24,39,22,27,5}'),
+( 4, 'Baking', '{Crumb & Co,Hearthstone,Goldloaf,Whisk House,Maple Mill}',
   '{Loaf Tin,Stand Mixer,Proofing Basket,Rolling Pin,Cake Stand,Piping Set,Dough Scraper,Oven Thermometer,
-    Muffin Tray,Pastry Brush}'),
-( 5, 'Camping',     80, '{Tarn,Fernhollow,Summit Row,Drift & Dune,North Basecamp}',
-  '{Two-Person Tent,Sleeping Bag,Gas Stove,Lantern,Sleeping Mat,Camp Chair,Water Filter,Cool Box,Mess Kit,Hammock}'),
-( 6, 'Cycling',     55, '{Velora,Spinwell,Col & Crest,Pedalista,Gravelmark}',
-  '{Helmet,Rear Light,Bib Shorts,Floor Pump,Multi-Tool,Rain Jacket,Saddle Bag,Gloves,Bottle Cage,Chain Lube}'),
-( 7, 'Music',       90, '{Tonewood,Blue Fret,Cadenza,Redbridge,Long Sustain}',
+    Muffin Tray,Pastry Brush}', '{16,299,21,18,32,22,8,14,17,7}'),
+( 5, 'Camping', '{Tarn,Fernhollow,Summit Row,Drift & Dune,North Basecamp}',
+  '{Two-Person Tent,Sleeping Bag,Gas Stove,Lantern,Sleeping Mat,Camp Chair,Water Filter,Cool Box,Mess Kit,Hammock}',
+  '{189,119,44,29,59,49,39,69,24,54}'),
+( 6, 'Cycling', '{Velora,Spinwell,Col & Crest,Pedalista,Gravelmark}',
+  '{Helmet,Rear Light,Bib Shorts,Floor Pump,Multi-Tool,Rain Jacket,Saddle Bag,Gloves,Bottle Cage,Chain Lube}',
+  '{79,24,84,44,22,109,27,29,12,9}'),
+( 7, 'Music', '{Tonewood,Blue Fret,Cadenza,Redbridge,Long Sustain}',
   '{Acoustic Guitar,Studio Headphones,Tuner,Audio Interface,Guitar Strings,Condenser Mic,Practice Amp,
-    Keyboard Stand,Metronome,Capo}'),
-( 8, 'Photography', 95, '{Lumenar,Obscura,Framewright,Silver Grain,Northlight}',
-  '{Tripod,35mm Lens,Camera Bag,Memory Card,Camera Strap,Flash,ND Filter Set,Light Meter,Softbox,Lens Cloth}'),
-( 9, 'Drawing',     20, '{Inkwell,Ochre,Paperweight,Studio Nine,Graphis}',
-  '{Sketchbook,Fineliner Set,Watercolours,Brush Pens,Pencil Case,Gouache Set,Easel,Cutting Mat,Calligraphy Pen,Kneaded Eraser}'),
-(10, 'Home Office', 75, '{Plainwork,Deskmate,Fjord Oak,Quiet Hours,Linea}',
-  '{Desk Lamp,Laptop Stand,Mechanical Keyboard,Standing Desk,Monitor Arm,Office Chair,Webcam,Desk Mat,Footrest,Cable Tray}'),
-(11, 'Yoga',        32, '{Asana Lane,Stillwater,Lotusroot,Even Keel,Sun Salute}',
-  '{Yoga Mat,Cork Block,Leggings,Yoga Strap,Bolster,Meditation Cushion,Resistance Bands,Mat Bag,Balance Board,Eye Pillow}');
+    Keyboard Stand,Metronome,Capo}', '{279,129,19,149,11,119,139,44,29,14}'),
+( 8, 'Photography', '{Lumenar,Obscura,Framewright,Silver Grain,Northlight}',
+  '{Tripod,35mm Lens,Camera Bag,Memory Card,Camera Strap,Flash,ND Filter Set,Light Meter,Softbox,Lens Cloth}',
+  '{139,329,89,34,29,159,64,119,79,8}'),
+( 9, 'Drawing', '{Inkwell,Ochre,Paperweight,Studio Nine,Graphis}',
+  '{Sketchbook,Fineliner Set,Watercolours,Brush Pens,Pencil Case,Gouache Set,Easel,Cutting Mat,Calligraphy Pen,Kneaded Eraser}',
+  '{14,18,32,24,12,36,89,16,21,3}'),
+(10, 'Home Office', '{Plainwork,Deskmate,Fjord Oak,Quiet Hours,Linea}',
+  '{Desk Lamp,Laptop Stand,Mechanical Keyboard,Standing Desk,Monitor Arm,Office Chair,Webcam,Desk Mat,Footrest,Cable Tray}',
+  '{59,39,109,449,89,299,69,24,34,19}'),
+(11, 'Yoga', '{Asana Lane,Stillwater,Lotusroot,Even Keel,Sun Salute}',
+  '{Yoga Mat,Cork Block,Leggings,Yoga Strap,Bolster,Meditation Cushion,Resistance Bands,Mat Bag,Balance Board,Eye Pillow}',
+  '{49,14,54,11,44,39,22,29,64,13}');
 
 -- A product's number is its category, then its brand, then what it is: 1 + category + 12 * (brand + 5 * thing).
 CREATE TABLE products
@@ -62,7 +71,7 @@ SELECT p + 1,
        concat(c.brands[1 + brand], ' ', c.things[1 + thing % 10], CASE WHEN thing >= 10 THEN ' Mk ' || 1 + thing / 10 END),
        c.name,
        c.brands[1 + brand],
-       round((c.price * (0.7 + 0.15 * brand) * exp(pg_temp.chance(p, 'price') - 0.5))::numeric) + 0.99
+       round((c.prices[1 + thing % 10] * (0.8 + 0.1 * brand + 0.1 * pg_temp.chance(p, 'price')))::numeric) - 0.01
 FROM   generate_series(0, :products - 1) p
 JOIN   category c ON c.no = p % 12,
 LATERAL (SELECT p / 12 % 5 AS brand, p / 60 AS thing) kind;
