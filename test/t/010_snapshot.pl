@@ -81,7 +81,8 @@ UPDATE gnnrec.model SET live_run = 2;
 DO $$ BEGIN PERFORM shop.recommend(1); END $$;
 UPDATE gnnrec.model SET live_run = 1;
 DO $$ BEGIN PERFORM shop.recommend(1); END $$;
-SELECT string_agg(DISTINCT substring(line FROM '_gnnrec_\d+_\d+_(.*)$'), ' ') FROM regexp_split_to_table(pg_read_file('/proc/self/maps'), '\n') line;
+SELECT string_agg(DISTINCT substring(line FROM '_gnnrec_\d+_\d+_(.*)$'), ' ')
+FROM regexp_split_to_table(pg_read_file('/proc/self/maps'), '\n') line;
 SQL
     is($maps, 1, 'a run that is no longer live is unmapped');
 }
