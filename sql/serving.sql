@@ -278,7 +278,8 @@ SELECT r.* FROM (VALUES
     (3, 'SELECT gnnrec.recommend_core(%m, 100::bigint, NULL::bigint, 1, NULL, NULL, true, true)'), (4, 'SELECT gnnrec.recommend_core(%m, 100::bigint, NULL::int, 1, ARRAY[1::bigint], NULL, true, true)'),
     (5, $$SELECT gnnrec.recommend_for_core(%m, ARRAY['x'], NULL, 1, NULL, NULL)$$), (6, 'SELECT gnnrec.similar_core(%m, ''user'', 100::int, 1)'),
     (7, $$SELECT gnnrec.similar_core(%m, 'item', 'x'::varchar, 1)$$), (8, 'SELECT gnnrec.similarity_core(%m, ''item'', 1::smallint, 2::smallint)'),
-    (9, 'SELECT gnnrec.score_core(%m, 100::int, 1::int)'), (10, $$SELECT gnnrec.score_core(%m, 100::bigint, 'x'::text)$$)) v(n, call), refused(call) r ORDER BY n;
+    (9, 'SELECT gnnrec.score_core(%m, 100::int, 1::int)'), (10, $$SELECT gnnrec.score_core(%m, 100::bigint, 'x'::text)$$),
+    (11, 'SELECT gnnrec.similar_core(%m, ''item'', ARRAY[1007], 1)'), (12, 'SELECT gnnrec.score_core(%m, ARRAY[100::bigint], 1007)')) v(n, call), refused(call) r ORDER BY n;
 -- a domain over the type is not another type
 SELECT count(*) FROM gnnrec.similar_core((SELECT model_id FROM gnnrec.model WHERE name = 'serving'), 'item', 1007::positive, 3);
 

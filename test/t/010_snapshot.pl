@@ -201,6 +201,12 @@ $locker->quit;
 is(scalar(grep { /_1(\.|$)/ } files()), 0, 'it leaves no file');
 is((answer())[0], $expected, 'and no lock: the next one builds');
 
+$node->safe_psql('postgres', 'SELECT fill(3); UPDATE shop.user_embedding SET seen = ARRAY[200] WHERE run_id = 3; UPDATE gnnrec.model SET live_run = 3');
+($out, $err) = answer();
+like($err, qr/table "user_embedding" does not hold run 3 as it was trained/, 'tables that do not hold the run are not served');
+is(scalar(grep { /_3(\.|$)/ } files()), 0, 'nor is a file left that was half done');
+$node->safe_psql('postgres', 'UPDATE gnnrec.model SET live_run = 1');
+
 #
 # Files that nobody will ask for again go when another one is made
 #
