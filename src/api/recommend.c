@@ -294,8 +294,6 @@ answer(const Question *q, FunctionCallInfo fcinfo, bool as_text)
     GnnrecAnswer rows;
 
     gnnrec_answer_begin(&rows, fcinfo, q->snapshot, GNNREC_ITEM, as_text);
-    if (q->k == 0)
-        return;
     if (q->vector != NULL)
         n = n_ranked = rank(hits, q);
     else

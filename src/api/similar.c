@@ -82,7 +82,7 @@ answer_similar(GnnrecAnswer *answer, int32 node, int32 k)
     GnnHit     *hits;
     int32       n;
 
-    if (node < 0 || k == 0 || nodes->inverse_norm[node] == 0)
+    if (node < 0 || nodes->inverse_norm[node] == 0)
         return;
     skip = others(nodes, node, &n_skip);
     hits = MemoryContextAllocHuge(CurrentMemoryContext, k * sizeof(GnnHit));
