@@ -646,3 +646,17 @@ COMMENT ON FUNCTION gnnrec.similar_items(text, text, integer) IS
 ------------------------------------------------------------------------------------------------------------------------
 -- Measuring
 ------------------------------------------------------------------------------------------------------------------------
+
+-- Both read relations of the caller's choice: in the leader only.
+CREATE FUNCTION gnnrec.evaluate(model text, test regclass, k integer[] DEFAULT '{10,20}', user_vectors text DEFAULT 'trained')
+    RETURNS TABLE (metric text, k integer, value float8, popular float8, lift float8, users bigint)
+    AS 'MODULE_PATHNAME', 'gnnrec_evaluate' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 14 COST 1000000;
+COMMENT ON FUNCTION gnnrec.evaluate(text, regclass, integer[], text) IS
+    'How good the model''s lists are for test interactions (the model''s user and item columns), beside those of the most popular items: recall, precision, ndcg, hit_rate, mrr, map and coverage at each k, averaged over the users with something to find. All items are ranked but those seen in training, which are no question either; an item the run does not know cannot be found; a user it does not know is shown the popular items. user_vectors: trained, or folded in from what the user has seen';
+
+CREATE FUNCTION gnnrec.evaluate_table(recs regclass, truth regclass, user_column name DEFAULT 'user_id', item_column name DEFAULT 'item_id',
+                                      rank_column name DEFAULT 'rank', k integer[] DEFAULT '{10,20}')
+    RETURNS TABLE (metric text, k integer, value float8, users bigint)
+    AS 'MODULE_PATHNAME', 'gnnrec_evaluate_table' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 12 COST 100000;
+COMMENT ON FUNCTION gnnrec.evaluate_table(regclass, regclass, name, name, name, integer[]) IS
+    'How good anyone''s recommendations are: the metrics of evaluate(), averaged over the users of truth, of whom one without recommendations counts 0. The rank is the place in the list, from 1, one item each; a repeated item and an empty place are misses. Coverage is left out: these tables do not tell the catalogue';

@@ -20,6 +20,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "api/nodes.h"
 #include "api/serve.h"
 #include "pg/source.h"
 
@@ -29,18 +30,11 @@ PG_FUNCTION_INFO_V1(gnnrec_recommend);
 
 #define INTERACTIONS 0          /* the relation of users to items */
 
-/* a list of nodes, ascending, which nobody changes: it may lie in the snapshot */
-typedef struct Nodes
-{
-    const int32 *node;
-    int64       n;
-} Nodes;
-
 /* where answers are taken from: the items with edges, by popularity, and those without, ascending */
 typedef struct Pool
 {
-    Nodes       popular;
-    Nodes       isolated;
+    GnnrecNodes popular;
+    GnnrecNodes isolated;
     bool        is_chosen;      /* by the caller, who named candidates; nothing to skip is in it */
 } Pool;
 
@@ -51,81 +45,9 @@ typedef struct Question
     int32       k;
     const float *vector;        /* of who asks; NULL: nothing is known */
     const char *source;         /* of the vector */
-    Nodes       skip;
+    GnnrecNodes skip;
     Pool        pool;
 } Question;
-
-/* -------------------------------------------------------------------------------------------------------------------
- * lists of nodes
- * ------------------------------------------------------------------------------------------------------------------- */
-
-static int
-by_number(const void *a, const void *b)
-{
-    int32       i = *(const int32 *) a;
-    int32       j = *(const int32 *) b;
-
-    return (i > j) - (i < j);
-}
-
-/* sorts and makes distinct, in place */
-static Nodes
-list_of(int32 *node, int64 n)
-{
-    Nodes       list = {node, 0};
-
-    qsort(node, n, sizeof(int32), by_number);
-    for (int64 i = 0; i < n; i++)
-        if (i == 0 || node[i] != node[i - 1])
-            node[list.n++] = node[i];
-    return list;
-}
-
-static bool
-contains(Nodes list, int32 node)
-{
-    return list.n > 0 && bsearch(&node, list.node, list.n, sizeof(int32), by_number) != NULL;
-}
-
-/* both together; a node of both is there twice */
-static Nodes
-merged(Nodes a, Nodes b)
-{
-    int32      *node;
-    int64       i = 0;
-    int64       j = 0;
-
-    if (a.n == 0 || b.n == 0)
-        return a.n == 0 ? b : a;
-    node = MemoryContextAllocHuge(CurrentMemoryContext, (a.n + b.n) * sizeof(int32));
-    while (i < a.n || j < b.n)
-    {
-        bool        from_a = j == b.n || (i < a.n && a.node[i] <= b.node[j]);
-
-        node[i + j] = from_a ? a.node[i] : b.node[j];
-        i += from_a;
-        j += !from_a;
-    }
-    return (Nodes) {node, a.n + b.n};
-}
-
-/* the items of a row: all, or those that are disliked */
-static Nodes
-nodes_of(const GnnrecSnapshotRow *row, bool all)
-{
-    int32      *node;
-    int64       n = 0;
-
-    if (all)
-        return (Nodes) {row->idx, row->n};
-    if (row->val == NULL)
-        return (Nodes) {NULL, 0};
-    node = palloc(row->n * sizeof(int32));
-    for (int64 i = 0; i < row->n; i++)
-        if (row->val[i] < 0)
-            node[n++] = row->idx[i];
-    return (Nodes) {node, n};
-}
 
 /* -------------------------------------------------------------------------------------------------------------------
  * arguments
@@ -152,7 +74,7 @@ elements_of(ArrayType *array)
 }
 
 /* the items an array argument names; NULL elements and items that are not in the run are nothing */
-static Nodes
+static GnnrecNodes
 items_argument(FunctionCallInfo fcinfo, int argument, const Question *q)
 {
     Elements    e;
@@ -161,7 +83,7 @@ items_argument(FunctionCallInfo fcinfo, int argument, const Question *q)
 
     gnnrec_serve_check_ids(fcinfo, argument, q->items);
     if (PG_ARGISNULL(argument))
-        return (Nodes) {NULL, 0};
+        return (GnnrecNodes) {NULL, 0};
     e = elements_of(PG_GETARG_ARRAYTYPE_P(argument));
     node = palloc(e.n * sizeof(int32));
     for (int i = 0; i < e.n; i++)
@@ -172,7 +94,7 @@ items_argument(FunctionCallInfo fcinfo, int argument, const Question *q)
         if (found >= 0)
             node[n++] = found;
     }
-    return list_of(node, n);
+    return gnnrec_nodes_make(node, n);
 }
 
 static int
@@ -181,19 +103,19 @@ by_popularity(const void *a, const void *b, void *degree)
     float       of_a = ((const float *) degree)[*(const int32 *) a];
     float       of_b = ((const float *) degree)[*(const int32 *) b];
 
-    return of_a != of_b ? (of_a < of_b) - (of_a > of_b) : by_number(a, b);
+    return of_a != of_b ? (of_a < of_b) - (of_a > of_b) : gnnrec_nodes_compare(a, b);
 }
 
 /* the candidates that are not to be skipped, in the order a pool has */
 static Pool
-chosen_pool(const Question *q, Nodes candidates)
+chosen_pool(const Question *q, GnnrecNodes candidates)
 {
     int32      *node = palloc(candidates.n * sizeof(int32));
     int64       n = 0;
     int64       n_popular = 0;
 
     for (int64 i = 0; i < candidates.n; i++)
-        if (!contains(q->skip, candidates.node[i]))
+        if (!gnnrec_nodes_contain(q->skip, candidates.node[i]))
         {
             node[n++] = candidates.node[i];
             n_popular += q->items->degree[candidates.node[i]] > 0;
@@ -213,13 +135,31 @@ static void
 read_limits(Question *q, FunctionCallInfo fcinfo, int k, int candidates, int exclude)
 {
     q->k = gnnrec_serve_k(fcinfo, k, q->items->n);
-    q->skip = merged(q->skip, items_argument(fcinfo, exclude, q));
+    q->skip = gnnrec_nodes_merge(q->skip, items_argument(fcinfo, exclude, q));
     q->pool = PG_ARGISNULL(candidates) ? whole_pool(q) : chosen_pool(q, items_argument(fcinfo, candidates, q));
 }
 
 /* -------------------------------------------------------------------------------------------------------------------
  * who asks
  * ------------------------------------------------------------------------------------------------------------------- */
+
+/* the items of a row: all, or those that are disliked */
+static GnnrecNodes
+nodes_of(const GnnrecSnapshotRow *row, bool all)
+{
+    int32      *node;
+    int64       n = 0;
+
+    if (all)
+        return (GnnrecNodes) {row->idx, row->n};
+    if (row->val == NULL)
+        return (GnnrecNodes) {NULL, 0};
+    node = palloc(row->n * sizeof(int32));
+    for (int64 i = 0; i < row->n; i++)
+        if (row->val[i] < 0)
+            node[n++] = row->idx[i];
+    return (GnnrecNodes) {node, n};
+}
 
 typedef struct Weighted
 {
@@ -271,28 +211,9 @@ basket_of(const Question *q, const Datum *item, const bool *is_null, const float
 static const float *
 folded_in(const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *basket)
 {
-    double      degree = 0;
-    float      *vector;
+    float      *vector = palloc(items->dim * sizeof(float));
 
-    for (int64 i = 0; i < basket->n; i++)
-        if (basket->val[i] > 0 && items->degree[basket->idx[i]] > 0)
-            degree += basket->val[i];
-    if (degree == 0 || items->fold_in == NULL)
-        return NULL;
-    vector = palloc0(items->dim * sizeof(float));
-    for (int64 i = 0; i < basket->n; i++)
-    {
-        const float *fold_in = items->fold_in + (int64) basket->idx[i] * items->dim;
-        double      item_degree = items->degree[basket->idx[i]];
-        float       share;
-
-        if (basket->val[i] <= 0 || item_degree <= 0)
-            continue;
-        share = basket->val[i] / sqrt(degree * item_degree);
-        for (int32 c = 0; c < items->dim; c++)
-            vector[c] += share * fold_in[c];
-    }
-    return vector;
+    return gnnrec_serve_fold_in(vector, items, basket) ? vector : NULL;
 }
 
 static void
@@ -335,7 +256,7 @@ ask_by_interactions(Question *q, Datum user, bool exclude_seen)
 
 /* appends up to k items of a list in its order, with their degrees for scores; returns how many */
 static int32
-take(GnnHit *hits, int32 k, Nodes list, const Question *q)
+take(GnnHit *hits, int32 k, GnnrecNodes list, const Question *q)
 {
     int32       n = 0;
 
@@ -345,7 +266,7 @@ take(GnnHit *hits, int32 k, Nodes list, const Question *q)
 
         if (node < 0 || node >= q->items->n)
             gnnrec_snapshot_damaged(q->snapshot);
-        if (q->pool.is_chosen || !contains(q->skip, node))
+        if (q->pool.is_chosen || !gnnrec_nodes_contain(q->skip, node))
             hits[n++] = (GnnHit) {q->items->degree[node], node};
     }
     return n;
@@ -356,11 +277,11 @@ static int32
 rank(GnnHit *hits, const Question *q)
 {
     GnnRows     rows = gnnrec_snapshot_rows(q->items, false);
-    Nodes       skip;
+    GnnrecNodes skip;
 
     if (q->pool.is_chosen)
         return gnn_topk_among(hits, q->k, &rows, q->vector, q->pool.popular.node, q->pool.popular.n);
-    skip = merged(q->skip, q->pool.isolated);
+    skip = gnnrec_nodes_merge(q->skip, q->pool.isolated);
     return gnn_topk(hits, q->k, &rows, q->vector, skip.node, skip.n);
 }
 

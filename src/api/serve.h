@@ -34,6 +34,12 @@ extern int32 gnnrec_serve_node(FunctionCallInfo fcinfo, int argument, const Gnnr
 /* a text argument, read as an id of the type */
 extern Datum gnnrec_serve_parse_id(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshotNodes *nodes);
 
+/*
+ * out = the vector of a user by interactions alone: sum over items of w / sqrt(D_u * D_i) * fold_in_i, see recommend.c. False
+ * where no item says anything; then out means nothing.
+ */
+extern bool gnnrec_serve_fold_in(float *out, const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *row);
+
 /* the rows of an answer: id, score, rank and, where there is one, source */
 typedef struct GnnrecAnswer
 {

@@ -226,6 +226,16 @@ gnnrec_live_run(int32 model_id)
 }
 
 bool
+gnnrec_model_exists(int32 model_id, Snapshot snapshot)
+{
+    ScanKeyData key;
+    int64       run;
+
+    int4_key(&key, MODEL_ID, model_id);
+    return scan("model", "model_pkey", &key, 1, snapshot, true, read_live_run, &run) > 0;
+}
+
+bool
 gnnrec_model_is_owned(const GnnrecModel *model)
 {
     Oid         table = model->types[GNNREC_ITEM].table;

@@ -78,6 +78,9 @@ extern GnnrecModel *gnnrec_model_by_id(int32 model_id);
 /* the live run as the active snapshot sees it; 0: the model has none, or there is no such model */
 extern int64 gnnrec_live_run(int32 model_id);
 
+/* for who has waited for others and asks again, with a new snapshot */
+extern bool gnnrec_model_exists(int32 model_id, Snapshot snapshot);
+
 /* ERROR unless the current role owns the model (its item table) or is a member of the owner */
 extern void gnnrec_model_check_owner(const GnnrecModel *model);
 extern bool gnnrec_model_is_owned(const GnnrecModel *model);

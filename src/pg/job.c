@@ -47,6 +47,10 @@ gnnrec_job_lock_model(int32 model_id)
     LOCKTAG     tag = lock_tag(model_id, LOCK_REQUEST);
 
     (void) LockAcquire(&tag, ExclusiveLock, false, false);
+    if (!gnnrec_model_exists(model_id, GetLatestSnapshot()))
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_OBJECT),
+                 errmsg("the model has been dropped in the meantime")));
 }
 
 static void

@@ -34,7 +34,7 @@ extern int64 gnnrec_job_request(const GnnrecModel *model, Jsonb *params);
 extern const char *gnnrec_job_state(int32 model_id, const char *status, TimestampTz requested_at);
 extern bool gnnrec_job_is_over(const char *state);
 
-/* the request lock, to the end of the transaction */
+/* the request lock, to the end of the transaction; ERROR where the model was dropped while we waited for it */
 extern void gnnrec_job_lock_model(int32 model_id);
 
 /* the training lock, to the end of the process; false: another run of the model holds it */

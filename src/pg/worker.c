@@ -291,10 +291,11 @@ build_graph(Worker *w, GnnrecInteractions *rows)
     }
 }
 
+/* in the reading transaction: the role's name is looked up */
 static void
-check_not_empty(const Worker *w)
+check_not_empty(const Worker *w, const GnnrecInteractions *learned)
 {
-    if (w->graph.relations[0].edges.ptr[w->graph.relations[0].edges.n] > 0)
+    if (learned->n > 0)
         return;
     ereport(ERROR,
             (errcode(ERRCODE_NO_DATA),
@@ -321,12 +322,12 @@ read_phase(Worker *w)
     init_ids(w);
     MemoryContextSwitchTo(rows_context);
     read_relations(w, rows);
+    check_not_empty(w, &rows[0]);
     SetUserIdAndSecContext(user, context);
     commit();
     MemoryContextSwitchTo(w->context);
     build_graph(w, rows);
     MemoryContextDelete(rows_context);
-    check_not_empty(w);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
