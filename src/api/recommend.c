@@ -81,7 +81,7 @@ items_argument(FunctionCallInfo fcinfo, int argument, const Question *q)
     int32      *node;
     int64       n = 0;
 
-    gnnrec_serve_check_type(fcinfo, argument, q->items);
+    gnnrec_serve_check_ids(fcinfo, argument, q->items);
     if (PG_ARGISNULL(argument))
         return (GnnrecNodes) {NULL, 0};
     e = elements_of(PG_GETARG_ARRAYTYPE_P(argument));
@@ -294,8 +294,6 @@ answer(const Question *q, FunctionCallInfo fcinfo, bool as_text)
     GnnrecAnswer rows;
 
     gnnrec_answer_begin(&rows, fcinfo, q->snapshot, GNNREC_ITEM, as_text);
-    if (q->k == 0)
-        return;
     if (q->vector != NULL)
         n = n_ranked = rank(hits, q);
     else
@@ -337,8 +335,8 @@ gnnrec_recommend_core(PG_FUNCTION_ARGS)
 
     begin(&q, snapshot);
     gnnrec_serve_check_right(users);
-    gnnrec_serve_check_type(fcinfo, R_USER, users);
-    gnnrec_serve_check_type(fcinfo, R_ITEM_TYPE, q.items);
+    gnnrec_serve_check_id(fcinfo, R_USER, users);
+    gnnrec_serve_check_id(fcinfo, R_ITEM_TYPE, q.items);
     user = gnnrec_serve_node(fcinfo, R_USER, snapshot, GNNREC_USER);
     if (user >= 0)
         ask_by_node(&q, user, exclude_seen);
@@ -388,7 +386,7 @@ gnnrec_recommend_for_core(PG_FUNCTION_ARGS)
     Question    q;
 
     begin(&q, gnnrec_serve(fcinfo));
-    gnnrec_serve_check_type(fcinfo, F_ITEMS, q.items);
+    gnnrec_serve_check_ids(fcinfo, F_ITEMS, q.items);
     if (!PG_ARGISNULL(F_ITEMS))
         items = elements_of(PG_GETARG_ARRAYTYPE_P(F_ITEMS));
     basket = basket_of(&q, items.value, items.is_null, weights_argument(fcinfo, F_WEIGHTS, items.n), items.n);

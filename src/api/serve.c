@@ -46,30 +46,32 @@ gnnrec_serve_check_right(const GnnrecSnapshotNodes *nodes)
                 (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                  errmsg("row security is in force on table \"%s\"", get_rel_name(nodes->table)),
                  errdetail("Recommendations are made from all rows of the table."),
-                 errhint("Call the function as the owner of the table, for example in a SECURITY DEFINER function that checks who asks.")));
+                 errhint("Let the owner of the table ask: for example by a SECURITY DEFINER function that checks its caller.")));
 }
 
-/* are values of the type those of the id type, underneath? */
-static bool
-is_id_type(Oid type, const GnnrecKeyType *key)
+/* a value of the type given is to be read as an id: the types must be the same, or the same underneath */
+static void
+check_type(Oid type, const GnnrecSnapshotNodes *nodes)
 {
-    return type == key->type || (OidIsValid(type) && getBaseType(type) == key->base);
+    if (type == nodes->key.type || (OidIsValid(type) && getBaseType(type) == nodes->key.base))
+        return;
+    ereport(ERROR,
+            (errcode(ERRCODE_DATATYPE_MISMATCH),
+             errmsg("%s ids of the model are of type %s, not %s", nodes->name,
+                    format_type_be(nodes->key.type), OidIsValid(type) ? format_type_be(type) : "unknown"),
+             errhint("Call the functions in the model's own schema: their arguments have the right types.")));
 }
 
 void
-gnnrec_serve_check_type(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshotNodes *nodes)
+gnnrec_serve_check_id(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshotNodes *nodes)
 {
-    Oid         type = get_fn_expr_argtype(fcinfo->flinfo, argument);
-    Oid         element = OidIsValid(type) ? get_base_element_type(type) : InvalidOid;
+    check_type(get_fn_expr_argtype(fcinfo->flinfo, argument), nodes);
+}
 
-    if (OidIsValid(element))
-        type = element;
-    if (!is_id_type(type, &nodes->key))
-        ereport(ERROR,
-                (errcode(ERRCODE_DATATYPE_MISMATCH),
-                 errmsg("%s ids of the model are of type %s, not %s", nodes->name,
-                        format_type_be(nodes->key.type), OidIsValid(type) ? format_type_be(type) : "unknown"),
-                 errhint("Call the functions in the model's own schema: their arguments have the right types.")));
+void
+gnnrec_serve_check_ids(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshotNodes *nodes)
+{
+    check_type(get_base_element_type(get_fn_expr_argtype(fcinfo->flinfo, argument)), nodes);
 }
 
 int32
@@ -179,7 +181,8 @@ gnnrec_answer_add(GnnrecAnswer *answer, const GnnHit *hits, int32 n, Datum sourc
     {
         Datum       id = gnnrec_snapshot_id(answer->snapshot, answer->type, hits[i].row);
         Datum       text = answer->as_text ? as_text(answer, id) : (Datum) 0;
-        Datum       values[4] = {answer->as_text ? text : id, Float4GetDatum(hits[i].score), Int32GetDatum(++answer->rank), source};
+        Datum       values[4] = {answer->as_text ? text : id, Float4GetDatum(hits[i].score),
+                                 Int32GetDatum(++answer->rank), source};
         bool        nulls[4] = {false};
 
         tuplestore_putvalues(answer->result->setResult, answer->result->setDesc, values, nulls);

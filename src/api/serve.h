@@ -19,10 +19,11 @@ extern const GnnrecSnapshot *gnnrec_serve(FunctionCallInfo fcinfo);
 extern void gnnrec_serve_check_right(const GnnrecSnapshotNodes *nodes);
 
 /*
- * ERROR unless an argument (or each element of it, for an array) is of the node type's id type: the functions are polymorphic, and
- * a datum of another type would be misread.
+ * ERROR unless an argument, or the elements of an array argument, are of the node type's id type: the functions are polymorphic,
+ * and a datum of another type would be misread.
  */
-extern void gnnrec_serve_check_type(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshotNodes *nodes);
+extern void gnnrec_serve_check_id(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshotNodes *nodes);
+extern void gnnrec_serve_check_ids(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshotNodes *nodes);
 
 /* k of n: NULL is all, below zero an ERROR */
 extern int32 gnnrec_serve_k(FunctionCallInfo fcinfo, int argument, int32 n);
@@ -51,7 +52,8 @@ typedef struct GnnrecAnswer
 } GnnrecAnswer;
 
 /* may be called before anything else, so that an empty answer is a set too */
-extern void gnnrec_answer_begin(GnnrecAnswer *out, FunctionCallInfo fcinfo, const GnnrecSnapshot *snapshot, int type, bool as_text);
+extern void gnnrec_answer_begin(GnnrecAnswer *out, FunctionCallInfo fcinfo,
+                                const GnnrecSnapshot *snapshot, int type, bool as_text);
 
 /* source: a text datum, for the functions that have such a column */
 extern void gnnrec_answer_add(GnnrecAnswer *answer, const GnnHit *hits, int32 n, Datum source);

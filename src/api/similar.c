@@ -82,7 +82,7 @@ answer_similar(GnnrecAnswer *answer, int32 node, int32 k)
     GnnHit     *hits;
     int32       n;
 
-    if (node < 0 || k == 0 || nodes->inverse_norm[node] == 0)
+    if (node < 0 || nodes->inverse_norm[node] == 0)
         return;
     skip = others(nodes, node, &n_skip);
     hits = MemoryContextAllocHuge(CurrentMemoryContext, k * sizeof(GnnHit));
@@ -103,7 +103,7 @@ gnnrec_similar_core(PG_FUNCTION_ARGS)
     GnnrecAnswer answer;
 
     gnnrec_serve_check_right(nodes);
-    gnnrec_serve_check_type(fcinfo, 2, nodes);
+    gnnrec_serve_check_id(fcinfo, 2, nodes);
     gnnrec_answer_begin(&answer, fcinfo, snapshot, type, false);
     answer_similar(&answer, gnnrec_serve_node(fcinfo, 2, snapshot, type), gnnrec_serve_k(fcinfo, 3, nodes->n));
     return (Datum) 0;
@@ -143,8 +143,8 @@ gnnrec_similarity_core(PG_FUNCTION_ARGS)
     int32       b;
 
     gnnrec_serve_check_right(nodes);
-    gnnrec_serve_check_type(fcinfo, 2, nodes);
-    gnnrec_serve_check_type(fcinfo, 3, nodes);
+    gnnrec_serve_check_id(fcinfo, 2, nodes);
+    gnnrec_serve_check_id(fcinfo, 3, nodes);
     a = gnnrec_serve_node(fcinfo, 2, snapshot, type);
     b = gnnrec_serve_node(fcinfo, 3, snapshot, type);
     if (a < 0 || b < 0 || nodes->inverse_norm[a] == 0 || nodes->inverse_norm[b] == 0)
@@ -165,8 +165,8 @@ gnnrec_score_core(PG_FUNCTION_ARGS)
 
     gnnrec_serve_check_right(users);
     gnnrec_serve_check_right(items);
-    gnnrec_serve_check_type(fcinfo, 1, users);
-    gnnrec_serve_check_type(fcinfo, 2, items);
+    gnnrec_serve_check_id(fcinfo, 1, users);
+    gnnrec_serve_check_id(fcinfo, 2, items);
     user = gnnrec_serve_node(fcinfo, 1, snapshot, GNNREC_USER);
     item = gnnrec_serve_node(fcinfo, 2, snapshot, GNNREC_ITEM);
     if (user < 0 || item < 0)

@@ -23,6 +23,11 @@
 #define errsave(escontext, ...) do { (void) (escontext); ereport(ERROR, __VA_ARGS__); } while (0)
 #endif
 
+/* since 18; before, the attribute could only stand behind a declaration */
+#ifndef pg_noreturn
+#define pg_noreturn __attribute__((noreturn))
+#endif
+
 /* is the role the owner of the relation, or a member of its owner? */
 static inline bool
 gnnrec_owns_relation(Oid relation, Oid role)

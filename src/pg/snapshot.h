@@ -16,6 +16,7 @@
 #include "core/graph.h"
 #include "core/topk.h"
 #include "pg/catalog.h"
+#include "pg/compat.h"
 #include "pg/keys.h"
 
 /* the nodes of one type; an optional array is NULL where the run has none */
@@ -92,7 +93,7 @@ extern Datum gnnrec_snapshot_id(const GnnrecSnapshot *snapshot, int type, int32 
 extern void gnnrec_snapshot_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int relation, int32 node);
 
 /* ERROR data_corrupted; the file goes, and the next question has it built afresh */
-extern void gnnrec_snapshot_damaged(const GnnrecSnapshot *snapshot) pg_attribute_noreturn();
+pg_noreturn extern void gnnrec_snapshot_damaged(const GnnrecSnapshot *snapshot);
 
 static inline const float *
 gnnrec_snapshot_vector(const GnnrecSnapshotNodes *nodes, int32 node)

@@ -35,7 +35,6 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-#include "pg/compat.h"
 #include "pg/embedding.h"
 
 /* the relation whose edges lie in the rows of the type it starts from; see catalog.h */
@@ -88,7 +87,7 @@ typedef struct Build
 
 typedef void (*RowReader) (Build *b, Table *t, TupleTableSlot *slot, int64 i);
 
-static void pg_attribute_noreturn()
+pg_noreturn static void
 complain(const Build *b, const Table *t, const char *rule)
 {
     ereport(ERROR,
@@ -482,6 +481,7 @@ place_row(Build *b, Table *t, TupleTableSlot *slot, int64 i)
     int32       number = t->number_of[i];
     float       inverse;
 
+    Assert(i < t->n);
     if (t->number != 0 && DatumGetInt32(value_of(b, t, slot, t->number, NULL)) != number)
         complain(b, t, "The nodes are not numbered from 0 on in the order of their ids.");
     inverse = 1 / sqrt(place_vector(b, t, gnnrec_snapshot_vector(nodes, number), value_of(b, t, slot, t->embedding, NULL)));

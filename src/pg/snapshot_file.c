@@ -25,7 +25,6 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-#include "pg/compat.h"
 
 #define DIRECTORY "base/" PG_TEMP_FILES_DIR
 #define FILE_PREFIX PG_TEMP_FILE_PREFIX "_gnnrec_"
