@@ -202,13 +202,6 @@ SELECT * FROM compare('train_weights', $$SELECT user_id, item_id, sum(2 ^ (extra
     WHERE isfinite(at) AND user_id IS NOT NULL AND item_id IS NOT NULL GROUP BY 1, 2$$);
 SELECT rows_skipped FROM runs WHERE model = 'train_weights' AND live;
 
--- sums of weights, of many digits, in whatever order the rows lie
-CREATE TABLE events_shuffled AS SELECT * FROM events ORDER BY chance(user_id * 1000 + item_id, kind);
-SELECT bits('train_weights') AS before \gset
-SELECT gnnrec.alter_model('train_weights', source => 'events_shuffled');
-CALL gnnrec.retrain('train_weights');
-SELECT bits('train_weights') = :'before' AS the_same;
-
 -- and since
 SELECT gnnrec.alter_model('train_weights', reset => '{half_life}', since => '2025-01-15 UTC');
 CALL gnnrec.retrain('train_weights');
@@ -232,11 +225,20 @@ INSERT INTO bits_of VALUES ('whole', bits('train_weights'));
 SELECT gnnrec.alter_model('train_weights', time_column => 'day');
 CALL gnnrec.retrain('train_weights');
 SELECT what, bits = first_value(bits) OVER () AS the_same FROM bits_of;
+-- duplicates are summed in an order of their own: in that of the rows these would be 12 and 16
+CREATE TABLE summed AS SELECT user_id, item_id, value FROM planted, (VALUES (1, 1e17), (2, -1e17), (3, 12)) v(n, value) ORDER BY n;
+CREATE TABLE summed_otherwise AS SELECT user_id, item_id, value FROM planted, (VALUES (1, 1e17), (2, 12), (3, -1e17)) v(n, value) ORDER BY n;
+SELECT gnnrec.alter_model('train_weights', source => 'summed', value_column => 'value', reset => '{time_column}');
+CALL gnnrec.retrain('train_weights');
+SELECT bits('train_weights') AS before \gset
+SELECT gnnrec.alter_model('train_weights', source => 'summed_otherwise');
+CALL gnnrec.retrain('train_weights');
+SELECT bits('train_weights') = :'before' AS the_same;
 -- the latest are held out where times are known
 CREATE VIEW late_noise AS
 SELECT *, timestamptz '2025-01-01 UTC' AS at FROM planted
 UNION ALL SELECT u, 900 + u % 2, '2025-02-01 UTC' FROM generate_series(0, 239) u;
-SELECT gnnrec.alter_model('train_weights', source => 'late_noise', time_column => 'at', reset => '{half_life,since}');
+SELECT gnnrec.alter_model('train_weights', source => 'late_noise', time_column => 'at', reset => '{value_column}');
 CALL gnnrec.retrain('train_weights', '{"holdout": 0.2}');
 SELECT sum(degree) FILTER (WHERE item_id >= 900) AS late_trained_on, sum(degree) FILTER (WHERE item_id < 900) > 1600 AS others_trained_on
 FROM   train_weights.item_embedding WHERE run_id = (SELECT live_run FROM gnnrec.models WHERE name = 'train_weights');
