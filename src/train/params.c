@@ -25,7 +25,7 @@ const GnnParam gnn_params[] = {
     WHOLE(dim, 1, 1024, 64, "Numbers in an embedding, d."),
     WHOLE(layers, 0, 8, 2, "Steps along edges that an embedding sees, L; 0 is matrix factorisation."),
     WHOLE(steps, 1, 100000, 60, "Steps of the optimiser, each over all interactions."),
-    REAL(learning_rate, 0, 10, 0, "Step size of Adam; 0 takes the model's own, 0.1."),
+    REAL(learning_rate, 0, 10, 0, "Step size of Adam; 0 takes the model's own: 0.1 for lightgcn, 0.02 for gcn."),
     REAL(temperature, 0.01, 10, 0.1, "Temperature t of the softmax: small ones look at the hardest negatives."),
     WHOLE(negatives, 0, 65536, 0, "Negatives M: of a block of 512 users for softmax, of one interaction for bpr; 0 takes the loss's own, 2048 and 8."),
     REAL(negative_alpha, 0, 2, 0.7, "Negatives are drawn by degree^alpha (the beta of the formulas); 0 draws all items alike."),
