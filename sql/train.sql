@@ -1,6 +1,5 @@
 -- Training from SQL: what is read, what is learned, what is kept. Structure is planted and looked for; numbers that depend on
 -- the last bit are compared, not printed.
-CREATE EXTENSION IF NOT EXISTS gnnrec;
 SET client_min_messages = warning;
 CREATE SCHEMA train_test;
 SET search_path = train_test, public;
