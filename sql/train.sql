@@ -202,6 +202,13 @@ SELECT * FROM compare('train_weights', $$SELECT user_id, item_id, sum(2 ^ (extra
     WHERE isfinite(at) AND user_id IS NOT NULL AND item_id IS NOT NULL GROUP BY 1, 2$$);
 SELECT rows_skipped FROM runs WHERE model = 'train_weights' AND live;
 
+-- sums of weights, of many digits, in whatever order the rows lie
+CREATE TABLE events_shuffled AS SELECT * FROM events ORDER BY chance(user_id * 1000 + item_id, kind);
+SELECT bits('train_weights') AS before \gset
+SELECT gnnrec.alter_model('train_weights', source => 'events_shuffled');
+CALL gnnrec.retrain('train_weights');
+SELECT bits('train_weights') = :'before' AS the_same;
+
 -- and since
 SELECT gnnrec.alter_model('train_weights', reset => '{half_life}', since => '2025-01-15 UTC');
 CALL gnnrec.retrain('train_weights');
@@ -560,6 +567,9 @@ SELECT gnnrec.alter_model('train_fragile', source => 'failing', reset => '{value
 SELECT gnnrec.train('train_fragile') IS NOT NULL AS asked;
 SELECT complaint($$SELECT gnnrec.wait('train_fragile')$$);
 SELECT item_id, rank, source FROM train_fragile.recommend(7, 10, exclude_seen => false);
+DROP TABLE train_fragile.user_embedding;
+SELECT gnnrec.train('train_fragile') IS NOT NULL AS asked;
+SELECT complaint($$SELECT gnnrec.wait('train_fragile')$$);
 SELECT gnnrec.drop_model('train_fragile');
 
 ------------------------------------------------------------------------------------------------------------------------

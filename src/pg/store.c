@@ -193,6 +193,17 @@ write_rows(const GnnrecTrained *t, int type)
     SPI_unregister_relation("gnnrec_batch");
 }
 
+void
+gnnrec_store_check(const GnnrecModel *model)
+{
+    for (int type = 0; type < model->n_types; type++)
+        if (get_rel_name(model->types[type].table) == NULL)
+            ereport(ERROR,
+                    (errcode(ERRCODE_UNDEFINED_TABLE),
+                     errmsg("the table of the %s embeddings of model \"%s\" does not exist any more", model->types[type].name, model->name),
+                     errhint("Drop the model with gnnrec.drop_model and create it again.")));
+}
+
 /* runs work(arg, type) for each node type, connected to SPI, as the owner of the type's table */
 static void
 as_owners(const GnnrecModel *model, void (*work) (const void *arg, int type), const void *arg)
@@ -221,6 +232,7 @@ write_type(const void *arg, int type)
 void
 gnnrec_store_run(const GnnrecTrained *trained)
 {
+    gnnrec_store_check(trained->model);
     as_owners(trained->model, write_type, trained);
 }
 

@@ -21,6 +21,9 @@ typedef struct GnnrecTrained
     const GnnCsr *seen;         /* users x items: relation 0, weights <= 0 included */
 } GnnrecTrained;
 
+/* ERROR where a table of the model is gone: better before the training than after it */
+extern void gnnrec_store_check(const GnnrecModel *model);
+
 /* writes the rows of a run, in the current transaction, as the owner of each table */
 extern void gnnrec_store_run(const GnnrecTrained *trained);
 

@@ -323,6 +323,7 @@ read_phase(Worker *w)
     begin();
     GetUserIdAndSecContext(&user, &context);
     SetUserIdAndSecContext(w->order.role, context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+    gnnrec_store_check(w->model);
     MemoryContextSwitchTo(w->context);
     init_ids(w);
     MemoryContextSwitchTo(rows_context);
@@ -582,21 +583,6 @@ run_training(Worker *w)
  * The process
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/*
- * Termination is a cancel that cannot be missed: it becomes an ERROR at the next check, so that the run's row can say what
- * happened, and the process ends by itself afterwards.
- */
-static void
-on_terminate(SIGNAL_ARGS)
-{
-    int         save_errno = errno;
-
-    InterruptPending = true;
-    QueryCancelPending = true;
-    SetLatch(MyLatch);
-    errno = save_errno;
-}
-
 static char *
 with_detail_and_hint(const ErrorData *error)
 {
@@ -611,13 +597,12 @@ with_detail_and_hint(const ErrorData *error)
     return s.data;
 }
 
+/* in the current transaction; a run that is over already, or was called off, keeps what it says */
 static void
-write_failure(const Worker *w, const ErrorData *error)
+write_end(const Worker *w, const char *status, const char *message)
 {
-    bool        cancelled = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
     Oid         types[] = {INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID};
-    Datum       values[] = {Int64GetDatum(w->order.run_id), CStringGetTextDatum(cancelled ? "cancelled" : "failed"),
-                            CStringGetTextDatum(cancelled ? "cancelled on request" : with_detail_and_hint(error)),
+    Datum       values[] = {Int64GetDatum(w->order.run_id), CStringGetTextDatum(status), CStringGetTextDatum(message),
                             Int64GetDatum(w->counts.rows), Int64GetDatum(w->training.peak_memory)};
     bool        isnull;
 
@@ -632,6 +617,7 @@ static void
 record_failure(Worker *w)
 {
     ErrorData  *error;
+    bool        cancelled;
 
     MemoryContextSwitchTo(w->context);
     error = CopyErrorData();
@@ -640,10 +626,26 @@ record_failure(Worker *w)
     HOLD_INTERRUPTS();
     AbortOutOfAnyTransaction();
     QueryCancelPending = false;
+    cancelled = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
     begin();
-    write_failure(w, error);
+    write_end(w, cancelled ? "cancelled" : "failed", cancelled ? "cancelled on request" : with_detail_and_hint(error));
     commit();
     RESUME_INTERRUPTS();
+}
+
+/*
+ * Before a process that was terminated exits: pg_terminate_backend, a fast shutdown, DROP DATABASE WITH (FORCE). They must not
+ * arrive as an ERROR: functions of the source's views run in this process, and could catch that and go on.
+ */
+static void
+last_word(int code, Datum worker)
+{
+    if (code == 0)
+        return;
+    AbortOutOfAnyTransaction();
+    begin();
+    write_end((const Worker *) DatumGetPointer(worker), "cancelled", "the worker was terminated");
+    commit();
 }
 
 static void
@@ -711,11 +713,12 @@ gnnrec_worker_main(Datum arg)
 
     memcpy(&w->order, MyBgworkerEntry->bgw_extra, sizeof(w->order));
     w->context = AllocSetContextCreate(TopMemoryContext, "gnnrec training", ALLOCSET_DEFAULT_SIZES);
-    pqsignal(SIGTERM, on_terminate);
+    pqsignal(SIGTERM, die);
     pqsignal(SIGHUP, SignalHandlerForConfigReload);
     BackgroundWorkerUnblockSignals();
     connect_to_database(&w->order);
     set_options();
+    before_shmem_exit(last_word, PointerGetDatum(w));
     MemoryContextSwitchTo(w->context);
     PG_TRY();
     {

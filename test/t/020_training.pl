@@ -76,7 +76,8 @@ for my $what (sort keys %stops)
     is($node->safe_psql('postgres', $sql), 't', "$what: says that there was something to stop");
     ok(within(sub { newest_run($node, 'm', 'status') ne 'running' }), "$what: stops");
     cmp_ok(time - $start, '<', 5, "$what: at once");
-    is(newest_run($node, 'm', 'status, phase IS NULL, message, finished_at IS NOT NULL'), 'cancelled|t|cancelled on request|t', "$what: the run says so");
+    is(newest_run($node, 'm', 'status, phase IS NULL, message, finished_at IS NOT NULL'),
+        'cancelled|t|' . ($what =~ /terminate/ ? 'the worker was terminated' : 'cancelled on request') . '|t', "$what: the run says so");
     nothing_left_but_patient($what, $worker, $child);
 }
 
@@ -89,6 +90,21 @@ sub nothing_left_but_patient
         '0', "$what: no lock is left");
     is(stored_runs($node, 'm'), $stored, "$what: nothing of the run is stored");
 }
+
+# The functions of a view run in the worker. They may catch a cancellation, as in any session, but not a termination.
+$node->safe_psql('postgres', q{
+    CREATE FUNCTION stubborn(a int) RETURNS int VOLATILE LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_sleep(60); RETURN a; EXCEPTION WHEN query_canceled THEN PERFORM pg_sleep(60); RETURN a; END $$;
+    CREATE VIEW stubborn_rows AS SELECT user_id, stubborn(item_id) AS item_id FROM rows_m LIMIT 1;
+    SELECT gnnrec.create_model('stubborn', 'stubborn_rows');
+    SELECT gnnrec.train('stubborn');});
+ok(within(sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'gnnrec training' AND wait_event = 'PgSleep'") }), 'a view takes its time');
+$worker = newest_run($node, 'stubborn', 'pid');
+$start = time;
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($worker)");
+ok(within(sub { is_gone($worker) }), 'terminated while it reads: ends');
+cmp_ok(time - $start, '<', 5, 'terminated while it reads: at once');
+is(newest_run($node, 'stubborn', 'status, message'), 'cancelled|the worker was terminated', 'terminated while it reads: the run says so');
 
 #
 # The child dies
