@@ -74,9 +74,10 @@ static void
 allocate_optimiser(Fit *f, GnnArena *arena)
 {
     double      rate = f->config->learning_rate > 0 ? f->config->learning_rate : f->model->learning_rate;
+    double      decay = f->config->reg_weight > 0 ? f->config->reg_weight : f->loss->reg_weight;
 
     gnn_adam_allocate(&f->adam, arena, f->plan.n_learned, rate, EPSILON_PER_NODE / (double) f->graph.n_nodes);
-    gnn_decay_allocate(&f->decay, arena, &f->plan, f->config->reg_weight / (double) f->graph.n_nodes);
+    gnn_decay_allocate(&f->decay, arena, &f->plan, decay / (double) f->graph.n_nodes);
 }
 
 static void
