@@ -3,7 +3,7 @@
  *
  * All of a model's objects are made by SQL, as the calling user: ordinary objects, whose rights and dependencies the server
  * looks after. The rows that describe the model are written to the extension's catalogue after the checks. The functions are
- * `LANGUAGE sql` with a parsed body, STABLE, no SET clause: the planner inlines them, and sees the id types of the interaction table.
+ * `LANGUAGE sql` with a parsed body, STABLE, no SET clause: the planner inlines them, and sees the id types of the interactions.
  */
 #include "postgres.h"
 
@@ -41,23 +41,25 @@ static const char *const tables[] = {"user_embedding", "item_embedding"};
 
 static const char *const table_statements[] = {
     "CREATE TABLE {schema}.item_embedding (item_id {item} NOT NULL, run_id bigint NOT NULL, item_no integer NOT NULL, "
-    "embedding gnnrec.embedding NOT NULL, fold_in gnnrec.embedding NOT NULL, degree real NOT NULL, PRIMARY KEY (item_id, run_id))",
+    "embedding gnnrec.embedding NOT NULL, fold_in gnnrec.embedding NOT NULL, degree real NOT NULL, "
+    "PRIMARY KEY (item_id, run_id))",
     "CREATE TABLE {schema}.user_embedding (user_id {user} NOT NULL, run_id bigint NOT NULL, "
     "embedding gnnrec.embedding NOT NULL, degree real NOT NULL, seen integer[] NOT NULL, seen_weight real[], "
     "PRIMARY KEY (user_id, run_id))",
     "COMMENT ON TABLE {schema}.item_embedding IS 'gnnrec: the items of a run and their vectors'",
-    "COMMENT ON COLUMN {schema}.item_embedding.run_id IS 'gnnrec.run that made the row; gnnrec.model.live_run is the one that is served'",
+    "COMMENT ON COLUMN {schema}.item_embedding.run_id IS 'the run that made the row; gnnrec.model.live_run is served'",
     "COMMENT ON COLUMN {schema}.item_embedding.item_no IS 'number of the item within the run, from 0, in the order of ids'",
     "COMMENT ON COLUMN {schema}.item_embedding.embedding IS 'the item''s vector z: a score is the inner product with a user''s'",
     "COMMENT ON COLUMN {schema}.item_embedding.fold_in IS 'what the item adds to the vector of a user unknown to the run: "
     "z_u = sum over items of w / sqrt(D_u * degree) * fold_in'",
     "COMMENT ON COLUMN {schema}.item_embedding.degree IS 'sum of the weights of the item''s interactions'",
     "COMMENT ON TABLE {schema}.user_embedding IS 'gnnrec: the users of a run, their vectors and the items they have seen'",
-    "COMMENT ON COLUMN {schema}.user_embedding.run_id IS 'gnnrec.run that made the row; gnnrec.model.live_run is the one that is served'",
+    "COMMENT ON COLUMN {schema}.user_embedding.run_id IS 'the run that made the row; gnnrec.model.live_run is served'",
     "COMMENT ON COLUMN {schema}.user_embedding.embedding IS 'the user''s vector z'",
     "COMMENT ON COLUMN {schema}.user_embedding.degree IS 'sum of the weights of the user''s interactions'",
     "COMMENT ON COLUMN {schema}.user_embedding.seen IS 'item_no of the items the user has seen, ascending'",
-    "COMMENT ON COLUMN {schema}.user_embedding.seen_weight IS 'their weights, below zero for a disliked item; NULL where all are 1'",
+    "COMMENT ON COLUMN {schema}.user_embedding.seen_weight IS "
+    "'their weights, below zero for a disliked item; NULL where all are 1'",
 };
 
 typedef struct Function
@@ -83,7 +85,8 @@ static const Function functions[] = {
      "The k items with the highest score for a user, best first; candidates: rank only these; exclude: leave these out; "
      "exclude_seen: leave out what the user has seen; fresh: read the interactions of a user the run does not know"},
     {"recommend_for", "{item}[], real[], integer, {item}[], {item}[]",
-     "(items {item}[], weights real[] DEFAULT NULL, k integer DEFAULT 10, candidates {item}[] DEFAULT NULL, exclude {item}[] DEFAULT NULL) "
+     "(items {item}[], weights real[] DEFAULT NULL, k integer DEFAULT 10, candidates {item}[] DEFAULT NULL, "
+     "exclude {item}[] DEFAULT NULL) "
      "RETURNS TABLE (item_id {item}, score real, rank integer, source pg_catalog.text)" TABLE_FUNCTION
      "BEGIN ATOMIC SELECT r.item_id, r.score, r.rank, r.source "
      "FROM gnnrec.recommend_for_core({model}, $1, $2, $3, $4, $5) r; END",
@@ -206,7 +209,8 @@ static int32
 insert_model(const char *name, Jsonb *params, int32 keep_runs, bool made_schema)
 {
     Oid         types[] = {TEXTOID, JSONBOID, INT4OID, BOOLOID};
-    Datum       values[] = {CStringGetTextDatum(name), JsonbPGetDatum(params), Int32GetDatum(keep_runs), BoolGetDatum(made_schema)};
+    Datum       values[] = {CStringGetTextDatum(name), JsonbPGetDatum(params), Int32GetDatum(keep_runs),
+                            BoolGetDatum(made_schema)};
     bool        isnull;
 
     return DatumGetInt32(gnnrec_catalog_write(
@@ -222,7 +226,8 @@ insert_node_type(int32 model_id, int type_no, const char *name, Oid id_type, Oid
                             ObjectIdGetDatum(id_type), ObjectIdGetDatum(table)};
     bool        isnull;
 
-    gnnrec_catalog_write("INSERT INTO gnnrec.node_type (model_id, type_no, name, id_type, embedding_table) VALUES ($1, $2, $3, $4, $5)",
+    gnnrec_catalog_write("INSERT INTO gnnrec.node_type (model_id, type_no, name, id_type, embedding_table) "
+                         "VALUES ($1, $2, $3, $4, $5)",
                          5, types, values, NULL, &isnull);
 }
 
@@ -337,7 +342,8 @@ make_schema(const char *schema, bool named)
             ereport(ERROR,
                     (errcode(ERRCODE_DUPLICATE_SCHEMA),
                      errmsg("schema \"%s\" already exists", schema),
-                     errhint("To put the model into it, say so: gnnrec.create_model(..., schema => %s).", quote_literal_cstr(schema))));
+                     errhint("To put the model into it, say so: gnnrec.create_model(..., schema => %s).",
+                             quote_literal_cstr(schema))));
         return false;
     }
     execute(psprintf("CREATE SCHEMA %s", quote_identifier(schema)));
@@ -579,7 +585,8 @@ schema_is_empty(Oid schema)
     bool        empty;
 
     SPI_connect();
-    if (SPI_execute(psprintf("SELECT 1 FROM pg_catalog.pg_depend WHERE refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass "
+    if (SPI_execute(psprintf("SELECT 1 FROM pg_catalog.pg_depend "
+                             "WHERE refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass "
                              "AND refobjid OPERATOR(pg_catalog.=) %u LIMIT 1", schema), false, 1) != SPI_OK_SELECT)
         elog(ERROR, "could not read pg_depend");
     empty = SPI_processed == 0;
@@ -674,7 +681,8 @@ gnnrec_parameters(PG_FUNCTION_ARGS)
         values[0] = CStringGetTextDatum(p->name);
         values[1] = CStringGetTextDatum(kind_name(p->kind));
         values[2] = CStringGetTextDatum(gnnrec_param_text(p, &defaults));
-        values[3] = CStringGetTextDatum(p->kind == GNN_PARAM_CHOICE ? joined_choices(p) : psprintf("%.16g to %.16g", p->min, p->max));
+        values[3] = CStringGetTextDatum(p->kind == GNN_PARAM_CHOICE ? joined_choices(p)
+                                        : psprintf("%.16g to %.16g", p->min, p->max));
         values[4] = CStringGetTextDatum(p->what);
         tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
     }

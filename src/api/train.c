@@ -326,7 +326,8 @@ gnnrec_rollback(PG_FUNCTION_ARGS)
     values[1] = PG_ARGISNULL(1) ? (Datum) 0 : PG_GETARG_DATUM(1);
     run = gnnrec_catalog_write("UPDATE gnnrec.model m SET live_run = r.run_id FROM gnnrec.run r "
                                "WHERE m.model_id = $1 AND r.run_id = (SELECT pg_catalog.max(k.run_id) FROM gnnrec.run k "
-                               "WHERE k.model_id = $1 AND k.stored AND CASE WHEN $2 IS NULL THEN k.run_id < m.live_run ELSE k.run_id = $2 END) "
+                               "WHERE k.model_id = $1 AND k.stored "
+                               "AND CASE WHEN $2 IS NULL THEN k.run_id < m.live_run ELSE k.run_id = $2 END) "
                                "RETURNING m.live_run",
                                2, types, values, PG_ARGISNULL(1) ? " n" : "  ", &isnull);
     if (isnull)

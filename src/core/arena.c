@@ -62,7 +62,11 @@ take_malloc(void *arg, size_t bytes)
     void       *memory = bytes >= 2 * HUGE_PAGE ? take_huge(bytes) : malloc(bytes);
 
     if (block == NULL || memory == NULL)
+    {
+        free(block);
+        free(memory);
         m->on_failure(m->failure_arg, bytes);
+    }
     block->previous = m->last;
     block->memory = memory;
     m->last = block;

@@ -94,7 +94,8 @@ gnn_blas_check(void)
         gnn_gemm_plain(should, CHECK_N, CHECK_M, CHECK_N, CHECK_K, 1, x, y, 0);
         for (int i = 0; i < CHECK_M * CHECK_N; i++)
             if (!(fabs((double) is[i] - (double) should[i]) < 1e-3))
-                return "the BLAS library computes wrong matrix products on this processor (set OPENBLAS_CORETYPE=Haswell, or install a newer OpenBLAS)";
+                return "the BLAS library computes wrong matrix products on this processor: "
+                    "set OPENBLAS_CORETYPE=Haswell, or install a newer OpenBLAS";
     }
     return NULL;
 }

@@ -7,6 +7,7 @@
  */
 #include "core/csr.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -94,7 +95,7 @@ compare_weights(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* what n equal entries weigh together: smallest first, so that reading order does not show */
+/* what n equal entries weigh together: smallest first, so that reading order does not show; finite in any case */
 static float
 merged_weight(float *weight, int64_t n)
 {
@@ -105,7 +106,7 @@ merged_weight(float *weight, int64_t n)
     qsort(weight, n, sizeof(float), compare_weights);
     for (int64_t i = 0; i < n; i++)
         sum += weight[i];
-    return (float) sum;
+    return (float) fmax(-FLT_MAX, fmin(FLT_MAX, sum));
 }
 
 static double

@@ -4,7 +4,7 @@
  * Scores are computed a tile at a time into a small buffer; most of a tile is then thrown away by one
  * comparison with the worst hit kept so far, and only what passes is looked up in `skip` and pushed
  * into a heap. Every inner product, in every function here, adds in the same order: 16 lanes,
- * multiplied and added in steps of 16, then folded in halves. So answers do not depend on which
+ * multiplied and added in steps of 16, then folded in halves (see load_tail for what is left). So answers do not depend on which
  * function gave them, and a tie is a tie.
  */
 #include "core/topk.h"
@@ -40,32 +40,49 @@ fold(GnnFloats v)
     return (q[0] + q[2]) + (q[1] + q[3]);
 }
 
-/* the last n < 16 floats of a row, filled up with zeros */
-GNN_INLINE GnnFloats
-load_tail(const float *x, int n)
-{
-    GnnFloats   v = {0};
-
-    memcpy(&v, x, n * sizeof(float));
-    return v;
-}
-
 GNN_INLINE GnnFloats
 load(const float *x)
 {
     return *(const GnnFloats *) x;
 }
 
+/*
+ * What 16 does not divide is left to one more step, over the last 16 floats of the row, with zeros in the query
+ * where they were counted before: rows are finite. A row of less than 16 is filled up with zeros.
+ */
+GNN_INLINE GnnFloats
+load_tail(const float *row, int32_t dim)
+{
+    GnnFloats   v = {0};
+
+    if (dim >= GNN_FLOATS)
+        return load(row + dim - GNN_FLOATS);
+    memcpy(&v, row, dim * sizeof(float));
+    return v;
+}
+
+GNN_INLINE GnnFloats
+load_query_tail(const float *query, int32_t dim)
+{
+    GnnFloats   v = load_tail(query, dim);
+
+    if (dim >= GNN_FLOATS)
+        for (int l = 0; l < GNN_FLOATS - dim % GNN_FLOATS; l++)
+            v[l] = 0;
+    return v;
+}
+
+/* tail: load_query_tail(query) */
 GNN_INLINE float
-dot(const float *a, const float *b, int32_t dim)
+dot(const float *row, const float *query, GnnFloats tail, int32_t dim)
 {
     GnnFloats   sum = {0};
     int32_t     c = 0;
 
     for (; c + GNN_FLOATS <= dim; c += GNN_FLOATS)
-        sum += load(a + c) * load(b + c);
+        sum += load(row + c) * load(query + c);
     if (c < dim)
-        sum += load_tail(a + c, dim - c) * load_tail(b + c, dim - c);
+        sum += load_tail(row, dim) * tail;
     return fold(sum);
 }
 
@@ -73,9 +90,11 @@ dot(const float *a, const float *b, int32_t dim)
 static GNN_CLONES void
 score_rows(float *score, const float *rows, const float *scale, int64_t n, const float *query, int32_t dim)
 {
+    GnnFloats   tail = load_query_tail(query, dim);
+
     for (int64_t i = 0; i < n; i++)
     {
-        score[i] = dot(rows + i * dim, query, dim);
+        score[i] = dot(rows + i * dim, query, tail, dim);
         if (scale != NULL)
             score[i] *= scale[i];
     }
@@ -92,7 +111,7 @@ gnn_dot(const float *a, const float *b, int32_t dim)
 
 /* GROUP rows times GROUP queries; row i of score is query i's, TILE apart */
 GNN_INLINE void
-score_group(float *score, const float *rows, const float *queries, int32_t dim)
+score_group(float *score, const float *rows, const float *queries, const GnnFloats *tails, int32_t dim)
 {
     GnnFloats   sum[GROUP][GROUP] = {0};
     int32_t     c = 0;
@@ -104,8 +123,7 @@ score_group(float *score, const float *rows, const float *queries, int32_t dim)
     if (c < dim)
         for (int r = 0; r < GROUP; r++)
             for (int q = 0; q < GROUP; q++)
-                sum[q][r] += load_tail(rows + (int64_t) r * dim + c, dim - c) *
-                    load_tail(queries + (int64_t) q * dim + c, dim - c);
+                sum[q][r] += load_tail(rows + (int64_t) r * dim, dim) * tails[q];
     for (int q = 0; q < GROUP; q++)
         for (int r = 0; r < GROUP; r++)
             score[q * TILE + r] = fold(sum[q][r]);
@@ -115,13 +133,16 @@ score_group(float *score, const float *rows, const float *queries, int32_t dim)
 static GNN_CLONES void
 score_tile(float *score, const float *rows, const float *scale, int64_t n, const float *queries, int32_t dim)
 {
+    GnnFloats   tails[GROUP];
     int64_t     i = 0;
 
+    for (int q = 0; q < GROUP; q++)
+        tails[q] = load_query_tail(queries + (int64_t) q * dim, dim);
     for (; i + GROUP <= n; i += GROUP)
-        score_group(score + i, rows + i * dim, queries, dim);
+        score_group(score + i, rows + i * dim, queries, tails, dim);
     for (; i < n; i++)
         for (int q = 0; q < GROUP; q++)
-            score[q * TILE + i] = dot(rows + i * dim, queries + (int64_t) q * dim, dim);
+            score[q * TILE + i] = dot(rows + i * dim, queries + (int64_t) q * dim, tails[q], dim);
     if (scale != NULL)
         for (int q = 0; q < GROUP; q++)
             for (i = 0; i < n; i++)

@@ -19,7 +19,7 @@ typedef struct GnnConfig
     int         negatives;      /* 0: the loss's own default */
     double      negative_alpha;
     double      user_weight;
-    double      reg_weight;
+    double      reg_weight;     /* 0: the loss's own default */
     double      dropout;
     int64_t     seed;
     double      holdout;

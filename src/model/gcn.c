@@ -46,7 +46,7 @@ gcn_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 const GnnModel gnn_gcn = {
     .name = "gcn",
     .what = "GCN of Kipf and Welling: learned weights and a leaky ReLU in every layer, over learned embeddings",
-    .learning_rate = 0.1,
+    .learning_rate = 0.02,
     .build = gcn_build,
     .fold_in = gnn_fold_in_mean,
 };

@@ -2,8 +2,8 @@
  * job.h: training runs as jobs: asking for one, following it, stopping it.
  *
  * The state of a job is its row in gnnrec.run and two advisory locks of our own class: the training lock of the model, which the
- * worker holds for as long as it lives, and the request lock, which a transaction that asks for, drops or rolls back holds to its end. A
- * run that says it is running while nobody holds the training lock is lost.
+ * worker holds for as long as it lives, and the request lock, which a transaction that asks for, drops or rolls back holds to
+ * its end. A run that says it is running while nobody holds the training lock is lost.
  */
 #ifndef GNNREC_PG_JOB_H
 #define GNNREC_PG_JOB_H

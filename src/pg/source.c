@@ -402,7 +402,9 @@ execute(Reader *reader, const char *sql)
 static double
 half_life_seconds(const Interval *half_life)
 {
-    return ((double) half_life->month * DAYS_PER_MONTH + half_life->day) * SECS_PER_DAY + (double) half_life->time / USECS_PER_SEC;
+    double      days = (double) half_life->month * DAYS_PER_MONTH + half_life->day;
+
+    return days * SECS_PER_DAY + (double) half_life->time / USECS_PER_SEC;
 }
 
 /*
@@ -687,7 +689,8 @@ gnnrec_source_check(const GnnrecRelation *r)
 void
 gnnrec_source_count(const GnnrecRelation *r, int64 *n_rows, int64 *n_from, int64 *n_to)
 {
-    char       *sql = psprintf("SELECT pg_catalog.count(*), pg_catalog.count(DISTINCT s.%s), pg_catalog.count(DISTINCT s.%s) FROM %s s%s%s",
+    char       *sql = psprintf("SELECT pg_catalog.count(*), pg_catalog.count(DISTINCT s.%s), "
+                               "pg_catalog.count(DISTINCT s.%s) FROM %s s%s%s",
                                quote_identifier(r->from_column), quote_identifier(r->to_column), gnnrec_relation_name(r->source),
                                r->has_since ? " WHERE " : "", r->has_since ? since_condition(r) : "");
     int64      *counts[] = {n_rows, n_from, n_to};

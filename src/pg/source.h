@@ -2,8 +2,8 @@
  * source.h: the interaction table (or view, ...) of a relation, read into memory.
  *
  * gnnrec_source_read takes everything, for training: one statement, one snapshot, rows handed over one by one. It runs as the
- * current user: privileges and row security hold. gnnrec_source_user_edges takes one user's rows as they are now, for serving, with
- * the model owner's rights, as a view would.
+ * current user: privileges and row security hold. gnnrec_source_user_edges takes one user's rows as they are now, for serving,
+ * with the model owner's rights, as a view would.
  */
 #ifndef GNNREC_PG_SOURCE_H
 #define GNNREC_PG_SOURCE_H

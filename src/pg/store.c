@@ -1,8 +1,8 @@
 /*
  * store.c: a trained run into the model's tables; see store.h.
  *
- * The tables are ordinary tables of the model's owner, so rows go in as INSERT ... SELECT does it: defaults, constraints, triggers
- * and replication hold, and only the owner's rights are used. The SELECT reads a tuplestore registered under a name; it is
+ * The tables are ordinary tables of the model's owner, so rows go in as INSERT ... SELECT does it: defaults, constraints,
+ * triggers and replication hold, and only the owner's rights are used. The SELECT reads a tuplestore registered under a name; it is
  * filled BATCH rows at a time, in a context that is reset after each.
  */
 #include "postgres.h"

@@ -235,7 +235,8 @@ check_id_types(const Worker *w, const GnnrecRelation *r)
         gnnrec_source_column_type(r->source, r->to_column) != w->model->types[r->to_type].id_type)
         ereport(ERROR,
                 (errcode(ERRCODE_DATATYPE_MISMATCH),
-                 errmsg("the id columns of %s have changed their type since the model was created", gnnrec_relation_name(r->source)),
+                 errmsg("the id columns of %s have changed their type since the model was created",
+                        gnnrec_relation_name(r->source)),
                  errhint("Drop the model and create it again.")));
 }
 
@@ -249,8 +250,12 @@ note_counts(Worker *w, const GnnrecInteractions *rows)
     w->counts.unknown_events += c->unknown_events;
     w->counts.bad_values += c->bad_values;
     if (rows->unknown_events != NULL)
-        w->warning = MemoryContextStrdup(w->context, psprintf("skipped " INT64_FORMAT " interactions of kinds that event_weights does not name: %s",
-                                                              c->unknown_events, rows->unknown_events));
+    {
+        char       *text = psprintf("skipped " INT64_FORMAT " interactions of kinds that event_weights does not name: %s",
+                                    c->unknown_events, rows->unknown_events);
+
+        w->warning = MemoryContextStrdup(w->context, text);
+    }
 }
 
 /* rows of all relations; ids are renumbered when all of them have been seen */
@@ -351,7 +356,8 @@ check_budget(const Worker *w)
                 (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
                  errmsg("training needs about " INT64_FORMAT " MB, more than gnnrec.train_memory (%d MB)",
                         need / (1024 * 1024) + 1, w->order.memory / 1024),
-                 errhint("A superuser can raise gnnrec.train_memory; a smaller dim, or since, needs less. gnnrec.estimate shows the parts.")));
+                 errhint("A superuser can raise gnnrec.train_memory; a smaller dim, or since, needs less. "
+                         "gnnrec.estimate shows the parts.")));
 }
 
 static void
@@ -413,7 +419,8 @@ lock_model_row(const Worker *w)
     Datum       values[] = {Int32GetDatum(w->model->model_id)};
     bool        isnull;
 
-    gnnrec_catalog_write("SELECT model_id FROM gnnrec.model WHERE model_id = $1 FOR NO KEY UPDATE", 1, types, values, NULL, &isnull);
+    gnnrec_catalog_write("SELECT model_id FROM gnnrec.model WHERE model_id = $1 FOR NO KEY UPDATE",
+                         1, types, values, NULL, &isnull);
     if (isnull)
         ereport(ERROR,
                 (errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -438,9 +445,11 @@ choose_kept(const Worker *w, Datum **kept)
     int         n;
     Datum       runs;
 
-    gnnrec_catalog_write("UPDATE gnnrec.run SET stored = true WHERE run_id = $2 AND model_id = $1", 2, types, values, NULL, &isnull);
+    gnnrec_catalog_write("UPDATE gnnrec.run SET stored = true WHERE run_id = $2 AND model_id = $1",
+                         2, types, values, NULL, &isnull);
     gnnrec_catalog_write("UPDATE gnnrec.run r SET stored = false WHERE model_id = $1 AND stored AND run_id NOT IN ("
-                         "SELECT k.run_id FROM gnnrec.run k JOIN gnnrec.model m USING (model_id) WHERE k.model_id = $1 AND k.stored "
+                         "SELECT k.run_id FROM gnnrec.run k JOIN gnnrec.model m USING (model_id) "
+                         "WHERE k.model_id = $1 AND k.stored "
                          "ORDER BY k.run_id = $2 DESC, coalesce(k.run_id = m.live_run, false) DESC, k.run_id DESC "
                          "LIMIT (SELECT keep_runs FROM gnnrec.model WHERE model_id = $1))",
                          2, types, values, NULL, &isnull);

@@ -74,9 +74,10 @@ static void
 allocate_optimiser(Fit *f, GnnArena *arena)
 {
     double      rate = f->config->learning_rate > 0 ? f->config->learning_rate : f->model->learning_rate;
+    double      decay = f->config->reg_weight > 0 ? f->config->reg_weight : f->loss->reg_weight;
 
     gnn_adam_allocate(&f->adam, arena, f->plan.n_learned, rate, EPSILON_PER_NODE / (double) f->graph.n_nodes);
-    gnn_decay_allocate(&f->decay, arena, &f->plan, f->config->reg_weight / (double) f->graph.n_nodes);
+    gnn_decay_allocate(&f->decay, arena, &f->plan, decay / (double) f->graph.n_nodes);
 }
 
 static void
@@ -150,19 +151,31 @@ prepare(Fit *f, GnnArena *arena)
 
 /* ---- results ---- */
 
-/* one type's rows of z; a node without edges gets zeros, because its vector was never learned */
+/* a node without edges gets zeros: whatever it holds was never learned */
+static void
+forget_unconnected(float *rows, const Fit *f, const GnnNodes *nodes)
+{
+    for (int64_t i = 0; i < nodes->n; i++)
+        if (f->adjacency.degree[nodes->first + i] == 0)
+            memset(rows + i * f->z->dim, 0, f->z->dim * sizeof(float));
+}
+
+/* one type's rows of z */
 static void
 copy_type(float *to, const Fit *f, const GnnNodes *nodes)
 {
-    int64_t     dim = f->z->dim;
+    const real *z = f->z->val + nodes->first * f->z->dim;
 
-    for (int64_t i = 0; i < nodes->n; i++)
-    {
-        bool        known = f->adjacency.degree[nodes->first + i] > 0;
+    for (int64_t i = 0; i < nodes->n * f->z->dim; i++)
+        to[i] = (float) z[i];
+    forget_unconnected(to, f, nodes);
+}
 
-        for (int64_t c = 0; c < dim; c++)
-            to[i * dim + c] = known ? (float) f->z->val[(nodes->first + i) * dim + c] : 0;
-    }
+static void
+fold_in_type(float *to, const Fit *f, const GnnNodes *nodes)
+{
+    f->model->fold_in(to, &f->plan, f->z, nodes);
+    forget_unconnected(to, f, nodes);
 }
 
 static void
@@ -175,14 +188,13 @@ write_result(GnnFit *out, const Fit *f)
         if (out->embedding[t] != NULL)
             copy_type(out->embedding[t], f, nodes);
         if (out->fold_in[t] != NULL)
-            f->model->fold_in(out->fold_in[t], &f->plan, f->z, nodes);
+            fold_in_type(out->fold_in[t], f, nodes);
         if (out->degree[t] != NULL)
             for (int64_t i = 0; i < nodes->n; i++)
                 out->degree[t][i] = (float) f->adjacency.degree[nodes->first + i];
     }
 }
 
-/* without edges nothing is folded in */
 static void
 forward_as_served(Fit *f)
 {
@@ -349,15 +361,16 @@ counted(GnnArena *arena)
     return bytes;
 }
 
-/* copies of the interactions: transposed, and, with a holdout, both parts and what marks them */
+/* copies of the n interactions: those trained on transposed, and, with a holdout, both parts and what marks them */
 static int64_t
-interaction_bytes(const Fit *f, const GnnRelation *learned, int64_t n)
+interaction_bytes(const Fit *f, int64_t n, int64_t n_trained)
 {
+    const GnnCsr *learned = &f->graph.relations[0].edges;
     int64_t     edge = sizeof(int32_t) + sizeof(float);
-    int64_t     bytes = n * edge + ((int64_t) learned->edges.n_cols + 1) * sizeof(int64_t);
+    int64_t     bytes = n_trained * edge + ((int64_t) learned->n_cols + 1) * sizeof(int64_t);
 
     if (measures(f))
-        bytes += n * (edge + 1) + 2 * ((int64_t) learned->edges.n + 1) * sizeof(int64_t);
+        bytes += n * (edge + 1) + 2 * ((int64_t) learned->n + 1) * sizeof(int64_t);
     return bytes;
 }
 
@@ -369,15 +382,18 @@ gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *gra
     Fit         f = {.config = config, .model = gnn_models[config->model], .loss = gnn_losses[config->loss],
                      .tick = &no_tick, .graph = *graph};
     GnnArena    arena;
+    int64_t     n_trained[GNN_MAX_RELATIONS];
     int64_t     learned;
     int64_t     total = 0;
 
+    memcpy(n_trained, n_edges, sizeof(n_trained));
+    n_trained[0] = (int64_t) ((double) n_edges[0] * (1 - config->holdout));
     gnn_arena_counting(&arena);
     gnn_team_open(&f.team, threads, NULL, NULL);
     *n_parts = 0;
 
-    allocate_graph(&f, &arena, n_edges);
-    add_part(parts, n_parts, "graph", counted(&arena) + interaction_bytes(&f, &graph->relations[0], n_edges[0]));
+    allocate_graph(&f, &arena, n_trained);
+    add_part(parts, n_parts, "graph", counted(&arena) + interaction_bytes(&f, n_edges[0], n_trained[0]));
     allocate_plan(&f, &arena);
     learned = f.plan.n_learned * (int64_t) sizeof(real);
     add_part(parts, n_parts, "parameters", learned);
@@ -385,7 +401,7 @@ gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *gra
     add_part(parts, n_parts, "plan", counted(&arena) - 2 * learned);
     allocate_optimiser(&f, &arena);
     add_part(parts, n_parts, "optimiser", counted(&arena));
-    allocate_loss(&f, &arena, n_edges[0]);
+    allocate_loss(&f, &arena, n_trained[0]);
     add_part(parts, n_parts, "loss", counted(&arena));
     allocate_measure(&f, &arena);
     if (measures(&f))

@@ -26,6 +26,7 @@ typedef struct GnnLoss
     const char *name;
     const char *what;           /* one sentence */
     int         negatives;      /* where the configuration leaves it to the loss */
+    double      reg_weight;     /* likewise */
 
     /* the loss's state and buffers, from the task's numbers alone: its edges are not read */
     void       *(*allocate)(GnnArena *arena, const GnnTask *task);

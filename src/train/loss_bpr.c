@@ -225,7 +225,8 @@ bpr_run(void *state, const GnnMat *z, int64_t pass)
 const GnnLoss gnn_bpr = {
     .name = "bpr",
     .what = "Bayesian personalised ranking: an item of the user's against drawn ones she has not, on inner products",
-    .negatives = 8,
+    .negatives = 4,
+    .reg_weight = 0.01,
     .allocate = bpr_allocate,
     .open = bpr_open,
     .run = bpr_run,

@@ -323,6 +323,7 @@ const GnnLoss gnn_softmax = {
     .name = "softmax",
     .what = "softmax over an item of the user's and negatives shared by a block of users, on cosines",
     .negatives = 2048,
+    .reg_weight = 0,
     .allocate = softmax_allocate,
     .open = softmax_open,
     .run = softmax_run,

@@ -25,16 +25,19 @@ const GnnParam gnn_params[] = {
     WHOLE(dim, 1, 1024, 64, "Numbers in an embedding, d."),
     WHOLE(layers, 0, 8, 2, "Steps along edges that an embedding sees, L; 0 is matrix factorisation."),
     WHOLE(steps, 1, 100000, 60, "Steps of the optimiser, each over all interactions."),
-    REAL(learning_rate, 0, 10, 0, "Step size of Adam; 0 takes the model's own, 0.1."),
+    REAL(learning_rate, 0, 10, 0, "Step size of Adam; 0 takes the model's own: 0.1 for lightgcn, 0.02 for gcn."),
     REAL(temperature, 0.01, 10, 0.1, "Temperature t of the softmax: small ones look at the hardest negatives."),
-    WHOLE(negatives, 0, 65536, 0, "Negatives M: of a block of 512 users for softmax, of one interaction for bpr; 0 takes the loss's own, 2048 and 8."),
+    WHOLE(negatives, 0, 65536, 0, "Negatives M: of a block of 512 users for softmax, of one interaction for bpr; "
+          "0 takes the loss's own: 2048 and 4."),
     REAL(negative_alpha, 0, 2, 0.7, "Negatives are drawn by degree^alpha (the beta of the formulas); 0 draws all items alike."),
     REAL(user_weight, 0, 2, 1, "A user with n interactions counts n^g in the softmax; below 1 evens users out."),
-    REAL(reg_weight, 0, 10, 0, "Weight of the squared norm of all parameters, per node, halved, in the loss."),
+    REAL(reg_weight, 0, 10, 0, "Weight of half the parameters' squared norm, per node, in the loss; "
+         "0 takes the loss's own: none for softmax, 0.01 for bpr."),
     REAL(dropout, 0, 0.9, 0, "Share of the inputs of a gcn layer that is dropped in training."),
     {"seed", GNN_PARAM_INT64, offsetof(GnnConfig, seed), 0, MAX_SEED, 1, NULL,
      "Start of all random numbers: the same seed gives the same embeddings, bit for bit."},
-    REAL(holdout, 0, 0.5, 0, "Share of each user's interactions, the latest where times are known, kept out to measure; 0 measures nothing."),
+    REAL(holdout, 0, 0.5, 0, "Share of each user's interactions, the latest where times are known, kept out to measure; "
+         "0 measures nothing."),
     WHOLE(patience, 0, 100000, 20, "With a holdout: stop after so many steps without a better ndcg@20; 0 never stops early."),
 };
 const int   gnn_n_params = sizeof(gnn_params) / sizeof(gnn_params[0]);

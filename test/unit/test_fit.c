@@ -1,0 +1,608 @@
+/*
+ * test_fit.c: training as a whole: does it find what was planted, twice the same, and fail in words.
+ */
+#include "test.h"
+
+#include "core/topk.h"
+#include "model/model.h"
+#include "train/fit.h"
+#include "train/loss.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <string.h>
+
+static void
+want_results(GnnFit *fit, const GnnGraph *g, int dim)
+{
+    memset(fit, 0, sizeof(*fit));
+    for (int t = 0; t < g->n_types; t++)
+    {
+        fit->embedding[t] = gnn_alloc(arena, (int64_t) g->types[t].n * dim, sizeof(float));
+        fit->fold_in[t] = gnn_alloc(arena, (int64_t) g->types[t].n * dim, sizeof(float));
+        fit->degree[t] = gnn_alloc(arena, g->types[t].n, sizeof(float));
+    }
+}
+
+static const char *
+train(GnnFit *fit, const GnnGraph *g, const GnnConfig *c, int threads)
+{
+    want_results(fit, g, c->dim);
+    return gnn_fit(fit, arena, g, c, threads, NULL);
+}
+
+/* ---- planted communities ---- */
+
+#define COMMUNITIES 4
+#define USERS 400
+#define ITEMS 60
+#define ITEMS_EACH (ITEMS / COMMUNITIES)
+#define EACH 6                  /* interactions of a user: one of any item, the others of her community's */
+static void
+planted(GnnGraph *g, int32_t *from, int32_t *to)
+{
+    GnnRng      rng = gnn_rng(4, GNN_STREAM_INIT, 0);
+    GnnCsr      edges;
+    int64_t     n = 0;
+
+    for (int32_t u = 0; u < USERS; u++)
+        for (int k = 0; k < EACH; k++)
+        {
+            int32_t     item = (int32_t) gnn_rng_below(&rng, ITEMS_EACH) * COMMUNITIES + u % COMMUNITIES;
+
+            from[n] = u;
+            to[n++] = k > 0 ? item : (int32_t) gnn_rng_below(&rng, ITEMS);
+        }
+    gnn_csr_build(&edges, arena, &(GnnEdges) {.n = n, .from = from, .to = to}, USERS, ITEMS);
+    *g = (GnnGraph) {0};
+    gnn_graph_add_nodes(g, "user", USERS);
+    gnn_graph_add_nodes(g, "item", ITEMS);
+    gnn_graph_add_relation(g, "interaction", 0, 1, &edges);
+}
+
+/* of the five best new items of each user, the share from her community */
+static double
+share_found(const GnnFit *fit, const GnnGraph *g, const float *users, int dim)
+{
+    const GnnCsr *e = &g->relations[0].edges;
+    GnnRows     rows = {.rows = fit->embedding[1], .n = ITEMS, .dim = dim};
+    int         found = 0;
+
+    for (int32_t u = 0; u < USERS; u++)
+    {
+        GnnHit      hits[5];
+
+        CHECK(gnn_topk(hits, 5, &rows, users + u * dim, e->idx + e->ptr[u], e->ptr[u + 1] - e->ptr[u]) == 5);
+        for (int r = 0; r < 5; r++)
+            found += hits[r].row % COMMUNITIES == u % COMMUNITIES;
+    }
+    return found / (5.0 * USERS);
+}
+
+static float *
+folded_in(const GnnFit *fit, const GnnGraph *g, int dim)
+{
+    const GnnCsr *e = &g->relations[0].edges;
+    float      *users = gnn_alloc(arena, USERS * dim, sizeof(float));
+
+    for (int32_t u = 0; u < USERS; u++)
+        for (int64_t k = e->ptr[u]; k < e->ptr[u + 1]; k++)
+            for (int c = 0; c < dim; c++)
+                users[u * dim + c] += (float) ((e->val != NULL ? e->val[k] : 1) * fit->fold_in[1][e->idx[k] * dim + c] /
+                                               sqrt(fit->degree[0][u] * fit->degree[1][e->idx[k]]));
+    return users;
+}
+
+static void
+communities(void)
+{
+    int32_t     from[USERS * EACH];
+    int32_t     to[USERS * EACH];
+    GnnGraph    g;
+
+    planted(&g, from, to);
+    for (int m = 0; m < gnn_n_models; m++)
+        for (int l = 0; l < gnn_n_losses; l++)
+        {
+            GnnConfig   c;
+            GnnFit      fit;
+            double      found;
+
+            gnn_config_defaults(&c);
+            c.model = m;
+            c.loss = l;
+            c.dim = 16;
+            c.steps = 20;
+            c.temperature = 0.3;
+            c.negatives = l == 0 ? 200 : 0;
+            CHECK(train(&fit, &g, &c, 2) == NULL);
+            found = share_found(&fit, &g, fit.embedding[0], c.dim);
+            CHECK_SAY(found > 0.9, "%s with %s found %g", gnn_models[m]->name, gnn_losses[l]->name, found);
+            found = share_found(&fit, &g, folded_in(&fit, &g, c.dim), c.dim);
+            CHECK_SAY(found > 0.9, "%s with %s, folded in, found %g", gnn_models[m]->name, gnn_losses[l]->name, found);
+            CHECK(fit.steps == 20 && fit.best_step == 20 && isnan(fit.ndcg) && isfinite(fit.loss));
+        }
+}
+
+/* untrained, or trained to nothing, the test above fails: chance finds a quarter */
+static void
+chance_finds_little(void)
+{
+    int32_t     from[USERS * EACH];
+    int32_t     to[USERS * EACH];
+    GnnGraph    g;
+    GnnConfig   c;
+    GnnFit      fit;
+
+    planted(&g, from, to);
+    gnn_config_defaults(&c);
+    c.negatives = 50;
+    c.dim = 16;
+    c.layers = 0;
+    c.steps = 1;
+    CHECK(train(&fit, &g, &c, 1) == NULL);
+    CHECK(share_found(&fit, &g, fit.embedding[0], c.dim) < 0.6);
+}
+
+/* ---- the same bits: of float, and with BLAS, as they are served ---- */
+
+#ifndef GNN_DOUBLE
+
+static void
+check_same(const GnnGraph *g, const GnnConfig *c)
+{
+    GnnFit      one;
+
+    CHECK(train(&one, g, c, 1) == NULL);
+    for (int threads = 1; threads <= 3; threads++)
+    {
+        GnnFit      other;
+
+        CHECK(train(&other, g, c, threads) == NULL);
+        CHECK(memcmp(&one.loss, &other.loss, sizeof(double)) == 0);
+        CHECK(one.best_step == other.best_step);
+        for (int t = 0; t < g->n_types; t++)
+        {
+            size_t      size = (size_t) g->types[t].n * c->dim * sizeof(float);
+
+            CHECK_SAY(memcmp(one.embedding[t], other.embedding[t], size) == 0, "%s with %s, %d threads, type %d",
+                      gnn_models[c->model]->name, gnn_losses[c->loss]->name, threads, t);
+            CHECK(memcmp(one.fold_in[t], other.fold_in[t], size) == 0);
+        }
+    }
+}
+
+static void
+threads_do_not_show(void)
+{
+    GnnGraph    g;
+    GnnConfig   c;
+
+    random_graph(&g, 1500, 700, 12000, true, 1);
+    for (int m = 0; m < gnn_n_models; m++)
+        for (int l = 0; l < gnn_n_losses; l++)
+        {
+            gnn_config_defaults(&c);
+            c.model = m;
+            c.loss = l;
+            c.dim = 20;
+            c.steps = 3;
+            c.negatives = l == 0 ? 100 : 3;
+            c.dropout = m == 1 ? 0.2 : 0;
+            c.reg_weight = 0.01;
+            c.holdout = 0.2;
+            check_same(&g, &c);
+        }
+}
+
+/* more blocks of users than a wave of the softmax has, more edges than a wave of bpr */
+static void
+waves_do_not_show(void)
+{
+    GnnGraph    g;
+    GnnConfig   c;
+
+    random_graph(&g, 17500, 300, 70000, false, 1);
+    gnn_config_defaults(&c);
+    c.dim = 4;
+    c.steps = 2;
+    c.negatives = 16;
+    check_same(&g, &c);
+    c.loss = 1;
+    c.negatives = 2;
+    check_same(&g, &c);
+}
+
+#endif
+
+static void
+seeds_show(void)
+{
+    GnnGraph    g;
+    GnnConfig   c;
+    GnnFit      a;
+    GnnFit      b;
+
+    random_graph(&g, 50, 40, 300, false, 1);
+    gnn_config_defaults(&c);
+    c.negatives = 50;
+    c.steps = 2;
+    CHECK(train(&a, &g, &c, 1) == NULL);
+    c.seed++;
+    CHECK(train(&b, &g, &c, 1) == NULL);
+    CHECK(memcmp(a.embedding[0], b.embedding[0], 50 * c.dim * sizeof(float)) != 0);
+}
+
+/* ---- graphs at the edge ---- */
+
+static bool
+all_finite(const GnnFit *fit, const GnnGraph *g, int dim)
+{
+    for (int t = 0; t < g->n_types; t++)
+        for (int64_t i = 0; i < (int64_t) g->types[t].n * dim; i++)
+            if (!isfinite(fit->embedding[t][i]) || !isfinite(fit->fold_in[t][i]))
+                return false;
+    return true;
+}
+
+static void
+graph_of(GnnGraph *g, int32_t n_users, int32_t n_items, int64_t n, const int32_t *from, const int32_t *to,
+         const float *weight)
+{
+    GnnCsr      edges;
+
+    gnn_csr_build(&edges, arena, &(GnnEdges) {.n = n, .from = from, .to = to, .weight = weight}, n_users, n_items);
+    *g = (GnnGraph) {0};
+    gnn_graph_add_nodes(g, "user", n_users);
+    gnn_graph_add_nodes(g, "item", n_items);
+    gnn_graph_add_relation(g, "interaction", 0, 1, &edges);
+}
+
+static const int32_t few_users[] = {0, 0, 1, 2, 2};
+static const int32_t few_items[] = {0, 1, 1, 0, 2};
+
+static void
+check_trains(const GnnGraph *g, const GnnConfig *c)
+{
+    GnnFit      fit;
+    const char *problem = train(&fit, g, c, 2);
+
+    CHECK_SAY(problem == NULL, "%s with %s: %s", gnn_models[c->model]->name, gnn_losses[c->loss]->name, problem);
+    CHECK_SAY(all_finite(&fit, g, c->dim), "%s with %s, dim %d, %d layers, %d negatives: not finite",
+              gnn_models[c->model]->name, gnn_losses[c->loss]->name, c->dim, c->layers, c->negatives);
+}
+
+/* with settings at their edges */
+static void
+check_trains_anyhow(const GnnGraph *g)
+{
+    for (int m = 0; m < gnn_n_models; m++)
+        for (int l = 0; l < gnn_n_losses; l++)
+            for (int kind = 0; kind < 6; kind++)
+            {
+                GnnConfig   c;
+
+                gnn_config_defaults(&c);
+                c.model = m;
+                c.loss = l;
+                c.steps = 6;
+                c.negatives = kind == 0 ? 1 : kind == 1 ? 300 : 5;
+                c.dim = kind == 2 ? 1 : 8;
+                c.layers = kind == 3 ? 0 : kind == 4 ? 8 : 2;
+                c.temperature = kind == 0 ? 0.01 : 0.1;
+                c.user_weight = kind == 5 ? 0 : 1;
+                c.holdout = kind == 4 ? 0.5 : 0;
+                check_trains(g, &c);
+            }
+}
+
+static void
+small_graphs(void)
+{
+    GnnGraph    g;
+
+    graph_of(&g, 1, 1, 1, few_users, few_items, NULL);
+    check_trains_anyhow(&g);
+    graph_of(&g, 3, 3, 5, few_users, few_items, NULL);
+    check_trains_anyhow(&g);
+    graph_of(&g, 1, 2, 2, few_users, few_items, NULL);
+    check_trains_anyhow(&g);
+}
+
+static void
+exotic_weights(void)
+{
+    static const float tiny[] = {1e-30f, 1e-30f, 2e-30f, 1e-30f, 3e-30f};
+    static const float huge[] = {1e30f, 2e30f, 1e30f, 1e30f, 1e30f};
+    static const float both[] = {1e30f, 1e-30f, 1, 1e-30f, 1e30f};
+    GnnGraph    g;
+
+    graph_of(&g, 3, 3, 5, few_users, few_items, tiny);
+    check_trains_anyhow(&g);
+    graph_of(&g, 3, 3, 5, few_users, few_items, huge);
+    check_trains_anyhow(&g);
+    graph_of(&g, 3, 3, 5, few_users, few_items, both);
+    check_trains_anyhow(&g);
+}
+
+static void
+nothing_to_learn(void)
+{
+    static const float disliked[] = {-1, -2, 0, -1, -5};
+    GnnGraph    g;
+    GnnConfig   c;
+    GnnFit      fit;
+
+    gnn_config_defaults(&c);
+    c.negatives = 50;
+    graph_of(&g, 3, 3, 0, few_users, few_items, NULL);
+    CHECK(train(&fit, &g, &c, 1) != NULL);
+    graph_of(&g, 3, 3, 5, few_users, few_items, disliked);
+    CHECK(train(&fit, &g, &c, 1) != NULL);
+    CHECK(strstr(train(&fit, &g, &c, 1), "weight above zero") != NULL);
+    graph_of(&g, 0, 0, 0, few_users, few_items, NULL);
+    CHECK(train(&fit, &g, &c, 1) != NULL);
+}
+
+/* a node without edges, or with dislikes alone, gets zeros, and degree 0 */
+static void
+nodes_without_edges(void)
+{
+    static const float weight[] = {1, 1, -1, 1, 1};
+    GnnGraph    g;
+
+    graph_of(&g, 4, 5, 5, few_users, few_items, weight);
+    for (int m = 0; m < gnn_n_models; m++)
+    {
+        GnnConfig   c;
+        GnnFit      fit;
+
+        gnn_config_defaults(&c);
+        c.negatives = 50;
+        c.model = m;
+        c.steps = 3;
+        CHECK(train(&fit, &g, &c, 1) == NULL);
+        for (int32_t u = 0; u < 4; u++)
+        {
+            bool        zero = true;
+
+            for (int i = 0; i < c.dim; i++)
+                zero &= fit.embedding[0][u * c.dim + i] == 0;
+            CHECK(zero == (u == 1 || u == 3));
+            CHECK(fit.degree[0][u] == (u == 1 || u == 3 ? 0 : 2));
+        }
+        for (int i = 3 * c.dim; i < 5 * c.dim; i++)
+            CHECK(fit.embedding[1][i] == 0 && fit.fold_in[1][i] == 0);
+    }
+}
+
+#ifndef GNN_DOUBLE
+static void
+divergence_is_told(void)
+{
+    GnnGraph    g;
+    GnnConfig   c;
+    GnnFit      fit;
+    const char *problem;
+
+    random_graph(&g, 30, 30, 300, false, 1);
+    gnn_config_defaults(&c);
+    c.model = 1;
+    c.loss = 1;
+    c.layers = 8;
+    c.learning_rate = 10;
+    problem = train(&fit, &g, &c, 1);
+    CHECK_SAY(problem != NULL && strstr(problem, "learning_rate") != NULL, "%s", problem != NULL ? problem : "trained");
+}
+#endif
+
+/* ---- ticks, stopping, estimates ---- */
+
+typedef struct Log
+{
+    int         steps;
+    int         within;
+    int         measured;
+    jmp_buf    *leave;
+} Log;
+
+static void
+log_tick(void *arg, const GnnStep *done)
+{
+    Log        *log = arg;
+
+    if (done == NULL)
+        log->within++;
+    else
+    {
+        log->steps++;
+        log->measured += !isnan(done->metric);
+        CHECK(done->step == log->steps && done->seconds >= 0 && isfinite(done->loss));
+    }
+    if (log->leave != NULL && log->steps == 2)
+        longjmp(*log->leave, 1);
+}
+
+static void
+every_step_is_told(void)
+{
+    GnnGraph    g;
+    GnnConfig   c;
+    GnnFit      fit;
+    Log         log = {0};
+
+    random_graph(&g, 300, 200, 3000, false, 1);
+    gnn_config_defaults(&c);
+    c.negatives = 50;
+    c.steps = 7;
+    want_results(&fit, &g, c.dim);
+    CHECK(gnn_fit(&fit, arena, &g, &c, 1, &(GnnTick) {log_tick, &log}) == NULL);
+    CHECK(log.steps == 7 && log.measured == 0);
+}
+
+static void
+leaving_from_a_tick(void)
+{
+    static Log  log;
+    static GnnGraph g;
+    static GnnConfig c;
+    static GnnFit fit;
+    jmp_buf     here;
+
+    random_graph(&g, 300, 200, 3000, false, 1);
+    gnn_config_defaults(&c);
+    c.negatives = 50;
+    log = (Log) {.leave = &here};
+    want_results(&fit, &g, c.dim);
+    if (setjmp(here) == 0)
+    {
+        gnn_fit(&fit, arena, &g, &c, 2, &(GnnTick) {log_tick, &log});
+        CHECK(false);
+    }
+    CHECK(log.steps == 2);
+    CHECK(train(&fit, &g, &c, 2) == NULL);
+}
+
+static void
+early_stopping(void)
+{
+    int32_t     from[USERS * EACH];
+    int32_t     to[USERS * EACH];
+    GnnGraph    g;
+    GnnConfig   c;
+    GnnFit      fit;
+    GnnFit      again;
+    Log         log = {0};
+
+    planted(&g, from, to);
+    gnn_config_defaults(&c);
+    c.dim = 16;
+    c.steps = 400;
+    c.negatives = 200;
+    c.holdout = 0.2;
+    c.patience = 15;
+    want_results(&fit, &g, c.dim);
+    CHECK(gnn_fit(&fit, arena, &g, &c, 1, &(GnnTick) {log_tick, &log}) == NULL);
+    CHECK_SAY(fit.steps < 400 && fit.steps == fit.best_step + 15, "stopped at %d, best %d", fit.steps, fit.best_step);
+    CHECK(log.measured == fit.steps / 5);
+    CHECK(fit.ndcg > 0.3 && fit.recall > 0.3 && fit.recall <= 1);
+
+    /* the vectors are those of the best step: a training that ends there gives them too */
+    c.steps = fit.best_step;
+    CHECK(train(&again, &g, &c, 1) == NULL);
+    CHECK(memcmp(fit.embedding[1], again.embedding[1], ITEMS * c.dim * sizeof(float)) == 0);
+    CHECK(memcmp(fit.fold_in[1], again.fold_in[1], ITEMS * c.dim * sizeof(float)) == 0);
+    CHECK(fit.ndcg == again.ndcg);
+}
+
+static void
+estimate(void)
+{
+    GnnGraph    g;
+    GnnGraph    shape;
+
+    random_graph(&g, 4000, 3000, 60000, true, 1);
+    shape = g;
+    shape.relations[0].edges = (GnnCsr) {.n = 4000, .n_cols = 3000};
+    for (int m = 0; m < gnn_n_models; m++)
+        for (int l = 0; l < gnn_n_losses; l++)
+            for (int kind = 0; kind < 4; kind++)
+            {
+                int64_t     n_edges[GNN_MAX_RELATIONS] = {g.relations[0].edges.ptr[4000]};
+                GnnPart     parts[GNN_MAX_PARTS];
+                int         n_parts;
+                GnnConfig   c;
+                GnnFit      fit;
+                size_t      before;
+                double      estimated;
+                double      taken;
+                double      sum = 0;
+
+                gnn_config_defaults(&c);
+                c.model = m;
+                c.loss = l;
+                c.steps = 1;
+                c.dim = kind == 1 ? 100 : 32;
+                c.layers = kind == 2 ? 4 : 2;
+                c.negatives = kind == 3 ? 7 : 100;
+                c.holdout = kind == 3 ? 0.2 : 0;
+                estimated = (double) gnn_fit_estimate(parts, &n_parts, &shape, n_edges, &c, 2);
+                want_results(&fit, &g, c.dim);
+                before = arena->used;
+                CHECK(gnn_fit(&fit, arena, &g, &c, 2, NULL) == NULL);
+                taken = (double) (arena->used - before);
+                CHECK_SAY(fabs(estimated / taken - 1) < 0.1, "%s with %s: estimated %g, took %g", gnn_models[m]->name,
+                          gnn_losses[l]->name, estimated, taken);
+                CHECK(n_parts <= GNN_MAX_PARTS);
+                for (int i = 0; i < n_parts; i++)
+                    sum += (double) parts[i].bytes;
+                CHECK(sum == estimated);
+            }
+}
+
+/* a third node type that items share: it gets vectors, and lets an item without interactions have one */
+static void
+more_node_types(void)
+{
+    int32_t     from[USERS * EACH];
+    int32_t     to[USERS * EACH];
+    int32_t     item[ITEMS];
+    int32_t     brand[ITEMS];
+    GnnGraph    g;
+    GnnCsr      brands;
+    GnnConfig   c;
+    GnnFit      fit;
+
+    planted(&g, from, to);
+    for (int32_t i = 0; i < ITEMS; i++)
+    {
+        item[i] = i;
+        brand[i] = i % COMMUNITIES;
+    }
+    gnn_csr_build(&brands, arena, &(GnnEdges) {.n = ITEMS, .from = item, .to = brand}, ITEMS, COMMUNITIES);
+    gnn_graph_add_nodes(&g, "brand", COMMUNITIES);
+    gnn_graph_add_relation(&g, "made by", 1, 2, &brands);
+    gnn_config_defaults(&c);
+    c.dim = 16;
+    c.steps = 20;
+    c.temperature = 0.3;
+    c.negatives = 200;
+    CHECK(train(&fit, &g, &c, 2) == NULL);
+    CHECK(all_finite(&fit, &g, c.dim));
+    CHECK(share_found(&fit, &g, fit.embedding[0], c.dim) > 0.9);
+    CHECK(fit.degree[2][0] == ITEMS_EACH);
+    for (int32_t b = 0; b < COMMUNITIES; b++)
+    {
+        GnnHit      hits[5];
+        GnnRows     rows = {.rows = fit.embedding[1], .n = ITEMS, .dim = c.dim};
+
+        gnn_topk(hits, 5, &rows, fit.embedding[2] + b * c.dim, NULL, 0);
+        for (int r = 0; r < 5; r++)
+            CHECK(hits[r].row % COMMUNITIES == b);
+    }
+}
+
+static const Test tests[] = {
+    {"planted communities are found by every model and loss", communities},
+    {"chance finds little", chance_finds_little},
+    {"further node types take part", more_node_types},
+#ifndef GNN_DOUBLE
+    {"the number of threads does not show", threads_do_not_show},
+    {"nor do waves", waves_do_not_show},
+#endif
+    {"the seed does", seeds_show},
+    {"small graphs", small_graphs},
+    {"exotic weights", exotic_weights},
+    {"nothing to learn from is a sentence", nothing_to_learn},
+    {"nodes without edges get zeros", nodes_without_edges},
+#ifndef GNN_DOUBLE
+    {"divergence is a sentence", divergence_is_told},
+#endif
+    {"every step is told", every_step_is_told},
+    {"a tick may leave", leaving_from_a_tick},
+    {"early stopping keeps the best", early_stopping},
+    {"the estimate is what is taken", estimate},
+    {0},
+};
+
+const Subject fit_subject = {"fit", tests};

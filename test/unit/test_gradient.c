@@ -1,0 +1,595 @@
+/*
+ * test_gradient.c: the gradient of every op, and of every model with every loss, by finite differences.
+ *
+ * In double: the error of a right gradient is seven orders below that of one that is wrong by a percent, which is
+ * tried too. The float build runs what needs no derivative.
+ */
+#include "test.h"
+
+#include "core/ops.h"
+#include "model/model.h"
+#include "train/decay.h"
+#include "train/loss.h"
+#include "train/params.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DIM 5
+
+/* a graph with a third node type and a node without edges, and its adjacency */
+typedef struct World
+{
+    GnnGraph    graph;
+    GnnAdjacency adjacency;
+    GnnTeam     team;
+    GnnConfig   config;
+    GnnTask     task;
+} World;
+
+static void
+make_world(World *w, bool weighted)
+{
+    int64_t     n_edges[GNN_MAX_RELATIONS];
+    GnnCsr      brands;
+
+    random_graph(&w->graph, 8, 9, 30, weighted, 11);
+    gnn_graph_add_nodes(&w->graph, "brand", 3);
+    random_csr(&brands, 9, 3, 7, false, 12);
+    gnn_graph_add_relation(&w->graph, "made by", 1, 2, &brands);
+    for (int r = 0; r < w->graph.n_relations; r++)
+        n_edges[r] = w->graph.relations[r].edges.ptr[w->graph.relations[r].edges.n];
+    gnn_team_open(&w->team, 2, NULL, NULL);
+    gnn_adjacency_allocate(&w->adjacency, arena, &w->graph, n_edges);
+    gnn_adjacency_fill(&w->adjacency, &w->graph);
+    gnn_config_defaults(&w->config);
+    w->config.dim = DIM;
+}
+
+static void
+make_task(World *w, int negatives)
+{
+    w->task = (GnnTask) {.config = &w->config, .team = &w->team, .negatives = negatives, .users = w->graph.types[0],
+                         .items = w->graph.types[1], .by_user = w->graph.relations[0].edges,
+                         .n_nodes = w->graph.n_nodes};
+    w->task.n_edges = w->task.by_user.ptr[w->task.by_user.n];
+    gnn_csr_transpose(&w->task.by_item, arena, &w->task.by_user);
+}
+
+/* something to differentiate: a plan, its result, and a function of that which sets its gradient */
+typedef struct Problem
+{
+    GnnPlan     plan;
+    GnnMat     *out;
+    double      (*loss)(struct Problem *p);
+    const GnnLoss *how;
+    void       *state;
+    GnnDecay    decay;
+} Problem;
+
+/* sum of fixed random numbers times the result */
+static double
+random_sum(Problem *p)
+{
+    GnnRng      rng = gnn_rng(99, GNN_STREAM_INIT, 0);
+    double      sum = 0;
+
+    for (int64_t i = 0; i < p->out->n * p->out->dim; i++)
+    {
+        p->out->grad[i] = (real) gnn_rng_normal(&rng);
+        sum += (double) p->out->grad[i] * p->out->val[i];
+    }
+    return sum;
+}
+
+static void
+open_problem(Problem *p, World *w)
+{
+    memset(p, 0, sizeof(*p));
+    gnn_plan_open(&p->plan, &w->adjacency, &w->team, 5);
+    p->plan.training = true;
+    p->plan.pass = 1;
+    p->loss = random_sum;
+}
+
+static void
+close_problem(Problem *p, double decay)
+{
+    gnn_plan_allocate(&p->plan, arena);
+    gnn_decay_allocate(&p->decay, arena, &p->plan, decay);
+    gnn_plan_start(&p->plan);
+}
+
+static GnnMat *
+learned(Problem *p, int64_t n)
+{
+    return gnn_plan_parameter(&p->plan, n, DIM, GNN_START_NORMAL, 1);
+}
+
+/* ---- ops: one case or more for each in the table ---- */
+
+static GnnMat *
+case_propagate(Problem *p, int64_t n)
+{
+    return gnn_op_propagate(&p->plan, learned(p, n), 0.3, -0.7);
+}
+
+static GnnMat *
+case_mean_0(Problem *p, int64_t n)
+{
+    return gnn_op_propagate_mean(&p->plan, learned(p, n), 0);
+}
+
+static GnnMat *
+case_mean_1(Problem *p, int64_t n)
+{
+    return gnn_op_propagate_mean(&p->plan, learned(p, n), 1);
+}
+
+static GnnMat *
+case_mean_2(Problem *p, int64_t n)
+{
+    return gnn_op_propagate_mean(&p->plan, learned(p, n), 2);
+}
+
+static GnnMat *
+case_mean_5(Problem *p, int64_t n)
+{
+    return gnn_op_propagate_mean(&p->plan, learned(p, n), 5);
+}
+
+/* dimensions differ, and more rows than a block */
+static GnnMat *
+case_matmul(Problem *p, int64_t n)
+{
+    GnnMat     *x = gnn_plan_parameter(&p->plan, 300, 3, GNN_START_NORMAL, 1);
+
+    return gnn_op_matmul(&p->plan, x, gnn_plan_parameter(&p->plan, 3, 2, GNN_START_IDENTITY, 0.3));
+}
+
+static GnnMat *
+case_leaky_relu(Problem *p, int64_t n)
+{
+    return gnn_op_leaky_relu(&p->plan, learned(p, n), 0.2);
+}
+
+static GnnMat *
+case_relu(Problem *p, int64_t n)
+{
+    return gnn_op_leaky_relu(&p->plan, learned(p, n), 0);
+}
+
+static GnnMat *
+case_dropout(Problem *p, int64_t n)
+{
+    return gnn_op_dropout(&p->plan, learned(p, n), 0.4);
+}
+
+/* one matrix used twice: gradients add */
+static GnnMat *
+case_chain(Problem *p, int64_t n)
+{
+    GnnMat     *x = learned(p, n);
+    GnnMat     *w = gnn_plan_parameter(&p->plan, DIM, DIM, GNN_START_NORMAL, 0.5);
+    GnnMat     *h = gnn_op_leaky_relu(&p->plan, gnn_op_matmul(&p->plan, x, w), 0.2);
+
+    return gnn_op_matmul(&p->plan, gnn_op_propagate(&p->plan, h, 1, 1), w);
+}
+
+typedef struct OpCase
+{
+    const GnnOp *op;
+    GnnMat     *(*write)(Problem *p, int64_t n);
+} OpCase;
+
+static const OpCase op_cases[] = {
+    {&gnn_propagate, case_propagate},
+    {&gnn_propagate_mean, case_mean_0},
+    {&gnn_propagate_mean, case_mean_1},
+    {&gnn_propagate_mean, case_mean_2},
+    {&gnn_propagate_mean, case_mean_5},
+    {&gnn_matmul, case_matmul},
+    {&gnn_matmul, case_chain},
+    {&gnn_leaky_relu, case_leaky_relu},
+    {&gnn_leaky_relu, case_relu},
+    {&gnn_dropout, case_dropout},
+};
+#define N_OP_CASES ((int) (sizeof(op_cases) / sizeof(op_cases[0])))
+
+static void
+every_op_has_a_case(void)
+{
+    for (int i = 0; i < gnn_n_ops; i++)
+    {
+        bool        found = false;
+
+        for (int c = 0; c < N_OP_CASES; c++)
+            found |= op_cases[c].op == gnn_ops[i];
+        CHECK_SAY(found, "no case for %s", gnn_ops[i]->name);
+    }
+}
+
+#ifdef GNN_DOUBLE
+
+/* of a right gradient, the error is below; of a wrong one, far above */
+#define GOOD 1e-7
+
+static double
+training_loss(Problem *p)
+{
+    return p->how->run(p->state, p->out, 3);
+}
+
+static double
+value_at(Problem *p)
+{
+    gnn_plan_forward(&p->plan);
+    return p->loss(p) + gnn_decay_run(&p->decay, &p->plan);
+}
+
+/* the largest difference between gradient and finite difference, over the largest gradient; 1 for a gradient of zeros */
+static double
+gradient_error(Problem *p)
+{
+    const double h = 1e-5;
+    int64_t     n = p->plan.n_learned;
+    real       *grad = gnn_alloc(arena, n, sizeof(real));
+    double      worst = 0;
+    double      most = 0;
+
+    gnn_plan_forward(&p->plan);
+    p->loss(p);
+    gnn_plan_backward(&p->plan, p->out);
+    gnn_decay_run(&p->decay, &p->plan);
+    memcpy(grad, p->plan.learned_grad, n * sizeof(real));
+    for (int64_t i = 0; i < n; i++)
+    {
+        real        x = p->plan.learned[i];
+        double      up;
+        double      down;
+
+        p->plan.learned[i] = (real) (x + h);
+        up = value_at(p);
+        p->plan.learned[i] = (real) (x - h);
+        down = value_at(p);
+        p->plan.learned[i] = x;
+        worst = fmax(worst, fabs((up - down) / (2 * h) - grad[i]));
+        most = fmax(most, fabs(grad[i]));
+    }
+    return most > 0 ? worst / most : 1;
+}
+
+static void
+ops(void)
+{
+    World       w;
+
+    make_world(&w, true);
+    for (int c = 0; c < N_OP_CASES; c++)
+    {
+        Problem     p;
+        double      error;
+
+        open_problem(&p, &w);
+        p.out = op_cases[c].write(&p, w.graph.n_nodes);
+        close_problem(&p, 0);
+        error = gradient_error(&p);
+        CHECK_SAY(error < GOOD, "%s (case %d): %g", op_cases[c].op->name, c, error);
+    }
+}
+
+/* ---- models and losses: all pairs ---- */
+
+static void
+check_pair(World *w, int m, int l)
+{
+    Problem     p;
+    double      error;
+
+    open_problem(&p, w);
+    p.out = gnn_models[m]->build(&p.plan, &w->graph, &w->config);
+    close_problem(&p, 0.01);
+    p.how = gnn_losses[l];
+    p.loss = training_loss;
+    p.state = p.how->allocate(arena, &w->task);
+    p.how->open(p.state, &w->task);
+    error = gradient_error(&p);
+    CHECK_SAY(error < GOOD, "%s with %s, %d layers, user_weight %g: %g", gnn_models[m]->name, p.how->name,
+              w->config.layers, w->config.user_weight, error);
+}
+
+static void
+models_and_losses(void)
+{
+    for (int m = 0; m < gnn_n_models; m++)
+        for (int l = 0; l < gnn_n_losses; l++)
+            for (int kind = 0; kind < 6; kind++)
+            {
+                World       w;
+
+                make_world(&w, kind != 1);
+                make_task(&w, kind == 2 ? 1 : 6);
+                w.config.layers = kind;
+                w.config.user_weight = kind % 2 ? 0.5 : 1;
+                w.config.dropout = kind == 3 ? 0.3 : 0;
+                w.config.temperature = 0.5;
+                check_pair(&w, m, l);
+            }
+}
+
+/* ---- the check itself ---- */
+
+static void
+wrong_backward(GnnPlan *plan, const GnnPlanStep *step)
+{
+    for (int64_t i = 0; i < step->out->n * step->out->dim; i++)
+        step->in->grad[i] += step->out->grad[i] * (i % 7 == 3 ? 1.03 : 1);
+}
+
+static void
+right_backward(GnnPlan *plan, const GnnPlanStep *step)
+{
+    for (int64_t i = 0; i < step->out->n * step->out->dim; i++)
+        step->in->grad[i] += step->out->grad[i];
+}
+
+static void
+same_forward(GnnPlan *plan, const GnnPlanStep *step)
+{
+    memcpy(step->out->val, step->in->val, step->out->n * step->out->dim * sizeof(real));
+}
+
+static void
+a_broken_backward_is_caught(void)
+{
+    static const GnnOp broken = {"broken", same_forward, wrong_backward};
+    static const GnnOp sound = {"sound", same_forward, right_backward};
+
+    for (int right = 0; right < 2; right++)
+    {
+        World       w;
+        Problem     p;
+        GnnMat     *x;
+
+        make_world(&w, false);
+        open_problem(&p, &w);
+        x = learned(&p, w.graph.n_nodes);
+        p.out = gnn_plan_mat(&p.plan, x->n, DIM);
+        gnn_plan_add(&p.plan, (GnnPlanStep) {.op = right ? &sound : &broken, .out = p.out, .in = x});
+        close_problem(&p, 0);
+        CHECK((gradient_error(&p) < GOOD) == right);
+    }
+}
+
+#endif
+
+/* ---- what the formulas say ---- */
+
+/* LightGCN by dense matrices: Z = 1/(L+1) sum A^l X, and S = sum of all but the last power */
+static void
+lightgcn_against_dense(void)
+{
+    for (int layers = 0; layers <= 4; layers++)
+    {
+        World       w;
+        Problem     p;
+        int64_t     n;
+        double     *a, *x, *z, *s;
+
+        make_world(&w, true);
+        w.config.layers = layers;
+        open_problem(&p, &w);
+        p.out = gnn_lightgcn.build(&p.plan, &w.graph, &w.config);
+        close_problem(&p, 0);
+        gnn_plan_forward(&p.plan);
+        n = w.graph.n_nodes;
+        a = dense_of(&w.adjacency.a);
+        x = gnn_alloc(arena, n * DIM, sizeof(double));
+        z = gnn_alloc(arena, n * DIM, sizeof(double));
+        s = gnn_alloc(arena, n * DIM, sizeof(double));
+        for (int64_t i = 0; i < n * DIM; i++)
+            x[i] = p.plan.learned[i];
+        for (int l = 0; l <= layers; l++)
+        {
+            double     *ax = gnn_alloc(arena, n * DIM, sizeof(double));
+
+            for (int64_t v = 0; v < n; v++)
+                for (int c = 0; c < DIM; c++)
+                {
+                    z[v * DIM + c] += x[v * DIM + c] / (layers + 1);
+                    if (l < layers)
+                        s[v * DIM + c] += x[v * DIM + c];
+                    for (int64_t u = 0; u < n; u++)
+                        ax[v * DIM + c] += a[v * n + u] * x[u * DIM + c];
+                }
+            x = ax;
+        }
+        for (int64_t i = 0; i < n * DIM; i++)
+            CHECK_NEAR(p.out->val[i], z[i], 1e-6);
+        if (layers > 0)
+            for (int64_t i = 0; i < n * DIM; i++)
+                CHECK_NEAR(gnn_propagate_mean_inner(&p.plan.steps[0])[i], s[i], 2e-6);
+    }
+}
+
+/* the softmax loss, interaction by interaction, by the definition */
+static void
+softmax_by_definition(void)
+{
+    World       w;
+    Problem     p;
+    double      loss;
+    const GnnCsr *e;
+    double      total = 0;
+
+    make_world(&w, true);
+    make_task(&w, 1);           /* one negative: log mean exp is a cosine, which 40 passes make an average of */
+    w.config.temperature = 0.5;
+    open_problem(&p, &w);
+    p.out = gnn_lightgcn.build(&p.plan, &w.graph, &w.config);
+    close_problem(&p, 0);
+    gnn_plan_forward(&p.plan);
+    p.state = gnn_softmax.allocate(arena, &w.task);
+    gnn_softmax.open(p.state, &w.task);
+    loss = gnn_softmax.run(p.state, p.out, 1);
+    e = &w.task.by_user;
+
+    /* all users are one block, so the one negative is the same for all: the loss is that of one item */
+    for (int32_t u = 0; u < e->n; u++)
+        total += gnn_row_weight(e, u);
+    for (int32_t j = 0; j < w.task.items.n; j++)
+    {
+        double      sum = 0;
+
+        for (int32_t u = 0; u < e->n; u++)
+            for (int64_t k = e->ptr[u]; k < e->ptr[u + 1]; k++)
+            {
+                const real *zu = p.out->val + u * DIM;
+                const real *zi = p.out->val + (e->n + e->idx[k]) * DIM;
+                const real *zj = p.out->val + (e->n + j) * DIM;
+                double      uu = 0, ii = 0, jj = 0, ui = 0, uj = 0;
+
+                for (int c = 0; c < DIM; c++)
+                {
+                    uu += (double) zu[c] * zu[c];
+                    ii += (double) zi[c] * zi[c];
+                    jj += (double) zj[c] * zj[c];
+                    ui += (double) zu[c] * zi[c];
+                    uj += (double) zu[c] * zj[c];
+                }
+                sum += e->val[k] / total * (-ui / sqrt(uu * ii) + uj / sqrt(uu * jj)) / 0.5;
+            }
+        if (fabs(sum - loss) < 1e-5)
+            return;
+    }
+    CHECK_SAY(false, "the loss %g is that of no item", loss);
+}
+
+/* a user's vector is her own share plus what her items fold in */
+static void
+fold_in_is_the_rest_of_a_vector(void)
+{
+    for (int layers = 1; layers <= 3; layers++)
+    {
+        World       w;
+        Problem     p;
+        float      *fold_in;
+        const GnnCsr *e;
+
+        make_world(&w, true);
+        w.config.layers = layers;
+        open_problem(&p, &w);
+        p.out = gnn_lightgcn.build(&p.plan, &w.graph, &w.config);
+        close_problem(&p, 0);
+        gnn_plan_forward(&p.plan);
+        fold_in = gnn_alloc(arena, w.graph.types[1].n * DIM, sizeof(float));
+        gnn_lightgcn.fold_in(fold_in, &p.plan, p.out, &w.graph.types[1]);
+        e = &w.graph.relations[0].edges;
+        for (int32_t u = 0; u < e->n; u++)
+            for (int c = 0; c < DIM; c++)
+            {
+                double      z = p.plan.learned[u * DIM + c] / (double) (layers + 1);
+
+                for (int64_t k = e->ptr[u]; k < e->ptr[u + 1]; k++)
+                    z += e->val[k] / sqrt(w.adjacency.degree[u] * w.adjacency.degree[e->n + e->idx[k]]) *
+                        fold_in[e->idx[k] * DIM + c];
+                CHECK_NEAR(p.out->val[u * DIM + c], z, 2e-6);
+            }
+    }
+}
+
+/* for every model: folded in, a user with one item gets a positive multiple of something, never zero or NaN */
+static void
+fold_in_of_every_model(void)
+{
+    for (int m = 0; m < gnn_n_models; m++)
+        for (int layers = 0; layers <= 3; layers++)
+        {
+            World       w;
+            Problem     p;
+            float      *fold_in;
+
+            make_world(&w, true);
+            w.config.layers = layers;
+            open_problem(&p, &w);
+            p.out = gnn_models[m]->build(&p.plan, &w.graph, &w.config);
+            close_problem(&p, 0);
+            p.plan.training = false;
+            gnn_plan_forward(&p.plan);
+            fold_in = gnn_alloc(arena, w.graph.types[1].n * DIM, sizeof(float));
+            gnn_models[m]->fold_in(fold_in, &p.plan, p.out, &w.graph.types[1]);
+            for (int32_t i = 0; i < w.graph.types[1].n; i++)
+            {
+                double      dot = 0;
+
+                if (w.adjacency.degree[w.graph.types[1].first + i] == 0)
+                    continue;
+                for (int c = 0; c < DIM; c++)
+                    dot += fold_in[i * DIM + c] * p.out->val[(w.graph.types[1].first + i) * DIM + c];
+                CHECK_SAY(dot > 0, "%s, %d layers: %g", gnn_models[m]->name, layers, dot);
+            }
+        }
+}
+
+/* dropout drops the share it should, and nothing when not training */
+static void
+dropout_share(void)
+{
+    World       w;
+    Problem     p;
+    int64_t     n = 2000;
+    int64_t     dropped = 0;
+
+    make_world(&w, false);
+    open_problem(&p, &w);
+    p.out = gnn_op_dropout(&p.plan, learned(&p, n), 0.3);
+    close_problem(&p, 0);
+    gnn_plan_forward(&p.plan);
+    for (int64_t i = 0; i < n * DIM; i++)
+    {
+        dropped += p.out->val[i] == 0;
+        CHECK(p.out->val[i] == 0 || fabs(p.out->val[i] - p.plan.learned[i] / 0.7) < 1e-5);
+    }
+    CHECK_NEAR(dropped / (double) (n * DIM), 0.3, 0.02);
+    p.plan.training = false;
+    gnn_plan_forward(&p.plan);
+    CHECK(memcmp(p.out->val, p.plan.learned, n * DIM * sizeof(real)) == 0);
+}
+
+/* a row's start does not depend on how many rows there are */
+static void
+start_depends_on_row_only(void)
+{
+    World       w;
+    Problem     small;
+    Problem     large;
+
+    make_world(&w, false);
+    open_problem(&small, &w);
+    learned(&small, 10);
+    close_problem(&small, 0);
+    open_problem(&large, &w);
+    learned(&large, 3000);
+    close_problem(&large, 0);
+    CHECK(memcmp(small.plan.learned, large.plan.learned, 10 * DIM * sizeof(real)) == 0);
+    CHECK(large.plan.learned[0] != large.plan.learned[2999 * DIM]);
+}
+
+static const Test tests[] = {
+    {"every op has a case", every_op_has_a_case},
+#ifdef GNN_DOUBLE
+    {"every op", ops},
+    {"every model with every loss", models_and_losses},
+    {"a broken backward pass is caught", a_broken_backward_is_caught},
+#endif
+    {"LightGCN against dense matrices", lightgcn_against_dense},
+    {"the softmax by its definition", softmax_by_definition},
+    {"what is folded in is the rest of a vector", fold_in_is_the_rest_of_a_vector},
+    {"every model folds in along its vectors", fold_in_of_every_model},
+    {"dropout drops its share", dropout_share},
+    {"a row's start depends on its number only", start_depends_on_row_only},
+    {0},
+};
+
+const Subject gradient_subject = {"gradient", tests};
