@@ -200,7 +200,8 @@ gnnrec_store_check(const GnnrecModel *model)
         if (get_rel_name(model->types[type].table) == NULL)
             ereport(ERROR,
                     (errcode(ERRCODE_UNDEFINED_TABLE),
-                     errmsg("the table of the %s embeddings of model \"%s\" does not exist any more", model->types[type].name, model->name),
+                     errmsg("the table of the %s embeddings of model \"%s\" does not exist any more",
+                            model->types[type].name, model->name),
                      errhint("Drop the model with gnnrec.drop_model and create it again.")));
 }
 
