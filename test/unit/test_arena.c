@@ -25,20 +25,27 @@ is_zero(const char *p, size_t n)
     return true;
 }
 
+/* again and again, so that what was written before is handed out once more */
 static void
 aligned_and_zeroed(void)
 {
     static const int64_t sizes[] = {0, 1, 63, 64, 65, 1000, 5000000};
 
-    for (int i = 0; i < 7; i++)
-        for (int again = 0; again < 3; again++)
+    for (int again = 0; again < 3; again++)
+    {
+        GnnMallocArena m;
+
+        gnn_arena_malloc(&m, note_failure, NULL);
+        for (int i = 0; i < 7; i++)
         {
-            char       *p = gnn_alloc(arena, sizes[i], 1);
+            char       *p = gnn_alloc(&m.arena, sizes[i], 1);
 
             CHECK((uintptr_t) p % 64 == 0);
             CHECK(is_zero(p, sizes[i]));
             memset(p, 0xFF, sizes[i]);
         }
+        gnn_arena_free(&m);
+    }
 }
 
 /* returns whether the allocation failed by the callback */

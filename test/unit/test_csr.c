@@ -91,7 +91,7 @@ order_does_not_show(void)
 
     fill(&l, 2);
     for (int i = 0; i < EDGES; i++)
-        l.weight[i] *= i % 3 == 0 ? 1e6f : 1;         /* so that the order of a sum does matter */
+        l.weight[i] = i % 3 == 0 ? 1e20f : i % 3 == 1 ? -1e20f : l.weight[i];     /* the order of a sum matters */
     for (int i = 0; i < EDGES; i++)
     {
         int         j = (i * 7 + 11) % EDGES;

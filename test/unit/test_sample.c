@@ -67,8 +67,34 @@ frequencies(void)
     check_frequencies(weight, 1000, 6);
 }
 
+/* what weighs nothing is never drawn: not even by a bit of rounding, so look at the table */
+static void
+nothing_is_never_drawn(void)
+{
+    for (int seed = 0; seed < 300; seed++)
+    {
+        GnnRng      rng = gnn_rng(seed, GNN_STREAM_INIT, 0);
+        bool        zero[60];
+        GnnAlias    alias;
+
+        gnn_alias_allocate(&alias, arena, 60);
+        for (int i = 0; i < 60; i++)
+        {
+            zero[i] = i > 0 && (i > 50 || gnn_rng_below(&rng, 3) == 0);
+            alias.weight[i] = zero[i] ? 0 : gnn_rng_uniform(&rng) + 1e-3;
+        }
+        gnn_alias_fill(&alias);
+        for (int i = 0; i < 60; i++)
+        {
+            CHECK(!zero[i] || (alias.keep[i] == 0 && !zero[alias.other[i]]));
+            CHECK(alias.keep[i] >= 1 || !zero[alias.other[i]]);
+        }
+    }
+}
+
 static const Test tests[] = {
     {"draws are as frequent as weights", frequencies},
+    {"what weighs nothing is never drawn", nothing_is_never_drawn},
     {0},
 };
 
