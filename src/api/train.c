@@ -155,10 +155,11 @@ check_outcome(const char *model, const GnnrecRun *run, const char *state)
              errhint("The run's row in gnnrec.run tells more.")));
 }
 
+/* asked for by this very transaction, so it starts when that commits */
 static bool
 is_ours(const GnnrecRun *run)
 {
-    return TransactionIdIsCurrentTransactionId(run->xmin);
+    return TransactionIdIsCurrentTransactionId(run->xmin) && strcmp(run->status, "starting") == 0;
 }
 
 /* the state of a run as of now, by a snapshot of this moment */

@@ -663,6 +663,9 @@ set_options(void)
     set_option("lock_timeout", "0");    /* until the launching transaction has ended, which may take its time */
     set_option("default_transaction_isolation", "read committed");
     set_option("default_transaction_read_only", "off");
+#if PG_VERSION_NUM >= 170000
+    set_option("transaction_timeout", "0");
+#endif
     set_option("application_name", "gnnrec");
 }
 
