@@ -9,22 +9,654 @@ GRANT USAGE ON SCHEMA gnnrec TO PUBLIC;
 -- The vector type
 ------------------------------------------------------------------------------------------------------------------------
 
+-- An embedding: 1 to 16000 reals, finite all of them, with pgvector's layout in memory, in text and on the wire.
+--
+-- Type, functions and operators live in schema gnnrec like everything else here. Three ways to use the operators:
+--     SET search_path = public, gnnrec                 and then  a <-> b
+--     a OPERATOR(gnnrec.<->) b                         wherever search_path is not yours: in views, functions, policies
+--     gnnrec.l2_distance(a, b)                         the same by name: each operator has a function
+-- Indexes, ORDER BY, GROUP BY and DISTINCT need none of that: they go by the type's operator classes.
+--
+-- All functions are IMMUTABLE STRICT PARALLEL SAFE without a SET clause, which would cost more than most of them do.
+
+CREATE TYPE gnnrec.embedding;
+COMMENT ON TYPE gnnrec.embedding IS
+    'vector of 1 to 16000 finite reals, written [1,2,3]; embedding(3) has exactly 3 dimensions; laid out as pgvector''s vector';
+
+CREATE FUNCTION gnnrec.embedding_in(cstring, oid, integer) RETURNS gnnrec.embedding
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_in';
+COMMENT ON FUNCTION gnnrec.embedding_in(cstring, oid, integer) IS
+    'reads the text form, [1,2,3]';
+
+CREATE FUNCTION gnnrec.embedding_out(gnnrec.embedding) RETURNS cstring
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_out';
+COMMENT ON FUNCTION gnnrec.embedding_out(gnnrec.embedding) IS
+    'writes the text form, with the fewest digits that read back as the same reals';
+
+CREATE FUNCTION gnnrec.embedding_recv(internal, oid, integer) RETURNS gnnrec.embedding
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_recv';
+COMMENT ON FUNCTION gnnrec.embedding_recv(internal, oid, integer) IS
+    'reads the binary form: int16 dimensions, int16 0, then a float4 each';
+
+CREATE FUNCTION gnnrec.embedding_send(gnnrec.embedding) RETURNS bytea
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_send';
+COMMENT ON FUNCTION gnnrec.embedding_send(gnnrec.embedding) IS
+    'writes the binary form: int16 dimensions, int16 0, then a float4 each';
+
+CREATE FUNCTION gnnrec.embedding_typmod_in(cstring[]) RETURNS integer
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_typmod_in';
+COMMENT ON FUNCTION gnnrec.embedding_typmod_in(cstring[]) IS
+    'reads the type modifier: the number of dimensions';
+
+CREATE TYPE gnnrec.embedding (
+    INPUT = gnnrec.embedding_in,
+    OUTPUT = gnnrec.embedding_out,
+    RECEIVE = gnnrec.embedding_recv,
+    SEND = gnnrec.embedding_send,
+    TYPMOD_IN = gnnrec.embedding_typmod_in,
+    INTERNALLENGTH = VARIABLE,
+    ALIGNMENT = int4,
+    STORAGE = external            -- compression finds nothing in the bits of reals
+);
+
+-- Casts. From arrays on assignment: INSERT takes them, a comparison does not. To real[] always, so that array functions
+-- that name their type, and drivers, take an embedding.
+
+CREATE FUNCTION gnnrec.embedding(gnnrec.embedding, integer, boolean) RETURNS gnnrec.embedding
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_coerce';
+COMMENT ON FUNCTION gnnrec.embedding(gnnrec.embedding, integer, boolean) IS
+    'enforces the number of dimensions of a column';
+
+CREATE FUNCTION gnnrec.embedding(integer[], integer, boolean) RETURNS gnnrec.embedding
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_from_array';
+COMMENT ON FUNCTION gnnrec.embedding(integer[], integer, boolean) IS
+    'makes an embedding of integer[]';
+
+CREATE FUNCTION gnnrec.embedding(real[], integer, boolean) RETURNS gnnrec.embedding
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_from_array';
+COMMENT ON FUNCTION gnnrec.embedding(real[], integer, boolean) IS
+    'makes an embedding of real[]';
+
+CREATE FUNCTION gnnrec.embedding(float8[], integer, boolean) RETURNS gnnrec.embedding
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_from_array';
+COMMENT ON FUNCTION gnnrec.embedding(float8[], integer, boolean) IS
+    'makes an embedding of float8[]';
+
+CREATE FUNCTION gnnrec.embedding(numeric[], integer, boolean) RETURNS gnnrec.embedding
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_from_array';
+COMMENT ON FUNCTION gnnrec.embedding(numeric[], integer, boolean) IS
+    'makes an embedding of numeric[]';
+
+CREATE FUNCTION gnnrec.real_array(gnnrec.embedding) RETURNS real[]
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_to_real_array';
+COMMENT ON FUNCTION gnnrec.real_array(gnnrec.embedding) IS
+    'the elements as real[]';
+
+CREATE FUNCTION gnnrec.float8_array(gnnrec.embedding) RETURNS float8[]
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_to_float8_array';
+COMMENT ON FUNCTION gnnrec.float8_array(gnnrec.embedding) IS
+    'the elements as float8[]';
+
+CREATE CAST (gnnrec.embedding AS gnnrec.embedding) WITH FUNCTION gnnrec.embedding(gnnrec.embedding, integer, boolean) AS IMPLICIT;
+COMMENT ON CAST (gnnrec.embedding AS gnnrec.embedding) IS 'enforces the number of dimensions of a column';
+CREATE CAST (integer[] AS gnnrec.embedding) WITH FUNCTION gnnrec.embedding(integer[], integer, boolean) AS ASSIGNMENT;
+COMMENT ON CAST (integer[] AS gnnrec.embedding) IS 'makes an embedding of integer[]';
+CREATE CAST (real[] AS gnnrec.embedding) WITH FUNCTION gnnrec.embedding(real[], integer, boolean) AS ASSIGNMENT;
+COMMENT ON CAST (real[] AS gnnrec.embedding) IS 'makes an embedding of real[]';
+CREATE CAST (float8[] AS gnnrec.embedding) WITH FUNCTION gnnrec.embedding(float8[], integer, boolean) AS ASSIGNMENT;
+COMMENT ON CAST (float8[] AS gnnrec.embedding) IS 'makes an embedding of float8[]';
+CREATE CAST (numeric[] AS gnnrec.embedding) WITH FUNCTION gnnrec.embedding(numeric[], integer, boolean) AS ASSIGNMENT;
+COMMENT ON CAST (numeric[] AS gnnrec.embedding) IS 'makes an embedding of numeric[]';
+CREATE CAST (gnnrec.embedding AS real[]) WITH FUNCTION gnnrec.real_array(gnnrec.embedding) AS IMPLICIT;
+COMMENT ON CAST (gnnrec.embedding AS real[]) IS 'the elements as real[]';
+CREATE CAST (gnnrec.embedding AS float8[]) WITH FUNCTION gnnrec.float8_array(gnnrec.embedding) AS ASSIGNMENT;
+COMMENT ON CAST (gnnrec.embedding AS float8[]) IS 'the elements as float8[]';
+
+-- Distances and products. Terms are summed in double, so no finite input overflows.
+
+CREATE FUNCTION gnnrec.dims(gnnrec.embedding) RETURNS integer
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_dims';
+COMMENT ON FUNCTION gnnrec.dims(gnnrec.embedding) IS
+    'number of dimensions';
+
+CREATE FUNCTION gnnrec.norm(gnnrec.embedding) RETURNS float8
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_norm';
+COMMENT ON FUNCTION gnnrec.norm(gnnrec.embedding) IS
+    'Euclidean length';
+
+CREATE FUNCTION gnnrec.l2_normalize(gnnrec.embedding) RETURNS gnnrec.embedding
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_l2_normalize';
+COMMENT ON FUNCTION gnnrec.l2_normalize(gnnrec.embedding) IS
+    'the vector of length 1 in the same direction; the zero vector stays as it is';
+
+CREATE FUNCTION gnnrec.l2_distance(a gnnrec.embedding, b gnnrec.embedding) RETURNS float8
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_l2_distance';
+COMMENT ON FUNCTION gnnrec.l2_distance(gnnrec.embedding, gnnrec.embedding) IS
+    'Euclidean distance; the operator <->';
+
+CREATE FUNCTION gnnrec.inner_product(a gnnrec.embedding, b gnnrec.embedding) RETURNS float8
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_inner_product';
+COMMENT ON FUNCTION gnnrec.inner_product(gnnrec.embedding, gnnrec.embedding) IS
+    'inner product';
+
+CREATE FUNCTION gnnrec.negative_inner_product(a gnnrec.embedding, b gnnrec.embedding) RETURNS float8
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_negative_inner_product';
+COMMENT ON FUNCTION gnnrec.negative_inner_product(gnnrec.embedding, gnnrec.embedding) IS
+    'inner product times -1; the operator <#>';
+
+CREATE FUNCTION gnnrec.cosine_distance(a gnnrec.embedding, b gnnrec.embedding) RETURNS float8
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_cosine_distance';
+COMMENT ON FUNCTION gnnrec.cosine_distance(gnnrec.embedding, gnnrec.embedding) IS
+    '1 - cosine of the angle, 0 to 2; NaN, which sorts last, where either vector is zero; the operator <=>';
+
+CREATE FUNCTION gnnrec.l1_distance(a gnnrec.embedding, b gnnrec.embedding) RETURNS float8
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_l1_distance';
+COMMENT ON FUNCTION gnnrec.l1_distance(gnnrec.embedding, gnnrec.embedding) IS
+    'sum of absolute differences; the operator <+>';
+
+CREATE FUNCTION gnnrec.embedding_add(a gnnrec.embedding, b gnnrec.embedding) RETURNS gnnrec.embedding
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_add';
+COMMENT ON FUNCTION gnnrec.embedding_add(gnnrec.embedding, gnnrec.embedding) IS
+    'sum, element by element; the operator +';
+
+CREATE FUNCTION gnnrec.embedding_sub(a gnnrec.embedding, b gnnrec.embedding) RETURNS gnnrec.embedding
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_sub';
+COMMENT ON FUNCTION gnnrec.embedding_sub(gnnrec.embedding, gnnrec.embedding) IS
+    'difference, element by element; the operator -';
+
+CREATE FUNCTION gnnrec.embedding_mul(a gnnrec.embedding, b gnnrec.embedding) RETURNS gnnrec.embedding
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_mul';
+COMMENT ON FUNCTION gnnrec.embedding_mul(gnnrec.embedding, gnnrec.embedding) IS
+    'product, element by element; the operator *';
+
+CREATE OPERATOR gnnrec.<-> (
+    LEFTARG = gnnrec.embedding, RIGHTARG = gnnrec.embedding, FUNCTION = gnnrec.l2_distance,
+    COMMUTATOR = OPERATOR(gnnrec.<->)
+);
+COMMENT ON OPERATOR gnnrec.<-> (gnnrec.embedding, gnnrec.embedding) IS
+    'Euclidean distance; outside search_path write OPERATOR(gnnrec.<->)';
+
+CREATE OPERATOR gnnrec.<#> (
+    LEFTARG = gnnrec.embedding, RIGHTARG = gnnrec.embedding, FUNCTION = gnnrec.negative_inner_product,
+    COMMUTATOR = OPERATOR(gnnrec.<#>)
+);
+COMMENT ON OPERATOR gnnrec.<#> (gnnrec.embedding, gnnrec.embedding) IS
+    'inner product times -1, so that ORDER BY puts the largest product first; outside search_path write OPERATOR(gnnrec.<#>)';
+
+CREATE OPERATOR gnnrec.<=> (
+    LEFTARG = gnnrec.embedding, RIGHTARG = gnnrec.embedding, FUNCTION = gnnrec.cosine_distance,
+    COMMUTATOR = OPERATOR(gnnrec.<=>)
+);
+COMMENT ON OPERATOR gnnrec.<=> (gnnrec.embedding, gnnrec.embedding) IS
+    '1 - cosine of the angle; NaN, which sorts last, where either vector is zero; outside search_path write OPERATOR(gnnrec.<=>)';
+
+CREATE OPERATOR gnnrec.<+> (
+    LEFTARG = gnnrec.embedding, RIGHTARG = gnnrec.embedding, FUNCTION = gnnrec.l1_distance,
+    COMMUTATOR = OPERATOR(gnnrec.<+>)
+);
+COMMENT ON OPERATOR gnnrec.<+> (gnnrec.embedding, gnnrec.embedding) IS
+    'sum of absolute differences; outside search_path write OPERATOR(gnnrec.<+>)';
+
+CREATE OPERATOR gnnrec.+ (
+    LEFTARG = gnnrec.embedding, RIGHTARG = gnnrec.embedding, FUNCTION = gnnrec.embedding_add,
+    COMMUTATOR = OPERATOR(gnnrec.+)
+);
+COMMENT ON OPERATOR gnnrec.+ (gnnrec.embedding, gnnrec.embedding) IS
+    'sum, element by element; outside search_path write OPERATOR(gnnrec.+)';
+
+CREATE OPERATOR gnnrec.- (
+    LEFTARG = gnnrec.embedding, RIGHTARG = gnnrec.embedding, FUNCTION = gnnrec.embedding_sub
+);
+COMMENT ON OPERATOR gnnrec.- (gnnrec.embedding, gnnrec.embedding) IS
+    'difference, element by element; outside search_path write OPERATOR(gnnrec.-)';
+
+CREATE OPERATOR gnnrec.* (
+    LEFTARG = gnnrec.embedding, RIGHTARG = gnnrec.embedding, FUNCTION = gnnrec.embedding_mul,
+    COMMUTATOR = OPERATOR(gnnrec.*)
+);
+COMMENT ON OPERATOR gnnrec.* (gnnrec.embedding, gnnrec.embedding) IS
+    'product, element by element; outside search_path write OPERATOR(gnnrec.*)';
+
+-- Order and equality: element by element, the shorter first where one begins the other, -0 equal to 0; as arrays of reals.
+
+CREATE FUNCTION gnnrec.embedding_lt(a gnnrec.embedding, b gnnrec.embedding) RETURNS boolean
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_lt';
+COMMENT ON FUNCTION gnnrec.embedding_lt(gnnrec.embedding, gnnrec.embedding) IS
+    'less than; the operator <';
+
+CREATE FUNCTION gnnrec.embedding_le(a gnnrec.embedding, b gnnrec.embedding) RETURNS boolean
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_le';
+COMMENT ON FUNCTION gnnrec.embedding_le(gnnrec.embedding, gnnrec.embedding) IS
+    'less than or equal; the operator <=';
+
+CREATE FUNCTION gnnrec.embedding_eq(a gnnrec.embedding, b gnnrec.embedding) RETURNS boolean
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_eq';
+COMMENT ON FUNCTION gnnrec.embedding_eq(gnnrec.embedding, gnnrec.embedding) IS
+    'equal; the operator =';
+
+CREATE FUNCTION gnnrec.embedding_ne(a gnnrec.embedding, b gnnrec.embedding) RETURNS boolean
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_ne';
+COMMENT ON FUNCTION gnnrec.embedding_ne(gnnrec.embedding, gnnrec.embedding) IS
+    'not equal; the operator <>';
+
+CREATE FUNCTION gnnrec.embedding_ge(a gnnrec.embedding, b gnnrec.embedding) RETURNS boolean
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_ge';
+COMMENT ON FUNCTION gnnrec.embedding_ge(gnnrec.embedding, gnnrec.embedding) IS
+    'greater than or equal; the operator >=';
+
+CREATE FUNCTION gnnrec.embedding_gt(a gnnrec.embedding, b gnnrec.embedding) RETURNS boolean
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_gt';
+COMMENT ON FUNCTION gnnrec.embedding_gt(gnnrec.embedding, gnnrec.embedding) IS
+    'greater than; the operator >';
+
+CREATE FUNCTION gnnrec.embedding_cmp(a gnnrec.embedding, b gnnrec.embedding) RETURNS integer
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_cmp';
+COMMENT ON FUNCTION gnnrec.embedding_cmp(gnnrec.embedding, gnnrec.embedding) IS
+    '-1, 0 or 1: a before, equal to, after b; btree support';
+
+CREATE FUNCTION gnnrec.embedding_hash(gnnrec.embedding) RETURNS integer
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_hash';
+COMMENT ON FUNCTION gnnrec.embedding_hash(gnnrec.embedding) IS
+    'hash support';
+
+CREATE FUNCTION gnnrec.embedding_hash_extended(gnnrec.embedding, bigint) RETURNS bigint
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_hash_extended';
+COMMENT ON FUNCTION gnnrec.embedding_hash_extended(gnnrec.embedding, bigint) IS
+    'hash support, seeded';
+
+CREATE OPERATOR gnnrec.< (
+    LEFTARG = gnnrec.embedding, RIGHTARG = gnnrec.embedding, FUNCTION = gnnrec.embedding_lt,
+    COMMUTATOR = OPERATOR(gnnrec.>), NEGATOR = OPERATOR(gnnrec.>=), RESTRICT = scalarltsel, JOIN = scalarltjoinsel
+);
+COMMENT ON OPERATOR gnnrec.< (gnnrec.embedding, gnnrec.embedding) IS
+    'less than';
+
+CREATE OPERATOR gnnrec.<= (
+    LEFTARG = gnnrec.embedding, RIGHTARG = gnnrec.embedding, FUNCTION = gnnrec.embedding_le,
+    COMMUTATOR = OPERATOR(gnnrec.>=), NEGATOR = OPERATOR(gnnrec.>), RESTRICT = scalarlesel, JOIN = scalarlejoinsel
+);
+COMMENT ON OPERATOR gnnrec.<= (gnnrec.embedding, gnnrec.embedding) IS
+    'less than or equal';
+
+CREATE OPERATOR gnnrec.= (
+    LEFTARG = gnnrec.embedding, RIGHTARG = gnnrec.embedding, FUNCTION = gnnrec.embedding_eq,
+    COMMUTATOR = OPERATOR(gnnrec.=), NEGATOR = OPERATOR(gnnrec.<>), RESTRICT = eqsel, JOIN = eqjoinsel, HASHES, MERGES
+);
+COMMENT ON OPERATOR gnnrec.= (gnnrec.embedding, gnnrec.embedding) IS
+    'equal';
+
+CREATE OPERATOR gnnrec.<> (
+    LEFTARG = gnnrec.embedding, RIGHTARG = gnnrec.embedding, FUNCTION = gnnrec.embedding_ne,
+    COMMUTATOR = OPERATOR(gnnrec.<>), NEGATOR = OPERATOR(gnnrec.=), RESTRICT = neqsel, JOIN = neqjoinsel
+);
+COMMENT ON OPERATOR gnnrec.<> (gnnrec.embedding, gnnrec.embedding) IS
+    'not equal';
+
+CREATE OPERATOR gnnrec.>= (
+    LEFTARG = gnnrec.embedding, RIGHTARG = gnnrec.embedding, FUNCTION = gnnrec.embedding_ge,
+    COMMUTATOR = OPERATOR(gnnrec.<=), NEGATOR = OPERATOR(gnnrec.<), RESTRICT = scalargesel, JOIN = scalargejoinsel
+);
+COMMENT ON OPERATOR gnnrec.>= (gnnrec.embedding, gnnrec.embedding) IS
+    'greater than or equal';
+
+CREATE OPERATOR gnnrec.> (
+    LEFTARG = gnnrec.embedding, RIGHTARG = gnnrec.embedding, FUNCTION = gnnrec.embedding_gt,
+    COMMUTATOR = OPERATOR(gnnrec.<), NEGATOR = OPERATOR(gnnrec.<=), RESTRICT = scalargtsel, JOIN = scalargtjoinsel
+);
+COMMENT ON OPERATOR gnnrec.> (gnnrec.embedding, gnnrec.embedding) IS
+    'greater than';
+
+CREATE OPERATOR FAMILY gnnrec.embedding_ops USING btree;
+COMMENT ON OPERATOR FAMILY gnnrec.embedding_ops USING btree IS 'order of embeddings: ORDER BY, UNIQUE, range conditions';
+CREATE OPERATOR CLASS gnnrec.embedding_ops DEFAULT FOR TYPE gnnrec.embedding USING btree FAMILY gnnrec.embedding_ops AS
+    OPERATOR 1 gnnrec.<,
+    OPERATOR 2 gnnrec.<=,
+    OPERATOR 3 gnnrec.=,
+    OPERATOR 4 gnnrec.>=,
+    OPERATOR 5 gnnrec.>,
+    FUNCTION 1 gnnrec.embedding_cmp(gnnrec.embedding, gnnrec.embedding);
+COMMENT ON OPERATOR CLASS gnnrec.embedding_ops USING btree IS 'order of embeddings: ORDER BY, UNIQUE, range conditions';
+
+CREATE OPERATOR FAMILY gnnrec.embedding_ops USING hash;
+COMMENT ON OPERATOR FAMILY gnnrec.embedding_ops USING hash IS 'hash of embeddings: hash joins, aggregation, indexes, partitions';
+CREATE OPERATOR CLASS gnnrec.embedding_ops DEFAULT FOR TYPE gnnrec.embedding USING hash FAMILY gnnrec.embedding_ops AS
+    OPERATOR 1 gnnrec.=,
+    FUNCTION 1 gnnrec.embedding_hash(gnnrec.embedding),
+    FUNCTION 2 gnnrec.embedding_hash_extended(gnnrec.embedding, bigint);
+COMMENT ON OPERATOR CLASS gnnrec.embedding_ops USING hash IS 'hash of embeddings: hash joins, aggregation, indexes, partitions';
+
+-- Aggregates. The state is the number of rows and their sum in double; NULLs are skipped, no rows give NULL.
+
+CREATE FUNCTION gnnrec.embedding_accum(state float8[], value gnnrec.embedding) RETURNS float8[]
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_accum';
+COMMENT ON FUNCTION gnnrec.embedding_accum(float8[], gnnrec.embedding) IS
+    'adds a row to the state of sum and avg';
+
+CREATE FUNCTION gnnrec.embedding_combine(a float8[], b float8[]) RETURNS float8[]
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_combine';
+COMMENT ON FUNCTION gnnrec.embedding_combine(float8[], float8[]) IS
+    'adds two states of sum and avg';
+
+CREATE FUNCTION gnnrec.embedding_sum(state float8[]) RETURNS gnnrec.embedding
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_sum';
+COMMENT ON FUNCTION gnnrec.embedding_sum(float8[]) IS
+    'the sum a state stands for';
+
+CREATE FUNCTION gnnrec.embedding_avg(state float8[]) RETURNS gnnrec.embedding
+    LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'gnnrec_embedding_avg';
+COMMENT ON FUNCTION gnnrec.embedding_avg(float8[]) IS
+    'the mean a state stands for';
+
+CREATE AGGREGATE gnnrec.sum(gnnrec.embedding) (
+    SFUNC = gnnrec.embedding_accum, STYPE = float8[], INITCOND = '{0}',
+    COMBINEFUNC = gnnrec.embedding_combine, FINALFUNC = gnnrec.embedding_sum, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE gnnrec.sum(gnnrec.embedding) IS
+    'sum, element by element; an error where the dimensions differ or an element overflows';
+
+CREATE AGGREGATE gnnrec.avg(gnnrec.embedding) (
+    SFUNC = gnnrec.embedding_accum, STYPE = float8[], INITCOND = '{0}',
+    COMBINEFUNC = gnnrec.embedding_combine, FINALFUNC = gnnrec.embedding_avg, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE gnnrec.avg(gnnrec.embedding) IS
+    'mean, element by element; an error where the dimensions differ';
+
 ------------------------------------------------------------------------------------------------------------------------
 -- The catalogue: models, their node types and relations, their runs
 ------------------------------------------------------------------------------------------------------------------------
+
+CREATE TABLE gnnrec.model
+(
+    model_id    integer GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    name        text NOT NULL UNIQUE,
+    params      jsonb NOT NULL DEFAULT '{}',
+    keep_runs   integer NOT NULL DEFAULT 2,
+    live_run    bigint,
+    made_schema boolean NOT NULL DEFAULT false,
+    created_at  timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE gnnrec.model IS 'One row a model. live_run is the run that every query answers from: a commit switches it, a rollback does not';
+COMMENT ON COLUMN gnnrec.model.params IS 'Training parameters that differ from the defaults (see gnnrec.parameters)';
+COMMENT ON COLUMN gnnrec.model.made_schema IS 'Whether create_model made the model''s schema, which drop_model then drops';
+COMMENT ON COLUMN gnnrec.model.keep_runs IS 'How many successful runs are kept, the live one included';
+
+CREATE TABLE gnnrec.node_type
+(
+    model_id        integer NOT NULL REFERENCES gnnrec.model,
+    type_no         integer NOT NULL,
+    name            text NOT NULL,
+    id_type         regtype NOT NULL,
+    embedding_table regclass NOT NULL,
+    PRIMARY KEY (model_id, type_no),
+    UNIQUE (model_id, name)
+);
+COMMENT ON TABLE gnnrec.node_type IS 'The node types of a model''s graph and the table that holds each type''s embeddings; type 0 is user, type 1 item';
+
+CREATE TABLE gnnrec.relation
+(
+    model_id      integer NOT NULL REFERENCES gnnrec.model,
+    relation_no   integer NOT NULL,
+    name          text NOT NULL,
+    source        regclass NOT NULL,
+    from_type     integer NOT NULL,
+    from_column   name NOT NULL,
+    to_type       integer NOT NULL,
+    to_column     name NOT NULL,
+    event_column  name,
+    event_weights jsonb,
+    value_column  name,
+    time_column   name,
+    half_life     interval,
+    since         timestamptz,
+    PRIMARY KEY (model_id, relation_no),
+    UNIQUE (model_id, name),
+    FOREIGN KEY (model_id, from_type) REFERENCES gnnrec.node_type,
+    FOREIGN KEY (model_id, to_type) REFERENCES gnnrec.node_type
+);
+COMMENT ON TABLE gnnrec.relation IS 'The relations of a model''s graph: which columns of which table are edges, and what weighs them; relation 0 is what is learned and ranked';
+
+CREATE TABLE gnnrec.run
+(
+    run_id       bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    model_id     integer NOT NULL REFERENCES gnnrec.model,
+    status       text NOT NULL CHECK (status IN ('starting', 'running', 'succeeded', 'failed', 'cancelled', 'lost')),
+    phase        text,
+    step         integer,
+    steps        integer,
+    loss         float8,
+    metrics      jsonb,
+    message      text,
+    params       jsonb NOT NULL,
+    stored       boolean NOT NULL DEFAULT false,
+    pid          integer,
+    trained_by   text NOT NULL,
+    rows_read    bigint,
+    rows_skipped bigint,
+    peak_memory  bigint,
+    requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    started_at   timestamptz,
+    finished_at  timestamptz
+);
+CREATE INDEX run_model_idx ON gnnrec.run (model_id, run_id);
+COMMENT ON TABLE gnnrec.run IS 'One row a training run: what it was asked for, how far it is, how it ended';
+COMMENT ON COLUMN gnnrec.run.params IS 'All parameters of the run, defaults included';
+COMMENT ON COLUMN gnnrec.run.stored IS 'Whether the model''s tables hold the run''s embeddings';
+COMMENT ON COLUMN gnnrec.run.metrics IS 'Sizes, seconds of each phase, and recall@20 and ndcg@20 on the held-out interactions where there are any';
+COMMENT ON COLUMN gnnrec.run.rows_skipped IS 'Interactions left out: NULL ids, unknown event kinds';
+COMMENT ON COLUMN gnnrec.run.peak_memory IS 'Largest resident memory of the training process, bytes';
+
+CREATE TABLE gnnrec.run_step
+(
+    run_id  bigint NOT NULL REFERENCES gnnrec.run ON DELETE CASCADE,
+    step    integer NOT NULL,
+    loss    float8,
+    seconds float8,
+    ndcg    float8,
+    PRIMARY KEY (run_id, step)
+);
+COMMENT ON TABLE gnnrec.run_step IS 'One row a training step: the loss, how long it took, and ndcg@20 on the held-out interactions where it was measured';
+
+-- What a dump takes along: definitions, and the runs whose embeddings the dump holds.
+SELECT pg_catalog.pg_extension_config_dump('gnnrec.model', '');
+SELECT pg_catalog.pg_extension_config_dump('gnnrec.model_model_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('gnnrec.node_type', '');
+SELECT pg_catalog.pg_extension_config_dump('gnnrec.relation', '');
+SELECT pg_catalog.pg_extension_config_dump('gnnrec.run', 'WHERE stored');
+SELECT pg_catalog.pg_extension_config_dump('gnnrec.run_run_id_seq', '');
 
 ------------------------------------------------------------------------------------------------------------------------
 -- Defining a model
 ------------------------------------------------------------------------------------------------------------------------
 
+CREATE FUNCTION gnnrec.create_model(model text, source regclass, user_column name DEFAULT 'user_id', item_column name DEFAULT 'item_id',
+    event_column name DEFAULT NULL, event_weights jsonb DEFAULT NULL, value_column name DEFAULT NULL, time_column name DEFAULT NULL,
+    half_life interval DEFAULT NULL, since timestamptz DEFAULT NULL, params jsonb DEFAULT '{}', schema name DEFAULT NULL,
+    keep_runs integer DEFAULT 2) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_create_model';
+COMMENT ON FUNCTION gnnrec.create_model(text, regclass, name, name, name, jsonb, name, name, interval, timestamptz, jsonb, name, integer) IS
+    'Makes a model of an interaction table: a schema (the model''s name, or the one given) with typed functions and embedding tables. A row''s weight is its event''s weight times its value, halved every half_life; rows before since are not read';
+
+CREATE FUNCTION gnnrec.alter_model(model text, params jsonb DEFAULT NULL, keep_runs integer DEFAULT NULL, source regclass DEFAULT NULL,
+    user_column name DEFAULT NULL, item_column name DEFAULT NULL, event_column name DEFAULT NULL, event_weights jsonb DEFAULT NULL,
+    value_column name DEFAULT NULL, time_column name DEFAULT NULL, half_life interval DEFAULT NULL, since timestamptz DEFAULT NULL,
+    reset text[] DEFAULT NULL, new_name text DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_alter_model';
+COMMENT ON FUNCTION gnnrec.alter_model(text, jsonb, integer, regclass, name, name, name, jsonb, name, name, interval, timestamptz, text[], text) IS
+    'Changes what is given and leaves the rest; params are merged into the model''s, a null value takes one back; reset names options to take away. Takes effect with the next training';
+
+CREATE FUNCTION gnnrec.drop_model(model text, if_exists boolean DEFAULT false, cascade boolean DEFAULT false) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_drop_model';
+COMMENT ON FUNCTION gnnrec.drop_model(text, boolean, boolean) IS
+    'Drops a model with its functions, tables and runs, and its schema if create_model made it and nothing else is in it; a training that is going on is cancelled; cascade drops what depends on them too';
+
+CREATE FUNCTION gnnrec.parameters(OUT name text, OUT type text, OUT "default" text, OUT allowed text, OUT description text) RETURNS SETOF record
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 15 AS 'MODULE_PATHNAME', 'gnnrec_parameters';
+COMMENT ON FUNCTION gnnrec.parameters() IS 'The training parameters; see the view of the same name';
+
+CREATE VIEW gnnrec.parameters AS SELECT * FROM gnnrec.parameters();
+COMMENT ON VIEW gnnrec.parameters IS 'The training parameters that create_model, alter_model and train take: type, default, what is allowed, what it does';
+GRANT SELECT ON gnnrec.parameters TO PUBLIC;
+
 ------------------------------------------------------------------------------------------------------------------------
 -- Training
 ------------------------------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION gnnrec.train(model text, params jsonb DEFAULT '{}', if_running text DEFAULT 'skip') RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_train';
+COMMENT ON FUNCTION gnnrec.train(text, jsonb, text) IS
+    'Asks for a training with the model''s parameters, overridden by params, and returns the run''s number at once; a background worker starts when the transaction commits. Where the model is being trained already: a NOTICE and that run''s number, or an error';
+
+CREATE FUNCTION gnnrec.wait(model text, timeout interval DEFAULT NULL) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_wait';
+COMMENT ON FUNCTION gnnrec.wait(text, interval) IS
+    'Waits for the model''s newest run and returns its state; an error when it failed, was cancelled or lost. When time is up: the state it is in';
+
+CREATE PROCEDURE gnnrec.retrain(model text, params jsonb DEFAULT '{}')
+    LANGUAGE c AS 'MODULE_PATHNAME', 'gnnrec_retrain';
+COMMENT ON PROCEDURE gnnrec.retrain(text, jsonb) IS
+    'Trains and waits, without holding a snapshot meanwhile; an error when the run fails. The form for pg_cron';
+
+CREATE FUNCTION gnnrec.cancel(model text) RETURNS boolean
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_cancel_model';
+COMMENT ON FUNCTION gnnrec.cancel(text) IS 'Stops the training of a model; false: there is none. The live run stays live';
+
+CREATE FUNCTION gnnrec.cancel(run_id bigint) RETURNS boolean
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_cancel_run';
+COMMENT ON FUNCTION gnnrec.cancel(bigint) IS 'Stops a run; false: it is over. The live run stays live';
+
+CREATE FUNCTION gnnrec.rollback(model text, run_id bigint DEFAULT NULL) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_rollback';
+COMMENT ON FUNCTION gnnrec.rollback(text, bigint) IS
+    'Makes another kept run live: the one given, or the newest before the live one; returns its number';
+
+CREATE FUNCTION gnnrec.estimate(model text, params jsonb DEFAULT '{}', OUT part text, OUT bytes bigint) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT ROWS 8 AS 'MODULE_PATHNAME', 'gnnrec_estimate';
+COMMENT ON FUNCTION gnnrec.estimate(text, jsonb) IS
+    'The memory a training would take, part by part, in bytes, from a count of the interactions; gnnrec.train_memory is its limit';
+
+CREATE FUNCTION gnnrec.run_state(model_id integer, status text, requested_at timestamptz) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED STRICT AS 'MODULE_PATHNAME', 'gnnrec_run_state';
+COMMENT ON FUNCTION gnnrec.run_state(integer, text, timestamptz) IS 'The state of a run as it is now: one that says it is running while its worker is gone is lost';
+
+CREATE FUNCTION gnnrec.may_read(embedding_table regclass) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_may_read';
+COMMENT ON FUNCTION gnnrec.may_read(regclass) IS 'Whether the current role may read a model''s table, and so may see the model';
+
+-- A role sees the models whose item table it may read.
+ALTER TABLE gnnrec.model ENABLE ROW LEVEL SECURITY;
+ALTER TABLE gnnrec.node_type ENABLE ROW LEVEL SECURITY;
+ALTER TABLE gnnrec.relation ENABLE ROW LEVEL SECURITY;
+ALTER TABLE gnnrec.run ENABLE ROW LEVEL SECURITY;
+ALTER TABLE gnnrec.run_step ENABLE ROW LEVEL SECURITY;
+CREATE POLICY may_read ON gnnrec.node_type FOR SELECT USING (gnnrec.may_read(embedding_table));
+CREATE POLICY may_read ON gnnrec.model FOR SELECT USING
+    (EXISTS (SELECT FROM gnnrec.node_type t WHERE t.model_id = model.model_id AND t.type_no = 1));
+CREATE POLICY may_read ON gnnrec.relation FOR SELECT USING
+    (EXISTS (SELECT FROM gnnrec.node_type t WHERE t.model_id = relation.model_id AND t.type_no = 1));
+CREATE POLICY may_read ON gnnrec.run FOR SELECT USING
+    (EXISTS (SELECT FROM gnnrec.node_type t WHERE t.model_id = run.model_id AND t.type_no = 1));
+CREATE POLICY may_read ON gnnrec.run_step FOR SELECT USING
+    (EXISTS (SELECT FROM gnnrec.run r WHERE r.run_id = run_step.run_id));
+COMMENT ON POLICY may_read ON gnnrec.node_type IS 'Roles that may read the table';
+COMMENT ON POLICY may_read ON gnnrec.model IS 'Roles that may read the model''s item table';
+COMMENT ON POLICY may_read ON gnnrec.relation IS 'Roles that may read the model''s item table';
+COMMENT ON POLICY may_read ON gnnrec.run IS 'Roles that may read the model''s item table';
+COMMENT ON POLICY may_read ON gnnrec.run_step IS 'Roles that may read the model''s item table';
+GRANT SELECT ON gnnrec.model, gnnrec.node_type, gnnrec.relation, gnnrec.run, gnnrec.run_step TO PUBLIC;
+
+-- The views run with their owner's rights, whom row security does not bind, so they ask themselves.
+CREATE VIEW gnnrec.models WITH (security_barrier) AS
+SELECT m.name, i.embedding_table::text AS item_table, u.embedding_table::text AS user_table,
+       u.id_type AS user_id_type, i.id_type AS item_id_type,
+       r.source::text AS source, r.from_column AS user_column, r.to_column AS item_column, r.event_column, r.event_weights,
+       r.value_column, r.time_column, r.half_life, r.since, m.params, m.keep_runs,
+       m.live_run, l.finished_at AS trained_at,
+       (l.metrics ->> 'users')::integer AS users, (l.metrics ->> 'items')::integer AS items,
+       (l.metrics ->> 'interactions')::bigint AS interactions,
+       (SELECT gnnrec.run_state(n.model_id, n.status, n.requested_at) FROM gnnrec.run n
+        WHERE n.model_id = m.model_id ORDER BY n.run_id DESC LIMIT 1) AS newest_run_state
+FROM gnnrec.model m
+     JOIN gnnrec.node_type u ON u.model_id = m.model_id AND u.type_no = 0
+     JOIN gnnrec.node_type i ON i.model_id = m.model_id AND i.type_no = 1
+     JOIN gnnrec.relation r ON r.model_id = m.model_id AND r.relation_no = 0
+     LEFT JOIN gnnrec.run l ON l.run_id = m.live_run
+WHERE gnnrec.may_read(i.embedding_table);
+COMMENT ON VIEW gnnrec.models IS 'The models the current role may see: what they are made from, their parameters, the run they answer from and how large it is';
+GRANT SELECT ON gnnrec.models TO PUBLIC;
+
+CREATE VIEW gnnrec.progress WITH (security_barrier) AS
+SELECT m.name AS model, r.run_id, gnnrec.run_state(r.model_id, r.status, r.requested_at) AS state, r.phase, r.step, r.steps,
+       r.loss, clock_timestamp() - coalesce(r.started_at, r.requested_at) AS running_for, r.pid, r.trained_by
+FROM gnnrec.run r
+     JOIN gnnrec.model m USING (model_id)
+     JOIN gnnrec.node_type i ON i.model_id = m.model_id AND i.type_no = 1
+WHERE r.status IN ('starting', 'running') AND gnnrec.may_read(i.embedding_table);
+COMMENT ON VIEW gnnrec.progress IS 'The trainings that are going on, or say so: how far they are';
+GRANT SELECT ON gnnrec.progress TO PUBLIC;
 
 ------------------------------------------------------------------------------------------------------------------------
 -- Recommending: what the wrappers in a model's schema call
 ------------------------------------------------------------------------------------------------------------------------
 
+-- recommend_core may read the interactions of a user whom the run does not know, from whatever the source is: in the leader only.
+CREATE FUNCTION gnnrec.recommend_core(model_id integer, user_id anyelement, item_type anycompatible, k integer,
+                                      candidates anycompatiblearray, exclude anycompatiblearray,
+                                      exclude_seen boolean, fresh boolean)
+    RETURNS TABLE (item_id anycompatible, score real, rank integer, source text)
+    AS 'MODULE_PATHNAME', 'gnnrec_recommend_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000;
+COMMENT ON FUNCTION gnnrec.recommend_core(integer, anyelement, anycompatible, integer, anycompatiblearray, anycompatiblearray,
+                                          boolean, boolean) IS
+    'What recommend() in a model''s schema calls. item_type carries the type of item ids and no value';
+
+CREATE FUNCTION gnnrec.recommend_for_core(model_id integer, items anyarray, weights real[], k integer,
+                                          candidates anyarray, exclude anyarray)
+    RETURNS TABLE (item_id anyelement, score real, rank integer, source text)
+    AS 'MODULE_PATHNAME', 'gnnrec_recommend_for_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000;
+COMMENT ON FUNCTION gnnrec.recommend_for_core(integer, anyarray, real[], integer, anyarray, anyarray) IS
+    'What recommend_for() in a model''s schema calls';
+
+CREATE FUNCTION gnnrec.similar_core(model_id integer, node_type text, id anyelement, k integer)
+    RETURNS TABLE (similar_id anyelement, score real, rank integer)
+    AS 'MODULE_PATHNAME', 'gnnrec_similar_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000;
+COMMENT ON FUNCTION gnnrec.similar_core(integer, text, anyelement, integer) IS
+    'What similar_items() and similar_users() in a model''s schema call';
+
+CREATE FUNCTION gnnrec.similarity_core(model_id integer, node_type text, a anyelement, b anyelement) RETURNS real
+    AS 'MODULE_PATHNAME', 'gnnrec_similarity_core' LANGUAGE C STABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION gnnrec.similarity_core(integer, text, anyelement, anyelement) IS
+    'What similarity() in a model''s schema calls';
+
+CREATE FUNCTION gnnrec.score_core(model_id integer, user_id anyelement, item_id anycompatible) RETURNS real
+    AS 'MODULE_PATHNAME', 'gnnrec_score_core' LANGUAGE C STABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION gnnrec.score_core(integer, anyelement, anycompatible) IS
+    'What score() in a model''s schema calls';
+
+CREATE FUNCTION gnnrec.recommend(model text, user_id text, k integer DEFAULT 10)
+    RETURNS TABLE (item_id text, score real, rank integer, source text)
+    AS 'MODULE_PATHNAME', 'gnnrec_recommend' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000;
+COMMENT ON FUNCTION gnnrec.recommend(text, text, integer) IS
+    'The k items with the highest score for a user of a model, for tools that do not know the id types: ids are text';
+
+CREATE FUNCTION gnnrec.similar_items(model text, item_id text, k integer DEFAULT 10)
+    RETURNS TABLE (similar_id text, score real, rank integer)
+    AS 'MODULE_PATHNAME', 'gnnrec_similar_items' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000;
+COMMENT ON FUNCTION gnnrec.similar_items(text, text, integer) IS
+    'The k items of a model most similar to an item, for tools that do not know the id types: ids are text';
+
 ------------------------------------------------------------------------------------------------------------------------
 -- Measuring
 ------------------------------------------------------------------------------------------------------------------------
+
+-- Both read relations of the caller's choice: in the leader only.
+CREATE FUNCTION gnnrec.evaluate(model text, test regclass, k integer[] DEFAULT '{10,20}', user_vectors text DEFAULT 'trained')
+    RETURNS TABLE (metric text, k integer, value float8, popular float8, lift float8, users bigint)
+    AS 'MODULE_PATHNAME', 'gnnrec_evaluate' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 14 COST 1000000;
+COMMENT ON FUNCTION gnnrec.evaluate(text, regclass, integer[], text) IS
+    'How good the model''s lists are for test interactions (the model''s user and item columns), beside those of the most popular items: recall, precision, ndcg, hit_rate, mrr, map and coverage at each k, averaged over the users with something to find. All items are ranked but those seen in training, which are no question either; an item the run does not know cannot be found; a user it does not know is shown the popular items. user_vectors: trained, or folded in from what the user has seen';
+
+CREATE FUNCTION gnnrec.evaluate_table(recs regclass, truth regclass, user_column name DEFAULT 'user_id', item_column name DEFAULT 'item_id',
+                                      rank_column name DEFAULT 'rank', k integer[] DEFAULT '{10,20}')
+    RETURNS TABLE (metric text, k integer, value float8, users bigint)
+    AS 'MODULE_PATHNAME', 'gnnrec_evaluate_table' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 12 COST 100000;
+COMMENT ON FUNCTION gnnrec.evaluate_table(regclass, regclass, name, name, name, integer[]) IS
+    'How good anyone''s recommendations are: the metrics of evaluate(), averaged over the users of truth, of whom one without recommendations counts 0. The rank is the place in the list, from 1, one item each; a repeated item and an empty place are misses. Coverage is left out: these tables do not tell the catalogue';

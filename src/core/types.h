@@ -18,8 +18,12 @@ typedef double real;
 typedef float real;
 #endif
 
-/* the only symbols that leave gnnrec_train.so are marked so; everything else is hidden */
+/* what leaves gnnrec_train.so, the library with BLAS, is marked so; everything else is hidden, and all of it in gnnrec.so */
+#ifdef GNN_BLAS
 #define GNN_EXPORT __attribute__((visibility("default")))
+#else
+#define GNN_EXPORT
+#endif
 
 /*
  * Memory that never returns NULL and is freed as a whole by its owner: a MemoryContext in the

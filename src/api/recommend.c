@@ -1,0 +1,429 @@
+/*
+ * recommend.c: what to show a user, or the holder of a basket: the k items with the highest score.
+ *
+ * Every answer has two parts. First the items that have edges, by the inner product of their vectors with the user's; a user
+ * of whom nothing is known has no vector, and gets them by their degree. Then, so that an answer is not short while there
+ * are items, those without edges: the model knows nothing of them. Both leave out what is to be skipped, and both are
+ * stable: equal scores are in the order of items.
+ *
+ * A user's vector is that of the run or, for one the run does not know, folded in from the items of a basket:
+ * z_u = sum over items of w / sqrt(D_u * D_i) * fold_in_i, with D_u the sum of the weights w above zero.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "api/nodes.h"
+#include "api/serve.h"
+#include "pg/source.h"
+
+PG_FUNCTION_INFO_V1(gnnrec_recommend_core);
+PG_FUNCTION_INFO_V1(gnnrec_recommend_for_core);
+PG_FUNCTION_INFO_V1(gnnrec_recommend);
+
+#define INTERACTIONS 0          /* the relation of users to items */
+
+/* where answers are taken from: the items with edges, by popularity, and those without, ascending */
+typedef struct Pool
+{
+    GnnrecNodes popular;
+    GnnrecNodes isolated;
+    bool        is_chosen;      /* by the caller, who named candidates; nothing to skip is in it */
+} Pool;
+
+typedef struct Question
+{
+    const GnnrecSnapshot *snapshot;
+    const GnnrecSnapshotNodes *items;
+    int32       k;
+    const float *vector;        /* of who asks; NULL: nothing is known */
+    const char *source;         /* of the vector */
+    GnnrecNodes skip;
+    Pool        pool;
+} Question;
+
+/* -------------------------------------------------------------------------------------------------------------------
+ * arguments
+ * ------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct Elements
+{
+    Datum      *value;
+    bool       *is_null;
+    int         n;
+} Elements;
+
+static Elements
+elements_of(ArrayType *array)
+{
+    Elements    e;
+    int16       length;
+    bool        by_value;
+    char        align;
+
+    get_typlenbyvalalign(ARR_ELEMTYPE(array), &length, &by_value, &align);
+    deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, align, &e.value, &e.is_null, &e.n);
+    return e;
+}
+
+/* the items an array argument names; NULL elements and items that are not in the run are nothing */
+static GnnrecNodes
+items_argument(FunctionCallInfo fcinfo, int argument, const Question *q)
+{
+    Elements    e;
+    int32      *node;
+    int64       n = 0;
+
+    gnnrec_serve_check_ids(fcinfo, argument, q->items);
+    if (PG_ARGISNULL(argument))
+        return (GnnrecNodes) {NULL, 0};
+    e = elements_of(PG_GETARG_ARRAYTYPE_P(argument));
+    node = palloc(e.n * sizeof(int32));
+    for (int i = 0; i < e.n; i++)
+    {
+        int32       found = e.is_null[i] ? -1
+            : gnnrec_snapshot_find(q->snapshot, GNNREC_ITEM, gnnrec_key_of(&q->items->key, e.value[i]));
+
+        if (found >= 0)
+            node[n++] = found;
+    }
+    return gnnrec_nodes_make(node, n);
+}
+
+static int
+by_popularity(const void *a, const void *b, void *degree)
+{
+    float       of_a = ((const float *) degree)[*(const int32 *) a];
+    float       of_b = ((const float *) degree)[*(const int32 *) b];
+
+    return of_a != of_b ? (of_a < of_b) - (of_a > of_b) : gnnrec_nodes_compare(a, b);
+}
+
+/* the candidates that are not to be skipped, in the order a pool has */
+static Pool
+chosen_pool(const Question *q, GnnrecNodes candidates)
+{
+    int32      *node = palloc(candidates.n * sizeof(int32));
+    int64       n = 0;
+    int64       n_popular = 0;
+
+    for (int64 i = 0; i < candidates.n; i++)
+        if (!gnnrec_nodes_contain(q->skip, candidates.node[i]))
+        {
+            node[n++] = candidates.node[i];
+            n_popular += q->items->degree[candidates.node[i]] > 0;
+        }
+    qsort_arg(node, n, sizeof(int32), by_popularity, (void *) q->items->degree);
+    return (Pool) {{node, n_popular}, {node + n_popular, n - n_popular}, true};
+}
+
+static Pool
+whole_pool(const Question *q)
+{
+    return (Pool) {{q->items->popular, q->items->n_popular}, {q->items->isolated, q->items->n_isolated}, false};
+}
+
+/* sets skip, which holds what the asker's own history rules out, and pool by the arguments k, candidates, exclude */
+static void
+read_limits(Question *q, FunctionCallInfo fcinfo, int k, int candidates, int exclude)
+{
+    q->k = gnnrec_serve_k(fcinfo, k, q->items->n);
+    q->skip = gnnrec_nodes_merge(q->skip, items_argument(fcinfo, exclude, q));
+    q->pool = PG_ARGISNULL(candidates) ? whole_pool(q) : chosen_pool(q, items_argument(fcinfo, candidates, q));
+}
+
+/* -------------------------------------------------------------------------------------------------------------------
+ * who asks
+ * ------------------------------------------------------------------------------------------------------------------- */
+
+/* the items of a row: all, or those that are disliked */
+static GnnrecNodes
+nodes_of(const GnnrecSnapshotRow *row, bool all)
+{
+    int32      *node;
+    int64       n = 0;
+
+    if (all)
+        return (GnnrecNodes) {row->idx, row->n};
+    if (row->val == NULL)
+        return (GnnrecNodes) {NULL, 0};
+    node = palloc(row->n * sizeof(int32));
+    for (int64 i = 0; i < row->n; i++)
+        if (row->val[i] < 0)
+            node[n++] = row->idx[i];
+    return (GnnrecNodes) {node, n};
+}
+
+typedef struct Weighted
+{
+    int32       node;
+    float       weight;
+} Weighted;
+
+static int
+by_node_and_weight(const void *a, const void *b)
+{
+    const Weighted *x = a;
+    const Weighted *y = b;
+
+    return x->node != y->node ? (x->node > y->node) - (x->node < y->node) : (x->weight > y->weight) - (x->weight < y->weight);
+}
+
+/* a basket as a row of the snapshot would have it: known items, ascending, an item's weights summed in an order of their own */
+static GnnrecSnapshotRow
+basket_of(const Question *q, const Datum *item, const bool *is_null, const float *weight, int64 n)
+{
+    Weighted   *known = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(Weighted));
+    int32      *idx = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(int32));
+    float      *val = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(float));
+    int64       n_known = 0;
+    int64       end = 0;
+
+    for (int64 i = 0; i < n; i++)
+    {
+        int32       node = is_null != NULL && is_null[i] ? -1
+            : gnnrec_snapshot_find(q->snapshot, GNNREC_ITEM, gnnrec_key_of(&q->items->key, item[i]));
+
+        if (node >= 0)
+            known[n_known++] = (Weighted) {node, weight == NULL ? 1 : weight[i]};
+    }
+    qsort(known, n_known, sizeof(Weighted), by_node_and_weight);
+    for (int64 i = 0; i < n_known; i++)
+    {
+        if (end == 0 || idx[end - 1] != known[i].node)
+        {
+            idx[end] = known[i].node;
+            val[end++] = 0;
+        }
+        val[end - 1] += known[i].weight;
+    }
+    return (GnnrecSnapshotRow) {end, idx, val};
+}
+
+/* the vector of who has a basket; NULL where nothing in it says anything */
+static const float *
+folded_in(const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *basket)
+{
+    float      *vector = palloc(items->dim * sizeof(float));
+
+    return gnnrec_serve_fold_in(vector, items, basket) ? vector : NULL;
+}
+
+static void
+ask_by_basket(Question *q, const GnnrecSnapshotRow *basket, bool exclude_seen)
+{
+    q->vector = folded_in(q->items, basket);
+    q->source = "fold_in";
+    q->skip = nodes_of(basket, exclude_seen);
+}
+
+/* a user of the run */
+static void
+ask_by_node(Question *q, int32 user, bool exclude_seen)
+{
+    const GnnrecSnapshotNodes *users = &q->snapshot->types[GNNREC_USER];
+    GnnrecSnapshotRow seen;
+
+    if (users->degree[user] > 0)
+        q->vector = gnnrec_snapshot_vector(users, user);
+    q->source = "model";
+    gnnrec_snapshot_row(&seen, q->snapshot, INTERACTIONS, user);
+    q->skip = nodes_of(&seen, exclude_seen);
+}
+
+/* a user the run does not know, by the interactions there are by now */
+static void
+ask_by_interactions(Question *q, Datum user, bool exclude_seen)
+{
+    GnnrecUserEdges edges;
+    GnnrecSnapshotRow basket;
+
+    gnnrec_source_user_edges(&edges, gnnrec_model_by_id(q->snapshot->model_id), user);
+    basket = basket_of(q, edges.item, NULL, edges.weight, edges.n);
+    ask_by_basket(q, &basket, exclude_seen);
+}
+
+/* -------------------------------------------------------------------------------------------------------------------
+ * answering
+ * ------------------------------------------------------------------------------------------------------------------- */
+
+/* appends up to k items of a list in its order, with their degrees for scores; returns how many */
+static int32
+take(GnnHit *hits, int32 k, GnnrecNodes list, const Question *q)
+{
+    int32       n = 0;
+
+    for (int64 i = 0; i < list.n && n < k; i++)
+    {
+        int32       node = list.node[i];
+
+        if (node < 0 || node >= q->items->n)
+            gnnrec_snapshot_damaged(q->snapshot);
+        if (q->pool.is_chosen || !gnnrec_nodes_contain(q->skip, node))
+            hits[n++] = (GnnHit) {q->items->degree[node], node};
+    }
+    return n;
+}
+
+/* the items with edges, by the asker's vector */
+static int32
+rank(GnnHit *hits, const Question *q)
+{
+    GnnRows     rows = gnnrec_snapshot_rows(q->items, false);
+    GnnrecNodes skip;
+
+    if (q->pool.is_chosen)
+        return gnn_topk_among(hits, q->k, &rows, q->vector, q->pool.popular.node, q->pool.popular.n);
+    skip = gnnrec_nodes_merge(q->skip, q->pool.isolated);
+    return gnn_topk(hits, q->k, &rows, q->vector, skip.node, skip.n);
+}
+
+static void
+answer(const Question *q, FunctionCallInfo fcinfo, bool as_text)
+{
+    GnnHit     *hits = MemoryContextAllocHuge(CurrentMemoryContext, q->k * sizeof(GnnHit));
+    int32       n_ranked = 0;
+    int32       n = 0;
+    GnnrecAnswer rows;
+
+    gnnrec_answer_begin(&rows, fcinfo, q->snapshot, GNNREC_ITEM, as_text);
+    if (q->vector != NULL)
+        n = n_ranked = rank(hits, q);
+    else
+        n = take(hits, q->k, q->pool.popular, q);
+    n += take(hits + n, q->k - n, q->pool.isolated, q);
+    if (n_ranked > 0)
+        gnnrec_answer_add(&rows, hits, n_ranked, CStringGetTextDatum(q->source));
+    if (n > n_ranked)
+        gnnrec_answer_add(&rows, hits + n_ranked, n - n_ranked, CStringGetTextDatum("popular"));
+    pfree(hits);
+}
+
+static void
+begin(Question *q, const GnnrecSnapshot *snapshot)
+{
+    memset(q, 0, sizeof(*q));
+    q->snapshot = snapshot;
+    q->items = &snapshot->types[GNNREC_ITEM];
+    gnnrec_serve_check_right(q->items);
+}
+
+static bool
+true_or_null(FunctionCallInfo fcinfo, int argument)
+{
+    return PG_ARGISNULL(argument) || PG_GETARG_BOOL(argument);
+}
+
+enum {R_MODEL, R_USER, R_ITEM_TYPE, R_K, R_CANDIDATES, R_EXCLUDE, R_EXCLUDE_SEEN, R_FRESH};
+
+/* gnnrec.recommend_core(model_id, user_id, item_type, k, candidates, exclude, exclude_seen, fresh) */
+Datum
+gnnrec_recommend_core(PG_FUNCTION_ARGS)
+{
+    const GnnrecSnapshot *snapshot = gnnrec_serve(fcinfo);
+    const GnnrecSnapshotNodes *users = &snapshot->types[GNNREC_USER];
+    bool        exclude_seen = true_or_null(fcinfo, R_EXCLUDE_SEEN);
+    int32       user;
+    Question    q;
+
+    begin(&q, snapshot);
+    gnnrec_serve_check_right(users);
+    gnnrec_serve_check_id(fcinfo, R_USER, users);
+    gnnrec_serve_check_id(fcinfo, R_ITEM_TYPE, q.items);
+    user = gnnrec_serve_node(fcinfo, R_USER, snapshot, GNNREC_USER);
+    if (user >= 0)
+        ask_by_node(&q, user, exclude_seen);
+    else if (!PG_ARGISNULL(R_USER) && true_or_null(fcinfo, R_FRESH))
+        ask_by_interactions(&q, PG_GETARG_DATUM(R_USER), exclude_seen);
+    read_limits(&q, fcinfo, R_K, R_CANDIDATES, R_EXCLUDE);
+    answer(&q, fcinfo, false);
+    return (Datum) 0;
+}
+
+enum {F_MODEL, F_ITEMS, F_WEIGHTS, F_K, F_CANDIDATES, F_EXCLUDE};
+
+/* the weights of a basket of n; NULL: all 1 */
+static const float *
+weights_argument(FunctionCallInfo fcinfo, int argument, int n)
+{
+    Elements    e;
+    float      *weight;
+
+    if (PG_ARGISNULL(argument))
+        return NULL;
+    e = elements_of(PG_GETARG_ARRAYTYPE_P(argument));
+    if (e.n != n)
+        ereport(ERROR,
+                (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+                 errmsg("items and weights must have the same number of elements"),
+                 errdetail("They have %d and %d.", n, e.n)));
+    weight = palloc(n * sizeof(float));
+    for (int i = 0; i < n; i++)
+    {
+        weight[i] = e.is_null[i] ? NAN : DatumGetFloat4(e.value[i]);
+        if (!isfinite(weight[i]))
+            ereport(ERROR,
+                    (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                     errmsg("weights must be finite numbers"),
+                     errdetail("Element %d is not.", i + 1)));
+    }
+    return weight;
+}
+
+/* gnnrec.recommend_for_core(model_id, items, weights, k, candidates, exclude) */
+Datum
+gnnrec_recommend_for_core(PG_FUNCTION_ARGS)
+{
+    Elements    items = {0};
+    GnnrecSnapshotRow basket;
+    Question    q;
+
+    begin(&q, gnnrec_serve(fcinfo));
+    gnnrec_serve_check_ids(fcinfo, F_ITEMS, q.items);
+    if (!PG_ARGISNULL(F_ITEMS))
+        items = elements_of(PG_GETARG_ARRAYTYPE_P(F_ITEMS));
+    basket = basket_of(&q, items.value, items.is_null, weights_argument(fcinfo, F_WEIGHTS, items.n), items.n);
+    ask_by_basket(&q, &basket, true);
+    read_limits(&q, fcinfo, F_K, F_CANDIDATES, F_EXCLUDE);
+    answer(&q, fcinfo, false);
+    return (Datum) 0;
+}
+
+/* gnnrec.recommend(model, user_id, k): ids as text */
+Datum
+gnnrec_recommend(PG_FUNCTION_ARGS)
+{
+    const GnnrecSnapshot *snapshot;
+    const GnnrecSnapshotNodes *users;
+    Question    q;
+
+    if (PG_ARGISNULL(0))
+        ereport(ERROR,
+                (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                 errmsg("model must not be NULL")));
+    snapshot = gnnrec_snapshot_live(gnnrec_model_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)), false)->model_id);
+    users = &snapshot->types[GNNREC_USER];
+    begin(&q, snapshot);
+    gnnrec_serve_check_right(users);
+    if (!PG_ARGISNULL(1))
+    {
+        Datum       id = gnnrec_serve_parse_id(fcinfo, 1, users);
+        int32       user = gnnrec_snapshot_find(snapshot, GNNREC_USER, gnnrec_key_of(&users->key, id));
+
+        if (user >= 0)
+            ask_by_node(&q, user, true);
+        else
+            ask_by_interactions(&q, id, true);
+    }
+    q.k = gnnrec_serve_k(fcinfo, 2, q.items->n);
+    q.pool = whole_pool(&q);
+    answer(&q, fcinfo, true);
+    return (Datum) 0;
+}

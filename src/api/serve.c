@@ -1,0 +1,194 @@
+/*
+ * serve.c: what the functions that answer from a snapshot share; see serve.h.
+ *
+ * Everything here runs at every call, a hundred thousand times in a LATERAL join: it takes a few look-ups in the system cache and
+ * leaves no memory behind but what the rows need.
+ */
+#include "postgres.h"
+
+#include "api/serve.h"
+
+#include <math.h>
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rls.h"
+#include "utils/tuplestore.h"
+
+#include "pg/compat.h"
+
+const GnnrecSnapshot *
+gnnrec_serve(FunctionCallInfo fcinfo)
+{
+    if (PG_ARGISNULL(0))
+        ereport(ERROR,
+                (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                 errmsg("model must not be NULL")));
+    return gnnrec_snapshot_live(PG_GETARG_INT32(0));
+}
+
+void
+gnnrec_serve_check_right(const GnnrecSnapshotNodes *nodes)
+{
+    bool        is_missing = false;
+    AclResult   acl = pg_class_aclcheck_ext(nodes->table, GetUserId(), ACL_SELECT, &is_missing);
+
+    if (is_missing)
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_TABLE),
+                 errmsg("the table of the model's %s embeddings does not exist", nodes->name),
+                 errhint("Drop the model with gnnrec.drop_model() and create it again.")));
+    if (acl != ACLCHECK_OK)
+        aclcheck_error(acl, OBJECT_TABLE, get_rel_name(nodes->table));
+    if (check_enable_rls(nodes->table, InvalidOid, true) == RLS_ENABLED)
+        ereport(ERROR,
+                (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                 errmsg("row security is in force on table \"%s\"", get_rel_name(nodes->table)),
+                 errdetail("Recommendations are made from all rows of the table."),
+                 errhint("Let the owner of the table ask: for example by a SECURITY DEFINER function that checks its caller.")));
+}
+
+/* a value of the type given is to be read as an id: the types must be the same, or the same underneath */
+static void
+check_type(Oid type, const GnnrecSnapshotNodes *nodes)
+{
+    if (type == nodes->key.type || (OidIsValid(type) && getBaseType(type) == nodes->key.base))
+        return;
+    ereport(ERROR,
+            (errcode(ERRCODE_DATATYPE_MISMATCH),
+             errmsg("%s ids of the model are of type %s, not %s", nodes->name,
+                    format_type_be(nodes->key.type), OidIsValid(type) ? format_type_be(type) : "unknown"),
+             errhint("Call the functions in the model's own schema: their arguments have the right types.")));
+}
+
+void
+gnnrec_serve_check_id(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshotNodes *nodes)
+{
+    check_type(get_fn_expr_argtype(fcinfo->flinfo, argument), nodes);
+}
+
+void
+gnnrec_serve_check_ids(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshotNodes *nodes)
+{
+    check_type(get_base_element_type(get_fn_expr_argtype(fcinfo->flinfo, argument)), nodes);
+}
+
+int32
+gnnrec_serve_k(FunctionCallInfo fcinfo, int argument, int32 n)
+{
+    int32       k;
+
+    if (PG_ARGISNULL(argument))
+        return n;
+    k = PG_GETARG_INT32(argument);
+    if (k < 0)
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                 errmsg("k must not be negative"),
+                 errdetail("It is %d.", k),
+                 errhint("NULL asks for the whole ranking.")));
+    return Min(k, n);
+}
+
+int32
+gnnrec_serve_node(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshot *snapshot, int type)
+{
+    if (PG_ARGISNULL(argument))
+        return -1;
+    return gnnrec_snapshot_find(snapshot, type, gnnrec_key_of(&snapshot->types[type].key, PG_GETARG_DATUM(argument)));
+}
+
+Datum
+gnnrec_serve_parse_id(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshotNodes *nodes)
+{
+    Oid         input;
+    Oid         parameter;
+
+    getTypeInputInfo(nodes->key.type, &input, &parameter);
+    return OidInputFunctionCall(input, text_to_cstring(PG_GETARG_TEXT_PP(argument)), parameter, -1);
+}
+
+/* the weight of the i-th edge of a row, 0 where it says nothing: not liked, or an item without edges */
+static double
+telling_weight(const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *row, int64 i)
+{
+    float       weight = row->val == NULL ? 1 : row->val[i];
+
+    return weight > 0 && items->degree[row->idx[i]] > 0 ? weight : 0;
+}
+
+bool
+gnnrec_serve_fold_in(float *out, const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *row)
+{
+    double      degree = 0;
+
+    for (int64 i = 0; i < row->n; i++)
+        degree += telling_weight(items, row, i);
+    if (degree == 0 || items->fold_in == NULL)
+        return false;
+    memset(out, 0, items->dim * sizeof(float));
+    for (int64 i = 0; i < row->n; i++)
+    {
+        const float *fold_in = items->fold_in + (int64) row->idx[i] * items->dim;
+        double      weight = telling_weight(items, row, i);
+        float       share;
+
+        if (weight == 0)
+            continue;
+        share = weight / sqrt(degree * items->degree[row->idx[i]]);
+        for (int32 c = 0; c < items->dim; c++)
+            out[c] += share * fold_in[c];
+    }
+    return true;
+}
+
+void
+gnnrec_answer_begin(GnnrecAnswer *out, FunctionCallInfo fcinfo, const GnnrecSnapshot *snapshot, int type, bool as_text)
+{
+    gnnrec_materialize_as(fcinfo, true);
+    out->snapshot = snapshot;
+    out->type = type;
+    out->result = (ReturnSetInfo *) fcinfo->resultinfo;
+    out->as_text = as_text;
+    out->rank = 0;
+    if (as_text)
+    {
+        Oid         output;
+        bool        is_varlena;
+
+        getTypeOutputInfo(snapshot->types[type].key.type, &output, &is_varlena);
+        fmgr_info(output, &out->output);
+    }
+}
+
+static Datum
+as_text(GnnrecAnswer *answer, Datum id)
+{
+    char       *string = OutputFunctionCall(&answer->output, id);
+    Datum       text = CStringGetTextDatum(string);
+
+    pfree(string);
+    return text;
+}
+
+void
+gnnrec_answer_add(GnnrecAnswer *answer, const GnnHit *hits, int32 n, Datum source)
+{
+    bool        by_reference = answer->snapshot->types[answer->type].key.kind != GNNREC_KEY_INT;
+
+    for (int32 i = 0; i < n; i++)
+    {
+        Datum       id = gnnrec_snapshot_id(answer->snapshot, answer->type, hits[i].row);
+        Datum       text = answer->as_text ? as_text(answer, id) : (Datum) 0;
+        Datum       values[4] = {answer->as_text ? text : id, Float4GetDatum(hits[i].score),
+                                 Int32GetDatum(++answer->rank), source};
+        bool        nulls[4] = {false};
+
+        tuplestore_putvalues(answer->result->setResult, answer->result->setDesc, values, nulls);
+        if (by_reference)
+            pfree(DatumGetPointer(id));
+        if (answer->as_text)
+            pfree(DatumGetPointer(text));
+    }
+}

@@ -1,0 +1,61 @@
+/*
+ * serve.h: what the functions that answer from a snapshot share: their rights, their arguments, their rows.
+ */
+#ifndef GNNREC_API_SERVE_H
+#define GNNREC_API_SERVE_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "funcapi.h"
+
+#include "core/topk.h"
+#include "pg/snapshot.h"
+
+/* the live run of the model whose number is the first argument */
+extern const GnnrecSnapshot *gnnrec_serve(FunctionCallInfo fcinfo);
+
+/* ERROR unless the current role may read all of the type's table */
+extern void gnnrec_serve_check_right(const GnnrecSnapshotNodes *nodes);
+
+/*
+ * ERROR unless an argument, or the elements of an array argument, are of the node type's id type: the functions are polymorphic,
+ * and a datum of another type would be misread.
+ */
+extern void gnnrec_serve_check_id(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshotNodes *nodes);
+extern void gnnrec_serve_check_ids(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshotNodes *nodes);
+
+/* k of n: NULL is all, below zero an ERROR */
+extern int32 gnnrec_serve_k(FunctionCallInfo fcinfo, int argument, int32 n);
+
+/* the node an id argument means; -1: NULL, or not in the run */
+extern int32 gnnrec_serve_node(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshot *snapshot, int type);
+
+/* a text argument, read as an id of the type */
+extern Datum gnnrec_serve_parse_id(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshotNodes *nodes);
+
+/*
+ * out = the vector of a user by interactions alone: sum over items of w / sqrt(D_u * D_i) * fold_in_i, see recommend.c. False
+ * where no item says anything; then out means nothing.
+ */
+extern bool gnnrec_serve_fold_in(float *out, const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *row);
+
+/* the rows of an answer: id, score, rank and, where there is one, source */
+typedef struct GnnrecAnswer
+{
+    const GnnrecSnapshot *snapshot;
+    int         type;           /* of the nodes that are answered */
+    ReturnSetInfo *result;
+    bool        as_text;        /* ids as text */
+    FmgrInfo    output;         /* of the id type, where so */
+    int32       rank;           /* of the last row */
+} GnnrecAnswer;
+
+/* may be called before anything else, so that an empty answer is a set too */
+extern void gnnrec_answer_begin(GnnrecAnswer *out, FunctionCallInfo fcinfo,
+                                const GnnrecSnapshot *snapshot, int type, bool as_text);
+
+/* source: a text datum, for the functions that have such a column */
+extern void gnnrec_answer_add(GnnrecAnswer *answer, const GnnHit *hits, int32 n, Datum source);
+
+#endif

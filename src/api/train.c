@@ -1,0 +1,411 @@
+/*
+ * train.c: train, wait, retrain, cancel, rollback, estimate: the SQL side of a job.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "storage/latch.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/wait_event.h"
+
+#include "pg/catalog.h"
+#include "pg/compat.h"
+#include "pg/config.h"
+#include "pg/guc.h"
+#include "pg/job.h"
+#include "pg/source.h"
+#include "train/fit.h"
+
+PG_FUNCTION_INFO_V1(gnnrec_train);
+PG_FUNCTION_INFO_V1(gnnrec_wait);
+PG_FUNCTION_INFO_V1(gnnrec_retrain);
+PG_FUNCTION_INFO_V1(gnnrec_cancel_model);
+PG_FUNCTION_INFO_V1(gnnrec_cancel_run);
+PG_FUNCTION_INFO_V1(gnnrec_rollback);
+PG_FUNCTION_INFO_V1(gnnrec_estimate);
+PG_FUNCTION_INFO_V1(gnnrec_run_state);
+PG_FUNCTION_INFO_V1(gnnrec_may_read);
+
+#define WAIT_MILLISECONDS 50
+
+static GnnrecModel *
+own_model(text *name)
+{
+    GnnrecModel *m = gnnrec_model_by_name(text_to_cstring(name), false);
+
+    gnnrec_model_check_owner(m);
+    return m;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * train
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+/* defaults, then the model's own parameters, then this call's */
+static Jsonb *
+run_params(const GnnrecModel *m, const Jsonb *params)
+{
+    GnnConfig   config;
+
+    gnn_config_defaults(&config);
+    gnnrec_config_apply(&config, m->params);
+    gnnrec_config_apply(&config, params);
+    return gnnrec_config_to_jsonb(&config);
+}
+
+static bool
+skip_if_running(text *if_running)
+{
+    char       *choice = text_to_cstring(if_running);
+
+    if (strcmp(choice, "skip") != 0 && strcmp(choice, "error") != 0)
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                 errmsg("if_running must be 'skip' or 'error'")));
+    return strcmp(choice, "skip") == 0;
+}
+
+static void
+check_can_train(void)
+{
+    if (RecoveryInProgress())
+        ereport(ERROR,
+                (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+                 errmsg("a model cannot be trained on a standby"),
+                 errhint("Train on the primary: the run arrives here by replication and is served here too.")));
+    PreventCommandIfReadOnly("gnnrec.train()");
+}
+
+/* the run of the model that is going on, if there is one */
+static bool
+find_running(GnnrecRun *run, const GnnrecModel *m)
+{
+    if (!gnnrec_run_newest(run, m->model_id, GetLatestSnapshot()))
+        return false;
+    return !gnnrec_job_is_over(gnnrec_job_state(run->model_id, run->status, run->requested_at));
+}
+
+static int64
+request(const GnnrecModel *m, Jsonb *params, bool skip)
+{
+    GnnrecRun   running;
+
+    gnnrec_job_lock_model(m->model_id);
+    if (find_running(&running, m))
+    {
+        ereport(skip ? NOTICE : ERROR,
+                (errcode(ERRCODE_OBJECT_IN_USE),
+                 errmsg("model \"%s\" is being trained already: run " INT64_FORMAT, m->name, running.run_id),
+                 errhint("gnnrec.wait waits for it, gnnrec.cancel ends it.")));
+        return running.run_id;
+    }
+    gnnrec_job_mark_lost(m->model_id);
+    return gnnrec_job_request(m, run_params(m, params));
+}
+
+/* train(model, params, if_running) -> run id; the worker starts when the transaction commits */
+Datum
+gnnrec_train(PG_FUNCTION_ARGS)
+{
+    GnnrecModel *m;
+
+    check_can_train();
+    m = own_model(PG_GETARG_TEXT_PP(0));
+    PG_RETURN_INT64(request(m, PG_GETARG_JSONB_P(1), skip_if_running(PG_GETARG_TEXT_PP(2))));
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * wait
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+static void
+nap(void)
+{
+    (void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, WAIT_MILLISECONDS, PG_WAIT_EXTENSION);
+    ResetLatch(MyLatch);
+    CHECK_FOR_INTERRUPTS();
+}
+
+/* what a run that is over has to say: nothing, a WARNING of what it left out, or an ERROR */
+static void
+check_outcome(const char *model, const GnnrecRun *run, const char *state)
+{
+    bool        cancelled = strcmp(state, "cancelled") == 0;
+    bool        succeeded = strcmp(state, "succeeded") == 0;
+
+    if (succeeded && run->message != NULL)
+        ereport(WARNING, (errmsg("run " INT64_FORMAT " of model \"%s\" %s", run->run_id, model, run->message)));
+    if (!gnnrec_job_is_over(state) || succeeded)
+        return;
+    ereport(ERROR,
+            (errcode(cancelled ? ERRCODE_QUERY_CANCELED : ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
+             errmsg("training of model \"%s\" %s%s: run " INT64_FORMAT, model,
+                    cancelled ? "was " : strcmp(state, "lost") == 0 ? "was " : "", state, run->run_id),
+             run->message != NULL ? errdetail("%s", run->message) : 0,
+             errhint("The run's row in gnnrec.run tells more.")));
+}
+
+/* asked for by this very transaction, so it starts when that commits */
+static bool
+is_ours(const GnnrecRun *run)
+{
+    return TransactionIdIsCurrentTransactionId(run->xmin) && strcmp(run->status, "starting") == 0;
+}
+
+/* the state of a run as of now, by a snapshot of this moment */
+static const char *
+look(GnnrecRun *run, int64 run_id)
+{
+    if (!gnnrec_run_by_id(run, run_id, GetLatestSnapshot()))
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_OBJECT),
+                 errmsg("run " INT64_FORMAT " does not exist any more", run_id)));
+    return gnnrec_job_state(run->model_id, run->status, run->requested_at);
+}
+
+static TimestampTz
+deadline(const Interval *timeout)
+{
+    Datum       now = TimestampTzGetDatum(GetCurrentTimestamp());
+
+    return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, now, PointerGetDatum(timeout)));
+}
+
+/* wait(model, timeout) -> the state of its newest run: 'succeeded', or what it is when time is up */
+Datum
+gnnrec_wait(PG_FUNCTION_ARGS)
+{
+    GnnrecModel *m;
+    GnnrecRun   run;
+    bool        limited = !PG_ARGISNULL(1);
+    TimestampTz end = limited ? deadline(PG_GETARG_INTERVAL_P(1)) : 0;
+    const char *state;
+
+    if (PG_ARGISNULL(0))
+        PG_RETURN_NULL();
+    m = own_model(PG_GETARG_TEXT_PP(0));
+    if (!gnnrec_run_newest(&run, m->model_id, GetLatestSnapshot()))
+        ereport(ERROR,
+                (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                 errmsg("model \"%s\" has no run to wait for", m->name),
+                 errhint("Run gnnrec.train(%s) first.", quote_literal_cstr(m->name))));
+    if (is_ours(&run))
+        ereport(ERROR,
+                (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                 errmsg("run " INT64_FORMAT " starts when this transaction commits", run.run_id),
+                 errhint("Call gnnrec.wait in a transaction of its own, or CALL gnnrec.retrain, which commits in between.")));
+    for (;;)
+    {
+        state = look(&run, run.run_id);
+        if (gnnrec_job_is_over(state) || (limited && GetCurrentTimestamp() >= end))
+            break;
+        nap();
+    }
+    check_outcome(m->name, &run, state);
+    PG_RETURN_TEXT_P(cstring_to_text(state));
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * retrain
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+static bool
+may_commit(FunctionCallInfo fcinfo)
+{
+    return fcinfo->context != NULL && IsA(fcinfo->context, CallContext) && !castNode(CallContext, fcinfo->context)->atomic;
+}
+
+/* between looks there is no transaction, so nothing holds the horizon of vacuum back */
+static void
+wait_between_transactions(const char *model, int64 run_id)
+{
+    GnnrecRun   run;
+    const char *state;
+
+    for (;;)
+    {
+        PushActiveSnapshot(GetTransactionSnapshot());
+        state = look(&run, run_id);
+        PopActiveSnapshot();
+        if (gnnrec_job_is_over(state))
+            break;
+        SPI_commit();
+        nap();
+    }
+    check_outcome(model, &run, state);
+}
+
+/* CALL retrain(model, params): train, commit, wait; ERROR when the run fails */
+Datum
+gnnrec_retrain(PG_FUNCTION_ARGS)
+{
+    GnnrecModel *m;
+    char       *name;
+    int64       run_id;
+
+    check_can_train();
+    if (PG_ARGISNULL(0) || PG_ARGISNULL(1))     /* a procedure cannot be strict */
+        ereport(ERROR,
+                (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                 errmsg("%s must not be NULL", PG_ARGISNULL(0) ? "model" : "params")));
+    if (!may_commit(fcinfo))
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_TRANSACTION_STATE),
+                 errmsg("gnnrec.retrain cannot run inside a transaction block: it commits"),
+                 errhint("Inside a transaction call gnnrec.train, and gnnrec.wait after COMMIT.")));
+    SPI_connect_ext(SPI_OPT_NONATOMIC);
+    PushActiveSnapshot(GetTransactionSnapshot());
+    m = own_model(PG_GETARG_TEXT_PP(0));
+    name = pstrdup(m->name);
+    run_id = request(m, PG_GETARG_JSONB_P(1), true);
+    PopActiveSnapshot();
+    SPI_commit();
+    wait_between_transactions(name, run_id);
+    SPI_finish();
+    PG_RETURN_VOID();
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * cancel
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+/* cancel(model) -> whether there was a run to stop */
+Datum
+gnnrec_cancel_model(PG_FUNCTION_ARGS)
+{
+    GnnrecModel *m = own_model(PG_GETARG_TEXT_PP(0));
+    GnnrecRun   run;
+
+    PreventCommandDuringRecovery("gnnrec.cancel()");
+    PG_RETURN_BOOL(gnnrec_run_newest(&run, m->model_id, GetLatestSnapshot()) && gnnrec_job_cancel(&run));
+}
+
+/* cancel(run) */
+Datum
+gnnrec_cancel_run(PG_FUNCTION_ARGS)
+{
+    GnnrecRun   run;
+
+    PreventCommandDuringRecovery("gnnrec.cancel()");
+    if (!gnnrec_run_by_id(&run, PG_GETARG_INT64(0), GetLatestSnapshot()))
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_OBJECT),
+                 errmsg("run " INT64_FORMAT " does not exist", PG_GETARG_INT64(0))));
+    gnnrec_model_check_owner(gnnrec_model_by_id(run.model_id));
+    PG_RETURN_BOOL(gnnrec_job_cancel(&run));
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * rollback
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+/* rollback(model, run) -> the run that is live now: the one named, or the newest kept one before the live one */
+Datum
+gnnrec_rollback(PG_FUNCTION_ARGS)
+{
+    GnnrecModel *m;
+    Oid         types[] = {INT4OID, INT8OID};
+    Datum       values[2];
+    bool        isnull;
+    Datum       run;
+
+    if (PG_ARGISNULL(0))
+        PG_RETURN_NULL();
+    m = own_model(PG_GETARG_TEXT_PP(0));
+    gnnrec_job_lock_model(m->model_id);
+    values[0] = Int32GetDatum(m->model_id);
+    values[1] = PG_ARGISNULL(1) ? (Datum) 0 : PG_GETARG_DATUM(1);
+    run = gnnrec_catalog_write("UPDATE gnnrec.model m SET live_run = r.run_id FROM gnnrec.run r "
+                               "WHERE m.model_id = $1 AND r.run_id = (SELECT pg_catalog.max(k.run_id) FROM gnnrec.run k "
+                               "WHERE k.model_id = $1 AND k.stored "
+                               "AND CASE WHEN $2 IS NULL THEN k.run_id < m.live_run ELSE k.run_id = $2 END) "
+                               "RETURNING m.live_run",
+                               2, types, values, PG_ARGISNULL(1) ? " n" : "  ", &isnull);
+    if (isnull)
+        ereport(ERROR,
+                (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                 PG_ARGISNULL(1) ? errmsg("model \"%s\" has no earlier run to go back to", m->name)
+                 : errmsg("model \"%s\" does not keep run " INT64_FORMAT, m->name, PG_GETARG_INT64(1)),
+                 errhint("The kept runs are those of gnnrec.run with stored; keep_runs (now %d) says how many.", m->keep_runs)));
+    PG_RETURN_DATUM(run);
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * estimate
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+static void
+put_part(ReturnSetInfo *result, const char *part, int64 bytes)
+{
+    Datum       values[2] = {CStringGetTextDatum(part), Int64GetDatum(bytes)};
+    bool        nulls[2] = {false, false};
+
+    tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* estimate(model, params) -> the parts of the memory a training would take, in bytes, and their total; counts the interactions */
+Datum
+gnnrec_estimate(PG_FUNCTION_ARGS)
+{
+    GnnrecModel *m = own_model(PG_GETARG_TEXT_PP(0));
+    const GnnrecRelation *r = &m->relations[0];
+    GnnGraph    graph = {0};
+    GnnConfig   config;
+    GnnCsr      shape = {0};        /* of the relation: its numbers of rows and columns */
+    GnnPart     parts[GNN_MAX_PARTS];
+    int         n_parts;
+    int64       n_edges[GNN_MAX_RELATIONS] = {0};
+    int64       n_from,
+                n_to,
+                total;
+
+    gnn_config_defaults(&config);
+    gnnrec_config_apply(&config, m->params);
+    gnnrec_config_apply(&config, PG_GETARG_JSONB_P(1));
+    gnnrec_source_count(r, &n_edges[0], &n_from, &n_to);
+    shape.n = (int32) Min(n_from, PG_INT32_MAX);
+    shape.n_cols = (int32) Min(n_to, PG_INT32_MAX);
+    gnn_graph_add_nodes(&graph, "user", shape.n);
+    gnn_graph_add_nodes(&graph, "item", shape.n_cols);
+    gnn_graph_add_relation(&graph, r->name, GNNREC_USER, GNNREC_ITEM, &shape);
+    total = gnn_fit_estimate(parts, &n_parts, &graph, n_edges, &config, gnnrec_threads);
+    gnnrec_materialize(fcinfo);
+    for (int i = 0; i < n_parts; i++)
+        put_part((ReturnSetInfo *) fcinfo->resultinfo, parts[i].part, parts[i].bytes);
+    put_part((ReturnSetInfo *) fcinfo->resultinfo, "total", total);
+    return (Datum) 0;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * For the views
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+/* run_state(model_id, status, requested_at) -> the state as it is now: a run whose worker is gone is lost */
+Datum
+gnnrec_run_state(PG_FUNCTION_ARGS)
+{
+    char       *status = text_to_cstring(PG_GETARG_TEXT_PP(1));
+
+    PG_RETURN_TEXT_P(cstring_to_text(gnnrec_job_state(PG_GETARG_INT32(0), status, PG_GETARG_TIMESTAMPTZ(2))));
+}
+
+/* may_read(table) -> whether the current role may select from a model's table, false where it is gone */
+Datum
+gnnrec_may_read(PG_FUNCTION_ARGS)
+{
+    Oid         table = PG_GETARG_OID(0);
+
+    if (get_rel_name(table) == NULL)
+        PG_RETURN_BOOL(superuser());
+    PG_RETURN_BOOL(pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK);
+}

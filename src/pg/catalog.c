@@ -1,0 +1,338 @@
+/*
+ * catalog.c: reading and writing the tables that describe models and runs; see catalog.h.
+ *
+ * Reads go through the catalogue scan API with the snapshot the caller names: nothing is cached, so nothing can be stale.
+ * Tables are found by name in the extension's own schema at every call; two look-ups in the system cache.
+ */
+#include "postgres.h"
+
+#include "pg/catalog.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "pg/compat.h"
+
+/* column numbers: the order in the install script */
+enum {MODEL_ID = 1, MODEL_NAME, MODEL_PARAMS, MODEL_KEEP_RUNS, MODEL_LIVE_RUN, MODEL_MADE_SCHEMA};
+enum {TYPE_MODEL = 1, TYPE_NO, TYPE_NAME, TYPE_ID_TYPE, TYPE_TABLE};
+enum {REL_MODEL = 1, REL_NO, REL_NAME, REL_SOURCE, REL_FROM_TYPE, REL_FROM_COLUMN, REL_TO_TYPE, REL_TO_COLUMN,
+      REL_EVENT_COLUMN, REL_EVENT_WEIGHTS, REL_VALUE_COLUMN, REL_TIME_COLUMN, REL_HALF_LIFE, REL_SINCE};
+enum {RUN_ID = 1, RUN_MODEL, RUN_STATUS, RUN_MESSAGE = 9, RUN_PARAMS, RUN_STORED, RUN_PID, RUN_REQUESTED_AT = 17};
+
+#define MAX_COLUMNS 20
+
+/* what a scan hands each row to */
+typedef void (*RowReader) (void *arg, HeapTuple row, Datum *values, bool *nulls);
+
+Oid
+gnnrec_catalog_table(const char *name)
+{
+    Oid         schema = get_namespace_oid("gnnrec", false);
+    Oid         table = get_relname_relid(name, schema);
+
+    if (!OidIsValid(table))
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_TABLE),
+                 errmsg("table gnnrec.%s does not exist", name),
+                 errhint("Run CREATE EXTENSION gnnrec in this database.")));
+    return table;
+}
+
+/* hands the rows with the given key to a reader, in the order of the index; backwards and one only, where newest */
+static int
+scan(const char *table, const char *index, ScanKey key, int n_keys, Snapshot snapshot, bool newest, RowReader read, void *arg)
+{
+    Relation    rel = table_open(gnnrec_catalog_table(table), AccessShareLock);
+    Relation    idx = index_open(gnnrec_catalog_table(index), AccessShareLock);
+    Snapshot    held = IsMVCCSnapshot(snapshot) ? RegisterSnapshot(snapshot) : NULL;
+    SysScanDesc sysscan = systable_beginscan_ordered(rel, idx, held != NULL ? held : snapshot, n_keys, key);
+    HeapTuple   row;
+    Datum       values[MAX_COLUMNS];
+    bool        nulls[MAX_COLUMNS];
+    int         n = 0;
+
+    while (HeapTupleIsValid(row = systable_getnext_ordered(sysscan, newest ? BackwardScanDirection : ForwardScanDirection)))
+    {
+        heap_deform_tuple(row, RelationGetDescr(rel), values, nulls);
+        read(arg, row, values, nulls);
+        n++;
+        if (newest)
+            break;
+    }
+    systable_endscan_ordered(sysscan);
+    if (held != NULL)
+        UnregisterSnapshot(held);
+    index_close(idx, AccessShareLock);
+    table_close(rel, AccessShareLock);
+    return n;
+}
+
+static void
+int4_key(ScanKey key, AttrNumber column, int32 value)
+{
+    ScanKeyInit(key, column, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(value));
+}
+
+static void
+read_model(void *arg, HeapTuple row, Datum *values, bool *nulls)
+{
+    GnnrecModel *m = arg;
+
+    m->model_id = DatumGetInt32(values[MODEL_ID - 1]);
+    m->name = TextDatumGetCString(values[MODEL_NAME - 1]);
+    m->params = DatumGetJsonbPCopy(values[MODEL_PARAMS - 1]);
+    m->keep_runs = DatumGetInt32(values[MODEL_KEEP_RUNS - 1]);
+    m->live_run = nulls[MODEL_LIVE_RUN - 1] ? 0 : DatumGetInt64(values[MODEL_LIVE_RUN - 1]);
+    m->made_schema = DatumGetBool(values[MODEL_MADE_SCHEMA - 1]);
+}
+
+static void
+read_node_type(void *arg, HeapTuple row, Datum *values, bool *nulls)
+{
+    GnnrecModel *m = arg;
+    GnnrecNodeType *t;
+
+    if (m->n_types >= GNN_MAX_TYPES)
+        elog(ERROR, "model %d has more than %d node types", m->model_id, GNN_MAX_TYPES);
+    t = &m->types[m->n_types++];
+    t->name = TextDatumGetCString(values[TYPE_NAME - 1]);
+    t->id_type = DatumGetObjectId(values[TYPE_ID_TYPE - 1]);
+    t->table = DatumGetObjectId(values[TYPE_TABLE - 1]);
+}
+
+static char *
+name_or_null(Datum value, bool isnull)
+{
+    return isnull ? NULL : pstrdup(NameStr(*DatumGetName(value)));
+}
+
+static void
+read_relation(void *arg, HeapTuple row, Datum *values, bool *nulls)
+{
+    GnnrecModel *m = arg;
+    GnnrecRelation *r;
+
+    if (m->n_relations >= GNN_MAX_RELATIONS)
+        elog(ERROR, "model %d has more than %d relations", m->model_id, GNN_MAX_RELATIONS);
+    r = &m->relations[m->n_relations++];
+    r->name = TextDatumGetCString(values[REL_NAME - 1]);
+    r->source = DatumGetObjectId(values[REL_SOURCE - 1]);
+    r->from_type = DatumGetInt32(values[REL_FROM_TYPE - 1]);
+    r->from_column = name_or_null(values[REL_FROM_COLUMN - 1], false);
+    r->to_type = DatumGetInt32(values[REL_TO_TYPE - 1]);
+    r->to_column = name_or_null(values[REL_TO_COLUMN - 1], false);
+    r->event_column = name_or_null(values[REL_EVENT_COLUMN - 1], nulls[REL_EVENT_COLUMN - 1]);
+    r->event_weights = nulls[REL_EVENT_WEIGHTS - 1] ? NULL : DatumGetJsonbPCopy(values[REL_EVENT_WEIGHTS - 1]);
+    r->value_column = name_or_null(values[REL_VALUE_COLUMN - 1], nulls[REL_VALUE_COLUMN - 1]);
+    r->time_column = name_or_null(values[REL_TIME_COLUMN - 1], nulls[REL_TIME_COLUMN - 1]);
+    if (!nulls[REL_HALF_LIFE - 1])
+    {
+        r->half_life = palloc(sizeof(Interval));
+        *r->half_life = *DatumGetIntervalP(values[REL_HALF_LIFE - 1]);
+    }
+    r->has_since = !nulls[REL_SINCE - 1];
+    r->since = r->has_since ? DatumGetTimestampTz(values[REL_SINCE - 1]) : 0;
+}
+
+/* a transaction's own view: its active snapshot, or a fresh one in a utility command that has none */
+static Snapshot
+active_snapshot(void)
+{
+    return ActiveSnapshotSet() ? GetActiveSnapshot() : GetTransactionSnapshot();
+}
+
+static GnnrecModel *
+read_whole_model(const char *index, ScanKey key)
+{
+    GnnrecModel *m = palloc0(sizeof(GnnrecModel));
+    Snapshot    snapshot = active_snapshot();
+    ScanKeyData by_id;
+
+    if (scan("model", index, key, 1, snapshot, true, read_model, m) == 0)
+        return NULL;
+    int4_key(&by_id, TYPE_MODEL, m->model_id);
+    scan("node_type", "node_type_pkey", &by_id, 1, snapshot, false, read_node_type, m);
+    int4_key(&by_id, REL_MODEL, m->model_id);
+    scan("relation", "relation_pkey", &by_id, 1, snapshot, false, read_relation, m);
+    if (m->n_types <= GNNREC_ITEM || m->n_relations == 0)
+        ereport(ERROR,
+                (errcode(ERRCODE_DATA_CORRUPTED),
+                 errmsg("the definition of model \"%s\" is incomplete", m->name),
+                 errhint("Drop the model with gnnrec.drop_model and create it again.")));
+    return m;
+}
+
+GnnrecModel *
+gnnrec_model_by_name(const char *name, bool missing_ok)
+{
+    ScanKeyData key;
+    GnnrecModel *m;
+
+    ScanKeyEntryInitialize(&key, 0, MODEL_NAME, BTEqualStrategyNumber, InvalidOid, DEFAULT_COLLATION_OID, F_TEXTEQ,
+                           CStringGetTextDatum(name));
+    m = read_whole_model("model_name_key", &key);
+    if (m == NULL && !missing_ok)
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_OBJECT),
+                 errmsg("model \"%s\" does not exist", name),
+                 errhint("gnnrec.models lists the models; gnnrec.create_model makes one.")));
+    return m;
+}
+
+GnnrecModel *
+gnnrec_model_by_id(int32 model_id)
+{
+    ScanKeyData key;
+    GnnrecModel *m;
+
+    int4_key(&key, MODEL_ID, model_id);
+    m = read_whole_model("model_pkey", &key);
+    if (m == NULL)
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_OBJECT),
+                 errmsg("model number %d does not exist", model_id),
+                 errhint("The model was dropped, and this function is left over: drop it too.")));
+    return m;
+}
+
+static void
+read_live_run(void *arg, HeapTuple row, Datum *values, bool *nulls)
+{
+    if (!nulls[MODEL_LIVE_RUN - 1])
+        *(int64 *) arg = DatumGetInt64(values[MODEL_LIVE_RUN - 1]);
+}
+
+int64
+gnnrec_live_run(int32 model_id)
+{
+    ScanKeyData key;
+    int64       run = 0;
+
+    int4_key(&key, MODEL_ID, model_id);
+    scan("model", "model_pkey", &key, 1, active_snapshot(), true, read_live_run, &run);
+    return run;
+}
+
+bool
+gnnrec_model_exists(int32 model_id, Snapshot snapshot)
+{
+    ScanKeyData key;
+    int64       run;
+
+    int4_key(&key, MODEL_ID, model_id);
+    return scan("model", "model_pkey", &key, 1, snapshot, true, read_live_run, &run) > 0;
+}
+
+bool
+gnnrec_model_is_owned(const GnnrecModel *model)
+{
+    Oid         table = model->types[GNNREC_ITEM].table;
+
+    if (superuser())
+        return true;
+    return get_rel_name(table) != NULL && gnnrec_owns_relation(table, GetUserId());
+}
+
+void
+gnnrec_model_check_owner(const GnnrecModel *model)
+{
+    if (!gnnrec_model_is_owned(model))
+        ereport(ERROR,
+                (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                 errmsg("must be owner of model \"%s\"", model->name),
+                 errdetail("A model belongs to the owner of its item_embedding table.")));
+}
+
+int
+gnnrec_node_type_no(const GnnrecModel *model, const char *name)
+{
+    for (int t = 0; t < model->n_types; t++)
+        if (strcmp(model->types[t].name, name) == 0)
+            return t;
+    return -1;
+}
+
+static void
+read_run(void *arg, HeapTuple row, Datum *values, bool *nulls)
+{
+    GnnrecRun  *run = arg;
+
+    run->run_id = DatumGetInt64(values[RUN_ID - 1]);
+    run->model_id = DatumGetInt32(values[RUN_MODEL - 1]);
+    run->status = TextDatumGetCString(values[RUN_STATUS - 1]);
+    run->message = nulls[RUN_MESSAGE - 1] ? NULL : TextDatumGetCString(values[RUN_MESSAGE - 1]);
+    run->params = DatumGetJsonbPCopy(values[RUN_PARAMS - 1]);
+    run->stored = DatumGetBool(values[RUN_STORED - 1]);
+    run->pid = nulls[RUN_PID - 1] ? 0 : DatumGetInt32(values[RUN_PID - 1]);
+    run->requested_at = DatumGetTimestampTz(values[RUN_REQUESTED_AT - 1]);
+    run->xmin = HeapTupleHeaderGetXmin(row->t_data);
+}
+
+bool
+gnnrec_run_by_id(GnnrecRun *out, int64 run_id, Snapshot snapshot)
+{
+    ScanKeyData key;
+
+    ScanKeyInit(&key, RUN_ID, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(run_id));
+    return scan("run", "run_pkey", &key, 1, snapshot, true, read_run, out) > 0;
+}
+
+bool
+gnnrec_run_newest(GnnrecRun *out, int32 model_id, Snapshot snapshot)
+{
+    ScanKeyData key;
+
+    int4_key(&key, RUN_MODEL, model_id);
+    return scan("run", "run_model_idx", &key, 1, snapshot, true, read_run, out) > 0;
+}
+
+/* the caller's search_path could put another operator in the place of = : to the end of the GUC nest level it does not hold */
+static int
+trusted_search_path(void)
+{
+    int         level = NewGUCNestLevel();
+
+    (void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+    return level;
+}
+
+Datum
+gnnrec_catalog_write(const char *sql, int n_args, Oid *types, Datum *values, const char *nulls, bool *isnull)
+{
+    Oid         user;
+    int         context;
+    int         level;
+    Datum       result = (Datum) 0;
+
+    level = trusted_search_path();
+    GetUserIdAndSecContext(&user, &context);
+    SetUserIdAndSecContext(gnnrec_relation_owner(gnnrec_catalog_table("model")),
+                           context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+    SPI_connect();
+    if (SPI_execute_with_args(sql, n_args, types, values, nulls, false, 0) < 0)
+        elog(ERROR, "could not execute \"%s\"", sql);
+    *isnull = true;
+    if (SPI_processed > 0 && SPI_tuptable != NULL)
+    {
+        result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, isnull);
+        if (!*isnull)
+            result = SPI_datumTransfer(result, TupleDescAttr(SPI_tuptable->tupdesc, 0)->attbyval,
+                                       TupleDescAttr(SPI_tuptable->tupdesc, 0)->attlen);
+    }
+    SPI_finish();
+    SetUserIdAndSecContext(user, context);
+    AtEOXact_GUC(false, level);
+    return result;
+}

@@ -1,0 +1,104 @@
+/*
+ * catalog.h: models, node types, relations and runs, as the rest of the server's side sees them.
+ *
+ * The rows live in the tables gnnrec.model, node_type, relation, run and run_step. Everybody's backend reads them through the
+ * catalogue scan API (no privilege needed, no plan); they are written by gnnrec_catalog_write alone, as the owner of the
+ * extension, after the caller has checked the rights. Structs returned are palloc'd in the current memory context.
+ */
+#ifndef GNNREC_PG_CATALOG_H
+#define GNNREC_PG_CATALOG_H
+
+#include "postgres.h"
+
+#include "utils/jsonb.h"
+#include "utils/snapshot.h"
+#include "utils/timestamp.h"
+
+#include "core/graph.h"
+
+/* type numbers of every model, by convention of train/fit.h */
+#define GNNREC_USER 0
+#define GNNREC_ITEM 1
+
+typedef struct GnnrecNodeType
+{
+    char       *name;           /* 'user', 'item' */
+    Oid         id_type;
+    Oid         table;          /* of its embeddings; may have been dropped */
+} GnnrecNodeType;
+
+typedef struct GnnrecRelation
+{
+    char       *name;
+    Oid         source;         /* table, view, ... ; may have been dropped */
+    int         from_type;
+    int         to_type;
+    char       *from_column;
+    char       *to_column;
+    char       *event_column;   /* NULL: none; so are the next ones */
+    Jsonb      *event_weights;
+    char       *value_column;
+    char       *time_column;
+    Interval   *half_life;
+    TimestampTz since;
+    bool        has_since;
+} GnnrecRelation;
+
+typedef struct GnnrecModel
+{
+    int32       model_id;
+    char       *name;
+    Jsonb      *params;
+    int32       keep_runs;
+    int64       live_run;       /* 0: none */
+    bool        made_schema;    /* create_model made the schema */
+    int         n_types;
+    int         n_relations;
+    GnnrecNodeType types[GNN_MAX_TYPES];
+    GnnrecRelation relations[GNN_MAX_RELATIONS];
+} GnnrecModel;
+
+typedef struct GnnrecRun
+{
+    int64       run_id;
+    int32       model_id;
+    char       *status;
+    char       *message;        /* may be NULL */
+    Jsonb      *params;
+    bool        stored;         /* the tables hold its embeddings */
+    int         pid;            /* of its worker; 0: none yet */
+    TimestampTz requested_at;
+    TransactionId xmin;         /* of the row's version, to tell our own uncommitted rows */
+} GnnrecRun;
+
+/* ERROR undefined_object, with a hint, where there is none (by name: unless missing_ok, then NULL) */
+extern GnnrecModel *gnnrec_model_by_name(const char *name, bool missing_ok);
+extern GnnrecModel *gnnrec_model_by_id(int32 model_id);
+
+/* the live run as the active snapshot sees it; 0: the model has none, or there is no such model */
+extern int64 gnnrec_live_run(int32 model_id);
+
+/* for who has waited for others and asks again, with a new snapshot */
+extern bool gnnrec_model_exists(int32 model_id, Snapshot snapshot);
+
+/* ERROR unless the current role owns the model (its item table) or is a member of the owner */
+extern void gnnrec_model_check_owner(const GnnrecModel *model);
+extern bool gnnrec_model_is_owned(const GnnrecModel *model);
+
+/* the node type's number, -1 where the model has none of that name */
+extern int  gnnrec_node_type_no(const GnnrecModel *model, const char *name);
+
+/* a run as the snapshot given sees it; false: no such row. by model: its newest run */
+extern bool gnnrec_run_by_id(GnnrecRun *out, int64 run_id, Snapshot snapshot);
+extern bool gnnrec_run_newest(GnnrecRun *out, int32 model_id, Snapshot snapshot);
+
+/* OID of a table of the extension's schema, e.g. "model"; it also tells one CREATE EXTENSION from the next */
+extern Oid  gnnrec_catalog_table(const char *name);
+
+/*
+ * One statement over the catalogue, as its owner: SPI with parameters ($1 ..); result = the first column of the first row
+ * (0 and *isnull where there is none). The caller has checked the rights.
+ */
+extern Datum gnnrec_catalog_write(const char *sql, int n_args, Oid *types, Datum *values, const char *nulls, bool *isnull);
+
+#endif

@@ -1,0 +1,22 @@
+/*
+ * config.h: training parameters between jsonb and GnnConfig, by the one table of train/params.h.
+ */
+#ifndef GNNREC_PG_CONFIG_H
+#define GNNREC_PG_CONFIG_H
+
+#include "postgres.h"
+
+#include "utils/jsonb.h"
+
+#include "train/params.h"
+
+/* sets what the object names; ERROR, listing the valid names or the range, for what is not there or out of it */
+extern void gnnrec_config_apply(GnnConfig *config, const Jsonb *params);
+
+/* every parameter with its value */
+extern Jsonb *gnnrec_config_to_jsonb(const GnnConfig *config);
+
+/* one parameter of a configuration as text: a number, or a choice's name */
+extern char *gnnrec_param_text(const GnnParam *param, const GnnConfig *config);
+
+#endif

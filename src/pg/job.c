@@ -1,0 +1,281 @@
+/*
+ * job.c: training runs as jobs; see job.h.
+ */
+#include "postgres.h"
+
+#include "pg/job.h"
+
+#include <signal.h>
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "storage/lock.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/wait_event.h"
+
+#include "pg/compat.h"
+#include "pg/guc.h"
+#include "pg/snapshot.h"
+
+/* advisory locks have a class in their fourth field: the server uses 1 and 2 */
+#define LOCK_CLASS 0x676E
+#define STARTING_SECONDS 30
+#define STOP_SECONDS 30
+#define TRIES_A_SECOND 50
+
+enum {LOCK_TRAINING, LOCK_REQUEST};
+
+static LOCKTAG
+lock_tag(int32 model_id, int kind)
+{
+    LOCKTAG     tag;
+
+    SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) model_id, kind, LOCK_CLASS);
+    return tag;
+}
+
+void
+gnnrec_job_lock_model(int32 model_id)
+{
+    LOCKTAG     tag = lock_tag(model_id, LOCK_REQUEST);
+
+    (void) LockAcquire(&tag, ExclusiveLock, false, false);
+    if (!gnnrec_model_exists(model_id, GetLatestSnapshot()))
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_OBJECT),
+                 errmsg("the model has been dropped in the meantime")));
+}
+
+static void
+nap(void)
+{
+    (void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 1000 / TRIES_A_SECOND, PG_WAIT_EXTENSION);
+    ResetLatch(MyLatch);
+    CHECK_FOR_INTERRUPTS();
+}
+
+/* others take the lock for a moment to see whether it is free, so one refusal proves nothing */
+bool
+gnnrec_job_begin_training(int32 model_id)
+{
+    LOCKTAG     tag = lock_tag(model_id, LOCK_TRAINING);
+
+    for (int i = 0; i < TRIES_A_SECOND / 2; i++)
+    {
+        if (LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL)
+            return true;
+        nap();
+    }
+    return false;
+}
+
+static bool
+is_training(int32 model_id)
+{
+    LOCKTAG     tag = lock_tag(model_id, LOCK_TRAINING);
+
+    if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+        return true;
+    LockRelease(&tag, ShareLock, false);
+    return false;
+}
+
+/* the process that holds the lock of a training; 0: none does */
+static pid_t
+training_worker(int32 model_id)
+{
+    LOCKTAG     tag = lock_tag(model_id, LOCK_TRAINING);
+    LockData   *locks = GetLockStatusData();
+
+    for (int i = 0; i < locks->nelements; i++)
+    {
+        const LockInstanceData *l = &locks->locks[i];
+
+        if (memcmp(&l->locktag, &tag, sizeof(tag)) == 0 && (l->holdMask & LOCKBIT_ON(ExclusiveLock)) != 0)
+            return l->pid;
+    }
+    return 0;
+}
+
+bool
+gnnrec_job_is_over(const char *state)
+{
+    return strcmp(state, "starting") != 0 && strcmp(state, "running") != 0;
+}
+
+/* a worker needs a moment from its registration to its lock, which a standby cannot see */
+const char *
+gnnrec_job_state(int32 model_id, const char *status, TimestampTz requested_at)
+{
+    if (gnnrec_job_is_over(status) || RecoveryInProgress() || is_training(model_id))
+        return status;
+    if (strcmp(status, "starting") == 0 &&
+        !TimestampDifferenceExceeds(requested_at, GetCurrentTimestamp(), STARTING_SECONDS * 1000))
+        return status;
+    return "lost";
+}
+
+void
+gnnrec_job_mark_lost(int32 model_id)
+{
+    Oid         types[] = {INT4OID};
+    Datum       values[] = {Int32GetDatum(model_id)};
+    bool        isnull;
+
+    gnnrec_catalog_write("UPDATE gnnrec.run SET status = 'lost', phase = NULL, finished_at = pg_catalog.clock_timestamp(), "
+                         "message = 'the worker ended without a word: the server was restarted, or it was killed' "
+                         "WHERE model_id = $1 AND status IN ('starting', 'running')",
+                         1, types, values, NULL, &isnull);
+}
+
+static int64
+insert_run(const GnnrecModel *model, Jsonb *params)
+{
+    Oid         types[] = {INT4OID, JSONBOID, TEXTOID};
+    Datum       values[] = {Int32GetDatum(model->model_id), JsonbPGetDatum(params),
+                            CStringGetTextDatum(GetUserNameFromId(GetUserId(), false))};
+    bool        isnull;
+
+    return DatumGetInt64(gnnrec_catalog_write(
+        "INSERT INTO gnnrec.run (model_id, status, params, trained_by) VALUES ($1, 'starting', $2, $3) RETURNING run_id",
+        3, types, values, NULL, &isnull));
+}
+
+int64
+gnnrec_job_request(const GnnrecModel *model, Jsonb *params)
+{
+    GnnrecJobOrder order = {0};
+
+    order.run_id = insert_run(model, params);
+    order.model_id = model->model_id;
+    order.database = MyDatabaseId;
+    order.session_user = GetSessionUserId();
+    order.role = GetUserId();
+    order.launcher = GetTopTransactionId();
+    order.threads = gnnrec_threads;
+    order.memory = gnnrec_train_memory;
+    order.nice = gnnrec_nice;
+    order.isolate = gnnrec_isolate_training;
+    gnnrec_worker_launch(&order);
+    return order.run_id;
+}
+
+/* a run that has not been picked up yet is called off in its row; the worker looks there first */
+static void
+call_off(int64 run_id)
+{
+    Oid         types[] = {INT8OID};
+    Datum       values[] = {Int64GetDatum(run_id)};
+    bool        isnull;
+
+    gnnrec_catalog_write("UPDATE gnnrec.run SET status = 'cancelled', finished_at = pg_catalog.clock_timestamp(), "
+                         "message = 'cancelled before it started' WHERE run_id = $1 AND status = 'starting'",
+                         1, types, values, NULL, &isnull);
+}
+
+bool
+gnnrec_job_cancel(const GnnrecRun *run)
+{
+    const char *state = gnnrec_job_state(run->model_id, run->status, run->requested_at);
+
+    if (gnnrec_job_is_over(state))
+        return false;
+    if (strcmp(state, "starting") == 0)
+        call_off(run->run_id);
+    else if (run->pid == 0 || kill(run->pid, SIGINT) != 0)
+        return false;
+    return true;
+}
+
+/*
+ * The worker is found by its lock: its run may be one that no one sees, because this transaction asked for it or went back to a
+ * savepoint before it. And its row is left alone: the worker has a last word to write there before it ends.
+ */
+void
+gnnrec_job_stop(int32 model_id)
+{
+    for (int i = 0; is_training(model_id); i++)
+    {
+        pid_t       worker = i % TRIES_A_SECOND == 0 ? training_worker(model_id) : 0;
+
+        if (worker != 0)
+            kill(worker, SIGINT);
+        if (i > STOP_SECONDS * TRIES_A_SECOND)
+            ereport(ERROR,
+                    (errcode(ERRCODE_OBJECT_IN_USE),
+                     errmsg("the model is being trained and the training does not stop"),
+                     errhint("End its worker (pg_stat_activity, backend_type 'gnnrec training') with pg_terminate_backend.")));
+        nap();
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Snapshot files of runs that are going
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct Doomed
+{
+    Oid         catalog;
+    int64       run_id;
+} Doomed;
+
+static List *doomed = NIL;      /* of Doomed, in TopMemoryContext: runs whose files go at commit */
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+    ListCell   *cell;
+
+    if (doomed == NIL || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE))
+        return;
+    foreach(cell, doomed)
+    {
+        Doomed     *d = lfirst(cell);
+
+        if (event == XACT_EVENT_COMMIT)
+            gnnrec_snapshot_remove(MyDatabaseId, d->catalog, d->run_id);
+    }
+    list_free_deep(doomed);
+    doomed = NIL;
+}
+
+static void
+doom(int64 run_id)
+{
+    static bool registered = false;
+    MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+    Doomed     *d = palloc(sizeof(Doomed));
+
+    if (!registered)
+        RegisterXactCallback(at_transaction_end, NULL);
+    registered = true;
+    d->catalog = gnnrec_catalog_table("model");
+    d->run_id = run_id;
+    doomed = lappend(doomed, d);
+    MemoryContextSwitchTo(old);
+}
+
+void
+gnnrec_job_forget_snapshots(int32 model_id)
+{
+    Oid         types[] = {INT4OID};
+    Datum       values[] = {Int32GetDatum(model_id)};
+    bool        isnull;
+    Datum       runs = gnnrec_catalog_write("SELECT pg_catalog.array_agg(run_id) FROM gnnrec.run WHERE model_id = $1 AND stored",
+                                            1, types, values, NULL, &isnull);
+    Datum      *ids;
+    int         n;
+
+    if (isnull)
+        return;
+    deconstruct_array(DatumGetArrayTypeP(runs), INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &ids, NULL, &n);
+    for (int i = 0; i < n; i++)
+        doom(DatumGetInt64(ids[i]));
+}

@@ -1,0 +1,58 @@
+/*
+ * job.h: training runs as jobs: asking for one, following it, stopping it.
+ *
+ * The state of a job is its row in gnnrec.run and two advisory locks of our own class: the training lock of the model, which the
+ * worker holds for as long as it lives, and the request lock, which a transaction that asks for, drops or rolls back holds to
+ * its end. A run that says it is running while nobody holds the training lock is lost.
+ */
+#ifndef GNNREC_PG_JOB_H
+#define GNNREC_PG_JOB_H
+
+#include "postgres.h"
+
+#include "pg/catalog.h"
+
+/* what the launching backend tells the worker; fits BackgroundWorker.bgw_extra */
+typedef struct GnnrecJobOrder
+{
+    Oid         database;
+    Oid         session_user;
+    Oid         role;
+    TransactionId launcher;     /* the worker begins when this transaction has committed */
+    int64       run_id;
+    int32       model_id;
+    int         threads;
+    int         memory;         /* kilobytes */
+    int         nice;
+    bool        isolate;
+} GnnrecJobOrder;
+
+/* asks for a run with these parameters: its row, and a worker that starts at COMMIT; the run's number */
+extern int64 gnnrec_job_request(const GnnrecModel *model, Jsonb *params);
+
+/* 'starting' .. 'lost', as it is now whatever the row says */
+extern const char *gnnrec_job_state(int32 model_id, const char *status, TimestampTz requested_at);
+extern bool gnnrec_job_is_over(const char *state);
+
+/* the request lock, to the end of the transaction; ERROR where the model was dropped while we waited for it */
+extern void gnnrec_job_lock_model(int32 model_id);
+
+/* the training lock, to the end of the process; false: another run of the model holds it */
+extern bool gnnrec_job_begin_training(int32 model_id);
+
+/* marks runs of the model that died with their worker as lost */
+extern void gnnrec_job_mark_lost(int32 model_id);
+
+/* tells the worker of a run to stop; false: it is over already */
+extern bool gnnrec_job_cancel(const GnnrecRun *run);
+
+/* cancels whatever run of the model is going and waits for its worker to end */
+extern void gnnrec_job_stop(int32 model_id);
+
+/* the snapshot files of all the model's runs go when this transaction commits */
+extern void gnnrec_job_forget_snapshots(int32 model_id);
+
+/* starts the worker (worker.c); ERROR where there is no free slot */
+extern void gnnrec_worker_launch(const GnnrecJobOrder *order);
+
+#endif

@@ -1,0 +1,362 @@
+/*
+ * snapshot.c: which runs this backend has mapped, and how to get at what is in them; see snapshot.h.
+ *
+ * A mapping is a memory context below TopMemoryContext that holds the description and owns the image. It is made below the
+ * current transaction's context and moved up once complete, so an error on the way unmaps and removes whatever was there.
+ * Mappings that are no longer wanted (another run of their model is live, or the model is gone) are freed when the
+ * transaction ends: an older run may be in use by a query around the one that found the newer.
+ *
+ * A run whose rows were written by this very transaction is not shared: they may yet roll back, or be joined by more. Its
+ * mapping holds for one command and is built again for the next.
+ *
+ * Builders of one run queue on an advisory lock, (database, run, 0x676F): the first one builds, the others find its file. Members
+ * of one parallel query do not block each other and may build twice; the later file replaces the earlier one, which is the same.
+ */
+#include "postgres.h"
+
+#include "pg/snapshot.h"
+
+#include "access/xact.h"
+#include "lib/ilist.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/uuid.h"
+
+#include "pg/snapshot_build.h"
+#include "pg/snapshot_file.h"
+
+#define LOCK_CLASS 0x676F
+
+typedef struct Mapping
+{
+    dlist_node  node;
+    MemoryContext context;      /* this struct, all it points to, and the image */
+    GnnrecImage *image;         /* what the snapshot's arrays lie in */
+    Oid         catalog;        /* OID of gnnrec.model */
+    bool        own;            /* rows of this transaction, as of this command */
+    CommandId   command;
+    bool        damaged;        /* not to be used again */
+    bool        retired;        /* to be freed at the end of the transaction, unless it is asked for again */
+    GnnrecSnapshot snapshot;
+} Mapping;
+
+/* a backend serves few models: a list is the quickest map */
+static dlist_head mappings = DLIST_STATIC_INIT(mappings);
+static bool any_retired = false;
+
+static void
+free_retired(XactEvent event, void *arg)
+{
+    dlist_mutable_iter iter;
+
+    if (!any_retired || event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PARALLEL_PRE_COMMIT
+        || event == XACT_EVENT_PRE_PREPARE)
+        return;
+    any_retired = false;
+    dlist_foreach_modify(iter, &mappings)
+    {
+        Mapping    *m = dlist_container(Mapping, node, iter.cur);
+
+        if (!m->retired)
+            continue;
+        dlist_delete(&m->node);
+        MemoryContextDelete(m->context);
+    }
+}
+
+static void
+retire(Mapping *m)
+{
+    m->retired = true;
+    any_retired = true;
+}
+
+/* does a mapping answer for this run, now? */
+static bool
+answers(const Mapping *m, Oid catalog, int32 model_id, int64 run_id)
+{
+    return m->snapshot.run_id == run_id && m->snapshot.model_id == model_id && m->catalog == catalog
+        && !m->damaged && (!m->own || m->command == GetActiveSnapshot()->curcid);
+}
+
+static Mapping *
+find(Oid catalog, int32 model_id, int64 run_id)
+{
+    dlist_iter  iter;
+
+    dlist_foreach(iter, &mappings)
+    {
+        Mapping    *m = dlist_container(Mapping, node, iter.cur);
+
+        if (!answers(m, catalog, model_id, run_id))
+            continue;
+        m->retired = m->own;
+        return m;
+    }
+    return NULL;
+}
+
+/* before a run is mapped: the mappings of this backend that nobody will ask for again */
+static void
+retire_stale(Oid catalog)
+{
+    dlist_iter  iter;
+
+    dlist_foreach(iter, &mappings)
+    {
+        Mapping    *m = dlist_container(Mapping, node, iter.cur);
+
+        if (m->catalog != catalog || gnnrec_live_run(m->snapshot.model_id) != m->snapshot.run_id)
+            retire(m);
+    }
+}
+
+/* -------------------------------------------------------------------------------------------------------------------
+ * mapping a run
+ * ------------------------------------------------------------------------------------------------------------------- */
+
+static void
+describe(GnnrecSnapshot *out, const GnnrecModel *model, int64 run_id)
+{
+    out->model_id = model->model_id;
+    out->run_id = run_id;
+    out->n_types = model->n_types;
+    out->n_relations = model->n_relations;
+    for (int t = 0; t < model->n_types; t++)
+    {
+        out->types[t].name = pstrdup(model->types[t].name);
+        out->types[t].table = model->types[t].table;
+        gnnrec_key_type(&out->types[t].key, model->types[t].id_type);
+    }
+    for (int r = 0; r < model->n_relations; r++)
+    {
+        out->relations[r].from_type = model->relations[r].from_type;
+        out->relations[r].to_type = model->relations[r].to_type;
+    }
+}
+
+static Mapping *
+new_mapping(const GnnrecModel *model, int64 run_id, Oid catalog)
+{
+    MemoryContext context = AllocSetContextCreate(CurTransactionContext, "gnnrec snapshot", ALLOCSET_SMALL_SIZES);
+    MemoryContext old = MemoryContextSwitchTo(context);
+    Mapping    *m = palloc0(sizeof(Mapping));
+
+    m->context = context;
+    m->catalog = catalog;
+    describe(&m->snapshot, model, run_id);
+    MemoryContextSwitchTo(old);
+    return m;
+}
+
+/* an image in a context of its own, so that an unsound one can be let go of */
+static bool
+attach(Mapping *m)
+{
+    MemoryContext context = AllocSetContextCreate(m->context, "gnnrec image", ALLOCSET_SMALL_SIZES);
+    MemoryContext old = MemoryContextSwitchTo(context);
+
+    m->image = gnnrec_image_open(m->catalog, m->snapshot.model_id, m->snapshot.run_id);
+    MemoryContextSwitchTo(old);
+    if (m->image != NULL && gnnrec_image_read(&m->snapshot, m->image))
+        return true;
+    MemoryContextDelete(context);
+    return false;
+}
+
+static void
+build(Mapping *m)
+{
+    m->image = gnnrec_snapshot_build(&m->snapshot, m->catalog, &m->own);
+    m->command = GetActiveSnapshot()->curcid;
+    gnnrec_image_publish(m->image);
+    if (m->own)
+        retire(m);
+    ereport(DEBUG1,
+            (errmsg_internal("built the snapshot of run " INT64_FORMAT ": %zu bytes", m->snapshot.run_id, m->image->size)));
+}
+
+static void
+attach_or_build(Mapping *m)
+{
+    int64       run_id = m->snapshot.run_id;
+    LOCKTAG     tag;
+
+    if (attach(m))
+        return;
+    SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (run_id >> 32), (uint32) run_id, LOCK_CLASS);
+    (void) LockAcquire(&tag, ExclusiveLock, false, false);
+    if (!attach(m))
+        build(m);
+    LockRelease(&tag, ExclusiveLock, false);
+}
+
+static const GnnrecSnapshot *
+map_run(const GnnrecModel *model, int64 run_id, Oid catalog)
+{
+    static bool registered = false;
+    Mapping    *m;
+    MemoryContext old;
+
+    if (!registered)
+        RegisterXactCallback(free_retired, NULL);
+    registered = true;
+    retire_stale(catalog);
+    m = new_mapping(model, run_id, catalog);
+    old = MemoryContextSwitchTo(m->context);
+    attach_or_build(m);
+    MemoryContextSwitchTo(old);
+    MemoryContextSetParent(m->context, TopMemoryContext);
+    dlist_push_head(&mappings, &m->node);
+    return &m->snapshot;
+}
+
+static const GnnrecSnapshot *
+untrained(int32 model_id)
+{
+    const GnnrecModel *model = gnnrec_model_by_id(model_id);
+
+    ereport(ERROR,
+            (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+             errmsg("model \"%s\" has not been trained", model->name),
+             errhint("Run gnnrec.train(%s) first.", quote_literal_cstr(model->name))));
+    return NULL;
+}
+
+const GnnrecSnapshot *
+gnnrec_snapshot_live(int32 model_id)
+{
+    int64       run_id = gnnrec_live_run(model_id);
+    Oid         catalog = gnnrec_catalog_table("model");
+    Mapping    *m;
+
+    if (run_id == 0)
+        return untrained(model_id);
+    m = find(catalog, model_id, run_id);
+    return m != NULL ? &m->snapshot : map_run(gnnrec_model_by_id(model_id), run_id, catalog);
+}
+
+const GnnrecSnapshot *
+gnnrec_snapshot_get(const GnnrecModel *model, int64 run_id)
+{
+    Oid         catalog = gnnrec_catalog_table("model");
+    Mapping    *m = find(catalog, model->model_id, run_id);
+
+    return m != NULL ? &m->snapshot : map_run(model, run_id, catalog);
+}
+
+void
+gnnrec_snapshot_warm(const GnnrecModel *model, int64 run_id)
+{
+    (void) gnnrec_snapshot_get(model, run_id);
+}
+
+void
+gnnrec_snapshot_remove(Oid database, Oid catalog, int64 run_id)
+{
+    gnnrec_image_unlink(database, catalog, run_id);
+}
+
+/* -------------------------------------------------------------------------------------------------------------------
+ * what is in a run
+ * ------------------------------------------------------------------------------------------------------------------- */
+
+void
+gnnrec_snapshot_damaged(const GnnrecSnapshot *snapshot)
+{
+    dlist_iter  iter;
+
+    dlist_foreach(iter, &mappings)
+    {
+        Mapping    *m = dlist_container(Mapping, node, iter.cur);
+
+        if (&m->snapshot != snapshot)
+            continue;
+        m->damaged = true;
+        retire(m);
+        gnnrec_image_unlink(MyDatabaseId, m->catalog, snapshot->run_id);
+    }
+    ereport(ERROR,
+            (errcode(ERRCODE_DATA_CORRUPTED),
+             errmsg("the file that serves run " INT64_FORMAT " of model number %d is damaged",
+                    snapshot->run_id, snapshot->model_id),
+             errhint("It was removed. Repeat the query: the file will be made again from the model's tables.")));
+}
+
+static GnnrecKey
+key_at(const GnnrecSnapshot *snapshot, int type, int32 node)
+{
+    const GnnrecSnapshotNodes *nodes = &snapshot->types[type];
+    GnnrecKey   key = {0};
+    int64       begin;
+    int64       end;
+
+    if (nodes->numbers != NULL)
+    {
+        key.number = nodes->numbers[node];
+        return key;
+    }
+    begin = nodes->offsets[node];
+    end = nodes->offsets[node + 1];
+    if (begin < 0 || begin > end || end > nodes->n_bytes || end - begin > PG_INT32_MAX
+        || (nodes->key.kind == GNNREC_KEY_UUID && end - begin != UUID_LEN))
+        gnnrec_snapshot_damaged(snapshot);
+    key.bytes = nodes->bytes + begin;
+    key.len = end - begin;
+    return key;
+}
+
+int32
+gnnrec_snapshot_find(const GnnrecSnapshot *snapshot, int type, GnnrecKey key)
+{
+    GnnrecKeyKind kind = snapshot->types[type].key.kind;
+    int32       low = 0;
+    int32       high = snapshot->types[type].n;
+
+    while (low < high)
+    {
+        int32       middle = low + (high - low) / 2;
+        int         order = gnnrec_key_compare(kind, key_at(snapshot, type, middle), key);
+
+        if (order == 0)
+            return middle;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return -1;
+}
+
+Datum
+gnnrec_snapshot_id(const GnnrecSnapshot *snapshot, int type, int32 node)
+{
+    if (node < 0 || node >= snapshot->types[type].n)
+        gnnrec_snapshot_damaged(snapshot);
+    return gnnrec_key_datum(&snapshot->types[type].key, key_at(snapshot, type, node));
+}
+
+void
+gnnrec_snapshot_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int relation, int32 node)
+{
+    const GnnrecSnapshotEdges *edges = &snapshot->relations[relation];
+    int32       n_to = snapshot->types[edges->to_type].n;
+    int64       begin;
+
+    memset(out, 0, sizeof(*out));
+    if (edges->ptr == NULL)
+        return;
+    begin = edges->ptr[node];
+    if (begin < 0 || begin > edges->ptr[node + 1] || edges->ptr[node + 1] > edges->n)
+        gnnrec_snapshot_damaged(snapshot);
+    out->n = edges->ptr[node + 1] - begin;
+    out->idx = edges->idx + begin;
+    out->val = edges->val == NULL ? NULL : edges->val + begin;
+    for (int64 i = 0; i < out->n; i++)
+        if (out->idx[i] < (i == 0 ? 0 : out->idx[i - 1] + 1) || out->idx[i] >= n_to)
+            gnnrec_snapshot_damaged(snapshot);
+}

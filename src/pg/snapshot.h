@@ -1,0 +1,113 @@
+/*
+ * snapshot.h: a run as serving reads it: a flat image of its embedding tables, mapped read-only.
+ *
+ * A snapshot is a cache keyed by the run, and a run never changes, so there is nothing to invalidate. Nodes are numbered by
+ * their keys' order (keys.h), type by type; edges by relation. All pointers lie in the image, all counts were checked when it
+ * was mapped. The arrays themselves are under no checksum: the functions below check every number that is used as an index, and
+ * whoever walks popular or isolated does too (gnnrec_snapshot_damaged), so that a flipped bit is an error and no crash.
+ *
+ * Lifetime: a snapshot stays mapped at least until the transaction ends, also when another run goes live meanwhile.
+ */
+#ifndef GNNREC_PG_SNAPSHOT_H
+#define GNNREC_PG_SNAPSHOT_H
+
+#include "postgres.h"
+
+#include "core/graph.h"
+#include "core/topk.h"
+#include "pg/catalog.h"
+#include "pg/compat.h"
+#include "pg/keys.h"
+
+/* the nodes of one type; an optional array is NULL where the run has none */
+typedef struct GnnrecSnapshotNodes
+{
+    const char *name;           /* 'user', 'item' */
+    Oid         table;          /* SELECT on it is the right to be answered from it */
+    GnnrecKeyType key;
+    int32       n;
+    int32       dim;
+    const int64 *numbers;       /* n keys, ascending, where keys are numbers; otherwise */
+    const char *bytes;          /* key i is bytes[offsets[i]] .. bytes[offsets[i + 1]], ascending */
+    const int64 *offsets;       /* n + 1 */
+    int64       n_bytes;
+    const float *embedding;     /* n x dim */
+    const float *fold_in;       /* n x dim, optional: what an edge to this node adds to a new node's vector */
+    const float *inverse_norm;  /* n; 0 for a zero vector */
+    const float *degree;        /* n */
+    int32       n_popular;
+    int32       n_isolated;
+    const int32 *popular;       /* the nodes with edges, by degree, highest first, then by number */
+    const int32 *isolated;      /* the nodes without, ascending: their vectors are zero and mean nothing */
+} GnnrecSnapshotNodes;
+
+/* the edges of one relation, by the node they start from */
+typedef struct GnnrecSnapshotEdges
+{
+    int         from_type;
+    int         to_type;
+    int64       n;
+    const int64 *ptr;           /* n_from + 1; NULL: the run keeps no edges of this relation */
+    const int32 *idx;           /* ascending within a row */
+    const float *val;           /* NULL: all 1; > 0 an edge, 0 seen but no edge, < 0 disliked */
+} GnnrecSnapshotEdges;
+
+typedef struct GnnrecSnapshot
+{
+    int32       model_id;
+    int64       run_id;
+    int32       dim;
+    int         n_types;
+    int         n_relations;
+    GnnrecSnapshotNodes types[GNN_MAX_TYPES];
+    GnnrecSnapshotEdges relations[GNN_MAX_RELATIONS];
+} GnnrecSnapshot;
+
+/* one node's edges */
+typedef struct GnnrecSnapshotRow
+{
+    int64       n;
+    const int32 *idx;           /* ascending, each a node of the relation's to_type */
+    const float *val;           /* NULL: all 1 */
+} GnnrecSnapshotRow;
+
+/* the live run of a model; ERROR, with a hint, where it has none or there is no such model */
+extern const GnnrecSnapshot *gnnrec_snapshot_live(int32 model_id);
+
+/* any run whose rows the active snapshot sees */
+extern const GnnrecSnapshot *gnnrec_snapshot_get(const GnnrecModel *model, int64 run_id);
+
+/* makes the file of a run that was just published, so that the first query finds it; needs an active snapshot that sees it */
+extern void gnnrec_snapshot_warm(const GnnrecModel *model, int64 run_id);
+
+/* removes the file of a run that was deleted (after its commit; may be called where no error may be thrown) */
+extern void gnnrec_snapshot_remove(Oid database, Oid catalog, int64 run_id);
+
+/* the number of the node with the given key; -1: no such node */
+extern int32 gnnrec_snapshot_find(const GnnrecSnapshot *snapshot, int type, GnnrecKey key);
+
+/* the id of a node as a datum of the id type; text and uuid are made in the current memory context */
+extern Datum gnnrec_snapshot_id(const GnnrecSnapshot *snapshot, int type, int32 node);
+
+/* the edges of a node; none where the run keeps none of this relation */
+extern void gnnrec_snapshot_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int relation, int32 node);
+
+/* ERROR data_corrupted; the file goes, and the next question has it built afresh */
+pg_noreturn extern void gnnrec_snapshot_damaged(const GnnrecSnapshot *snapshot);
+
+static inline const float *
+gnnrec_snapshot_vector(const GnnrecSnapshotNodes *nodes, int32 node)
+{
+    return nodes->embedding + (int64) node * nodes->dim;
+}
+
+/* the vectors of a type as top-k takes them: by inner product, or by cosine with a query of length 1 */
+static inline GnnRows
+gnnrec_snapshot_rows(const GnnrecSnapshotNodes *nodes, bool cosine)
+{
+    GnnRows     rows = {nodes->embedding, cosine ? nodes->inverse_norm : NULL, nodes->n, nodes->dim};
+
+    return rows;
+}
+
+#endif

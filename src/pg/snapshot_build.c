@@ -1,0 +1,558 @@
+/*
+ * snapshot_build.c: from the embedding tables of a run to the image that serves it.
+ *
+ * Every table is read twice with the same snapshot, in the same physical order: first keys and sizes, which number the nodes
+ * and lay the image out; then each row's vectors straight to their place. So a build takes the memory of the image and of the
+ * keys, however big the model, and needs no room to sort vectors in.
+ *
+ * The tables are read by the table access method, without a plan and without a privilege check: whoever asks has been checked
+ * (or is, at each question), and it works on a standby. Columns are found by name, so users may add their own. Rows are
+ * checked here, once, for all who serve from the image: dense numbers, equal dimensions, finite values, ordered edges.
+ *
+ * Work is done in a memory context of its own, freed at the end; an error leaves open relations to the resource owner.
+ */
+#include "postgres.h"
+
+#include "pg/snapshot_build.h"
+
+#include <math.h>
+
+#include "access/detoast.h"
+#include "access/relation.h"
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "pg/embedding.h"
+
+/* the relation whose edges lie in the rows of the type it starts from; see catalog.h */
+#define RANKED_RELATION 0
+
+/* what the first pass keeps of a row */
+typedef struct Entry
+{
+    GnnrecKey   key;
+    int32       position;       /* where the scan met it */
+    int32       n_edges;
+    float       degree;
+} Entry;
+
+/* the table of one node type: its columns (0: it has none of that name), and what the first pass learned */
+typedef struct Table
+{
+    const GnnrecSnapshotNodes *nodes;
+    Relation    rel;
+    AttrNumber  id;
+    AttrNumber  run;
+    AttrNumber  number;         /* <type>_no: repeats the node's number, and is checked */
+    AttrNumber  embedding;
+    AttrNumber  fold_in;
+    AttrNumber  degree;
+    AttrNumber  seen;           /* edges: nodes, ascending */
+    AttrNumber  seen_weight;    /* NULL where all are 1 */
+    int64       n;
+    int64       room;
+    Entry      *entries;        /* n, as scanned, then by key */
+    int32      *number_of;      /* of the i-th row scanned */
+    int64       n_bytes;        /* of all keys, where they are bytes */
+    int64       n_popular;      /* rows with a degree above zero */
+    int64       n_edges;
+    int64       n_weighted;     /* rows with seen_weight */
+    int64       n_fold_in;      /* rows with fold_in */
+} Table;
+
+typedef struct Build
+{
+    GnnrecSnapshot *out;
+    Snapshot    snapshot;
+    Oid         embedding_type;
+    MemoryContext work;         /* until the build ends */
+    MemoryContext row;          /* until the next row */
+    int32       dim;            /* 0: no row seen yet */
+    bool        own;            /* a row is this transaction's own */
+    Table       tables[GNN_MAX_TYPES];
+} Build;
+
+typedef void (*RowReader) (Build *b, Table *t, TupleTableSlot *slot, int64 i);
+
+pg_noreturn static void
+complain(const Build *b, const Table *t, const char *rule)
+{
+    ereport(ERROR,
+            (errcode(ERRCODE_DATA_CORRUPTED),
+             errmsg("table \"%s\" does not hold run " INT64_FORMAT " as it was trained",
+                    RelationGetRelationName(t->rel), b->out->run_id),
+             errdetail_internal("%s", rule),
+             errhint("Train the model again with gnnrec.train().")));
+}
+
+/* -------------------------------------------------------------------------------------------------------------------
+ * tables and columns
+ * ------------------------------------------------------------------------------------------------------------------- */
+
+/* the number of a column that has the given type underneath; 0 where there is none */
+static AttrNumber
+optional_column(const Build *b, const Table *t, const char *name, Oid type)
+{
+    AttrNumber  number = get_attnum(RelationGetRelid(t->rel), name);
+
+    if (number <= 0)
+        return 0;
+    if (getBaseType(TupleDescAttr(RelationGetDescr(t->rel), number - 1)->atttypid) != type)
+        complain(b, t, psprintf("Column \"%s\" is of another type.", name));
+    return number;
+}
+
+static AttrNumber
+column(const Build *b, const Table *t, const char *name, Oid type)
+{
+    AttrNumber  number = optional_column(b, t, name, type);
+
+    if (number == 0)
+        complain(b, t, psprintf("It has no column \"%s\".", name));
+    return number;
+}
+
+static void
+open_table(Build *b, Table *t, int type)
+{
+    const GnnrecSnapshotNodes *nodes = &b->out->types[type];
+
+    t->nodes = nodes;
+    t->rel = try_relation_open(nodes->table, AccessShareLock);
+    if (t->rel == NULL)
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_TABLE),
+                 errmsg("the table of the model's %s embeddings does not exist", nodes->name),
+                 errhint("Drop the model with gnnrec.drop_model() and create it again.")));
+    if (t->rel->rd_rel->relkind != RELKIND_RELATION)
+        complain(b, t, "It is not an ordinary table.");
+    t->id = column(b, t, psprintf("%s_id", nodes->name), nodes->key.base);
+    t->run = column(b, t, "run_id", INT8OID);
+    t->embedding = column(b, t, "embedding", b->embedding_type);
+    t->degree = column(b, t, "degree", FLOAT4OID);
+    t->fold_in = optional_column(b, t, "fold_in", b->embedding_type);
+    t->number = optional_column(b, t, psprintf("%s_no", nodes->name), INT4OID);
+    if (b->out->relations[RANKED_RELATION].from_type != type)
+        return;
+    t->seen = column(b, t, "seen", INT4ARRAYOID);
+    t->seen_weight = column(b, t, "seen_weight", FLOAT4ARRAYOID);
+}
+
+/* a column of the slot's row; *isnull may be NULL where the column may not be */
+static Datum
+value_of(const Build *b, const Table *t, TupleTableSlot *slot, AttrNumber number, bool *isnull)
+{
+    bool        null;
+    Datum       value = slot_getattr(slot, number, &null);
+
+    if (isnull != NULL)
+        *isnull = null;
+    else if (null)
+        complain(b, t, "A column holds NULL that may not.");
+    return value;
+}
+
+/* the type of the vectors; another extension's type of that name would be laid out otherwise */
+static Oid
+embedding_type(void)
+{
+    return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("embedding"),
+                           ObjectIdGetDatum(get_namespace_oid("gnnrec", false)));
+}
+
+/* hands the rows of the run to a reader; both passes meet them in the same order, as scans are not synchronised */
+static void
+scan_run(Build *b, Table *t, RowReader read)
+{
+    TupleTableSlot *slot = table_slot_create(t->rel, NULL);
+    TableScanDesc scan = table_beginscan_strat(t->rel, b->snapshot, 0, NULL, true, false);
+    int64       i = 0;
+
+    while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+    {
+        CHECK_FOR_INTERRUPTS();
+        if (DatumGetInt64(value_of(b, t, slot, t->run, NULL)) == b->out->run_id)
+            read(b, t, slot, i++);
+    }
+    table_endscan(scan);
+    ExecDropSingleTupleTableSlot(slot);
+}
+
+/* -------------------------------------------------------------------------------------------------------------------
+ * first pass: keys and sizes
+ * ------------------------------------------------------------------------------------------------------------------- */
+
+static GnnrecKey
+copy_key(GnnrecKey key)
+{
+    char       *bytes;
+
+    if (key.bytes == NULL)
+        return key;
+    bytes = palloc(key.len + 1);
+    memcpy(bytes, key.bytes, key.len);
+    key.bytes = bytes;
+    return key;
+}
+
+/* room for one more row */
+static Entry *
+new_entry(Table *t)
+{
+    if (t->n >= PG_INT32_MAX - 1)
+        ereport(ERROR,
+                (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                 errmsg("table \"%s\" holds more nodes than a model may have", RelationGetRelationName(t->rel))));
+    if (t->n == t->room)
+    {
+        t->room = Max(1024, t->room * 2);
+        t->entries = t->entries == NULL ? palloc(t->room * sizeof(Entry))
+            : repalloc_huge(t->entries, t->room * sizeof(Entry));
+    }
+    return &t->entries[t->n++];
+}
+
+/* elements of a one-dimensional array of 4-byte elements without NULLs, by its size: a long list is not detoasted for it */
+static int64
+list_length_of(Datum array)
+{
+    int64       bytes = (int64) toast_raw_datum_size(array) - ARR_OVERHEAD_NONULLS(1);
+
+    return Max(bytes, 0) / 4;
+}
+
+static bool
+is_own_row(TupleTableSlot *slot)
+{
+    bool        isnull;
+    Datum       xmin = slot_getsysattr(slot, MinTransactionIdAttributeNumber, &isnull);
+
+    return TransactionIdIsCurrentTransactionId(DatumGetTransactionId(xmin));
+}
+
+static void
+measure_row(Build *b, Table *t, TupleTableSlot *slot, int64 i)
+{
+    MemoryContext old = MemoryContextSwitchTo(b->work);
+    Entry      *entry = new_entry(t);
+    bool        isnull;
+
+    entry->key = copy_key(gnnrec_key_of(&t->nodes->key, value_of(b, t, slot, t->id, NULL)));
+    entry->position = i;
+    entry->degree = DatumGetFloat4(value_of(b, t, slot, t->degree, NULL));
+    entry->n_edges = 0;
+    if (!isfinite(entry->degree) || entry->degree < 0)
+        complain(b, t, "A degree is not a number from 0 on.");
+    if (b->dim == 0)
+        b->dim = DatumGetEmbedding(value_of(b, t, slot, t->embedding, NULL))->dim;
+    if (t->fold_in != 0)
+    {
+        value_of(b, t, slot, t->fold_in, &isnull);
+        t->n_fold_in += !isnull;
+    }
+    if (t->seen != 0)
+    {
+        entry->n_edges = list_length_of(value_of(b, t, slot, t->seen, NULL));
+        value_of(b, t, slot, t->seen_weight, &isnull);
+        t->n_weighted += !isnull;
+    }
+    t->n_bytes += entry->key.len;
+    t->n_popular += entry->degree > 0;
+    t->n_edges += entry->n_edges;
+    b->own |= is_own_row(slot);
+    MemoryContextSwitchTo(old);
+}
+
+static int
+by_key(const void *a, const void *b, void *kind)
+{
+    return gnnrec_key_compare(*(const GnnrecKeyKind *) kind, ((const Entry *) a)->key, ((const Entry *) b)->key);
+}
+
+static void
+number_rows(Build *b, Table *t)
+{
+    GnnrecKeyKind kind = t->nodes->key.kind;
+
+    if (t->n == 0)
+        return;
+    qsort_arg(t->entries, t->n, sizeof(Entry), by_key, &kind);
+    t->number_of = MemoryContextAllocHuge(b->work, t->n * sizeof(int32));
+    for (int64 i = 0; i < t->n; i++)
+    {
+        if (i > 0 && gnnrec_key_compare(kind, t->entries[i - 1].key, t->entries[i].key) == 0)
+            complain(b, t, "An id occurs twice.");
+        t->number_of[t->entries[i].position] = i;
+    }
+}
+
+/* -------------------------------------------------------------------------------------------------------------------
+ * layout
+ * ------------------------------------------------------------------------------------------------------------------- */
+
+static void
+lay_out_nodes(GnnrecImageHeader *h, const Table *t, int type)
+{
+    if (t->nodes->key.kind == GNNREC_KEY_INT)
+        gnnrec_image_add(h, GNNREC_SECTION_NUMBERS, type, t->n);
+    else
+    {
+        gnnrec_image_add(h, GNNREC_SECTION_OFFSETS, type, t->n + 1);
+        gnnrec_image_add(h, GNNREC_SECTION_BYTES, type, t->n_bytes);
+    }
+    gnnrec_image_add(h, GNNREC_SECTION_EMBEDDING, type, t->n);
+    if (t->n_fold_in > 0)
+        gnnrec_image_add(h, GNNREC_SECTION_FOLD_IN, type, t->n);
+    gnnrec_image_add(h, GNNREC_SECTION_INVERSE_NORM, type, t->n);
+    gnnrec_image_add(h, GNNREC_SECTION_DEGREE, type, t->n);
+    gnnrec_image_add(h, GNNREC_SECTION_POPULAR, type, t->n_popular);
+    gnnrec_image_add(h, GNNREC_SECTION_ISOLATED, type, t->n - t->n_popular);
+}
+
+static void
+lay_out_edges(GnnrecImageHeader *h, const Table *t, int relation)
+{
+    gnnrec_image_add(h, GNNREC_SECTION_PTR, relation, t->n + 1);
+    gnnrec_image_add(h, GNNREC_SECTION_IDX, relation, t->n_edges);
+    if (t->n_weighted > 0)
+        gnnrec_image_add(h, GNNREC_SECTION_VAL, relation, t->n_edges);
+}
+
+static GnnrecImageHeader *
+lay_out(const Build *b, Oid catalog)
+{
+    GnnrecImageHeader *h = MemoryContextAllocZero(b->work, offsetof(GnnrecImageHeader, sections)
+                                                  + GNNREC_MAX_SECTIONS * sizeof(GnnrecSection));
+
+    h->database = MyDatabaseId;
+    h->catalog = catalog;
+    h->run_id = b->out->run_id;
+    h->model_id = b->out->model_id;
+    h->dim = b->dim;
+    for (int t = 0; t < b->out->n_types; t++)
+        lay_out_nodes(h, &b->tables[t], t);
+    lay_out_edges(h, &b->tables[b->out->relations[RANKED_RELATION].from_type], RANKED_RELATION);
+    return h;
+}
+
+/* -------------------------------------------------------------------------------------------------------------------
+ * filling: out's arrays, read-only for everybody else, are written here and only here
+ * ------------------------------------------------------------------------------------------------------------------- */
+
+static void
+fill_keys(GnnrecSnapshotNodes *out, const Table *t)
+{
+    int64       end = 0;
+
+    for (int64 i = 0; i < t->n; i++)
+    {
+        GnnrecKey   key = t->entries[i].key;
+
+        if (out->numbers != NULL)
+            ((int64 *) out->numbers)[i] = key.number;
+        else
+        {
+            ((int64 *) out->offsets)[i] = end;
+            memcpy((char *) out->bytes + end, key.bytes, key.len);
+            end += key.len;
+        }
+    }
+    if (out->offsets != NULL)
+        ((int64 *) out->offsets)[t->n] = end;
+}
+
+/* degree descending, then number */
+static int
+by_popularity(const void *a, const void *b, void *degree)
+{
+    int32       i = *(const int32 *) a;
+    int32       j = *(const int32 *) b;
+    float       of_i = ((const float *) degree)[i];
+    float       of_j = ((const float *) degree)[j];
+
+    return of_i != of_j ? (of_i < of_j) - (of_i > of_j) : (i > j) - (i < j);
+}
+
+static void
+fill_popularity(GnnrecSnapshotNodes *out, const Table *t)
+{
+    int32      *popular = (int32 *) out->popular;
+    int32      *isolated = (int32 *) out->isolated;
+
+    for (int32 i = 0; i < out->n; i++)
+    {
+        float       degree = t->entries[i].degree;
+
+        ((float *) out->degree)[i] = degree;
+        if (degree > 0)
+            *popular++ = i;
+        else
+            *isolated++ = i;
+    }
+    qsort_arg((int32 *) out->popular, out->n_popular, sizeof(int32), by_popularity, (void *) out->degree);
+}
+
+static void
+fill_ptr(GnnrecSnapshotEdges *out, const Table *t)
+{
+    int64      *ptr = (int64 *) out->ptr;
+
+    ptr[0] = 0;
+    for (int64 i = 0; i < t->n; i++)
+        ptr[i + 1] = ptr[i] + t->entries[i].n_edges;
+}
+
+/* -------------------------------------------------------------------------------------------------------------------
+ * second pass: vectors and edges
+ * ------------------------------------------------------------------------------------------------------------------- */
+
+/* copies a vector to its row; returns its squared length, which is finite exactly if all its values are */
+static double
+place_vector(const Build *b, const Table *t, const float *to, Datum value)
+{
+    const GnnrecEmbedding *vector = DatumGetEmbedding(value);
+    double      square = 0;
+
+    if (vector->dim != b->dim)
+        complain(b, t, psprintf("It holds vectors of %d and of %d dimensions.", b->dim, vector->dim));
+    memcpy((float *) to, vector->x, b->dim * sizeof(float));
+    for (int i = 0; i < b->dim; i++)
+        square += (double) vector->x[i] * vector->x[i];
+    if (!isfinite(square))
+        complain(b, t, "A vector holds a value that is not finite.");
+    return square;
+}
+
+/* the elements of an array column, which has to be as long as the first pass found it */
+static const void *
+elements(const Build *b, const Table *t, Datum value, int64 n)
+{
+    const ArrayType *array = DatumGetArrayTypeP(value);
+
+    if (ARR_NDIM(array) == 0 ? n != 0 : ARR_NDIM(array) != 1 || ARR_HASNULL(array) || ARR_DIMS(array)[0] != n)
+        complain(b, t, "Columns seen and seen_weight are not two lists of the same length without NULL.");
+    return ARR_DATA_PTR(array);
+}
+
+static void
+place_edges(const Build *b, const Table *t, TupleTableSlot *slot, int32 number)
+{
+    const GnnrecSnapshotEdges *edges = &b->out->relations[RANKED_RELATION];
+    int32       n_to = b->out->types[edges->to_type].n;
+    int64       n = edges->ptr[number + 1] - edges->ptr[number];
+    int32      *idx = (int32 *) edges->idx + edges->ptr[number];
+    float      *val = edges->val == NULL ? NULL : (float *) edges->val + edges->ptr[number];
+    bool        all_one;
+    Datum       weights = value_of(b, t, slot, t->seen_weight, &all_one);
+
+    memcpy(idx, elements(b, t, value_of(b, t, slot, t->seen, NULL), n), n * sizeof(int32));
+    for (int64 i = 0; i < n; i++)
+        if (idx[i] < 0 || idx[i] >= n_to || (i > 0 && idx[i] <= idx[i - 1]))
+            complain(b, t, "Column seen is not an ascending list of item numbers of the run.");
+    if (val == NULL)
+        return;
+    if (!all_one)
+        memcpy(val, elements(b, t, weights, n), n * sizeof(float));
+    for (int64 i = 0; i < n; i++)
+        if (all_one)
+            val[i] = 1;
+        else if (!isfinite(val[i]))
+            complain(b, t, "Column seen_weight holds a value that is not finite.");
+}
+
+static void
+place_row(Build *b, Table *t, TupleTableSlot *slot, int64 i)
+{
+    const GnnrecSnapshotNodes *nodes = t->nodes;
+    MemoryContext old = MemoryContextSwitchTo(b->row);
+    int32       number = t->number_of[i];
+    float       inverse;
+
+    Assert(i < t->n);
+    if (t->number != 0 && DatumGetInt32(value_of(b, t, slot, t->number, NULL)) != number)
+        complain(b, t, "The nodes are not numbered from 0 on in the order of their ids.");
+    inverse = 1 / sqrt(place_vector(b, t, gnnrec_snapshot_vector(nodes, number), value_of(b, t, slot, t->embedding, NULL)));
+    ((float *) nodes->inverse_norm)[number] = isfinite(inverse) ? inverse : 0;
+    if (nodes->fold_in != NULL)
+        place_vector(b, t, nodes->fold_in + (int64) number * b->dim, value_of(b, t, slot, t->fold_in, NULL));
+    if (t->seen != 0)
+        place_edges(b, t, slot, number);
+    MemoryContextSwitchTo(old);
+    MemoryContextReset(b->row);
+}
+
+/* -------------------------------------------------------------------------------------------------------------------
+ * the build
+ * ------------------------------------------------------------------------------------------------------------------- */
+
+static void
+measure(Build *b)
+{
+    for (int t = 0; t < b->out->n_types; t++)
+    {
+        open_table(b, &b->tables[t], t);
+        scan_run(b, &b->tables[t], measure_row);
+        number_rows(b, &b->tables[t]);
+    }
+    if (b->dim == 0)
+        complain(b, &b->tables[0], "Neither it nor the tables beside it have a row of the run.");
+}
+
+static void
+fill(Build *b)
+{
+    for (int t = 0; t < b->out->n_types; t++)
+    {
+        fill_keys(&b->out->types[t], &b->tables[t]);
+        fill_popularity(&b->out->types[t], &b->tables[t]);
+    }
+    fill_ptr(&b->out->relations[RANKED_RELATION], &b->tables[b->out->relations[RANKED_RELATION].from_type]);
+    for (int t = 0; t < b->out->n_types; t++)
+    {
+        scan_run(b, &b->tables[t], place_row);
+        relation_close(b->tables[t].rel, AccessShareLock);
+    }
+}
+
+GnnrecImage *
+gnnrec_snapshot_build(GnnrecSnapshot *out, Oid catalog, bool *own)
+{
+    MemoryContext owner = CurrentMemoryContext;
+    MemoryContext work = AllocSetContextCreate(owner, "gnnrec snapshot build", ALLOCSET_DEFAULT_SIZES);
+    Build      *b;
+    GnnrecImage *image;
+    GnnrecImageHeader *header;
+
+    MemoryContextSwitchTo(work);
+    b = palloc0(sizeof(Build));
+    b->out = out;
+    b->snapshot = GetActiveSnapshot();
+    b->embedding_type = embedding_type();
+    b->work = work;
+    b->row = AllocSetContextCreate(work, "gnnrec snapshot row", ALLOCSET_DEFAULT_SIZES);
+    measure(b);
+    header = lay_out(b, catalog);
+    MemoryContextSwitchTo(owner);
+    image = gnnrec_image_create(header, !b->own);
+    if (!gnnrec_image_read(out, image))
+        elog(ERROR, "the layout of the snapshot of run " INT64_FORMAT " contradicts itself", out->run_id);
+    MemoryContextSwitchTo(work);
+    fill(b);
+    *own = b->own;
+    MemoryContextSwitchTo(owner);
+    MemoryContextDelete(work);
+    return image;
+}

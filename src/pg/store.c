@@ -1,0 +1,269 @@
+/*
+ * store.c: a trained run into the model's tables; see store.h.
+ *
+ * The tables are ordinary tables of the model's owner, so rows go in as INSERT ... SELECT does it: defaults, constraints,
+ * triggers and replication hold, and only the owner's rights are used. The SELECT reads a tuplestore registered under a name; it is
+ * filled BATCH rows at a time, in a context that is reset after each.
+ */
+#include "postgres.h"
+
+#include "pg/store.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/queryenvironment.h"
+#include "utils/syscache.h"
+#include "utils/tuplestore.h"
+
+#include "pg/compat.h"
+#include "pg/embedding.h"
+#include "pg/source.h"
+
+#define BATCH 8192
+#define BATCH_MEMORY_KB (64 * 1024)
+#define MAX_COLUMNS 8
+
+/* fills one row of a table: node i of the type */
+typedef void (*RowMaker) (const GnnrecTrained *t, int type, int32 i, Datum *values, bool *nulls);
+
+typedef struct TableWriter
+{
+    const char *insert;         /* columns, in the order RowMaker fills them */
+    int         n_columns;
+    Oid         types[MAX_COLUMNS]; /* InvalidOid: the id type; gnnrec.embedding is filled in at run time */
+    RowMaker    make_row;
+} TableWriter;
+
+static Datum
+vector(const GnnrecTrained *t, const float *rows, int32 i)
+{
+    return PointerGetDatum(gnnrec_embedding_make(rows + (int64) i * t->dim, t->dim));
+}
+
+static Datum
+id(const GnnrecTrained *t, int type, int32 i)
+{
+    return gnnrec_key_datum(&t->ids[type].type, t->ids[type].keys[i]);
+}
+
+static void
+make_item(const GnnrecTrained *t, int type, int32 i, Datum *values, bool *nulls)
+{
+    values[0] = id(t, type, i);
+    values[1] = Int64GetDatum(t->run_id);
+    values[2] = Int32GetDatum(i);
+    values[3] = vector(t, t->fit->embedding[type], i);
+    values[4] = vector(t, t->fit->fold_in[type], i);
+    values[5] = Float4GetDatum(t->fit->degree[type][i]);
+}
+
+/* a one-dimensional array of 4-byte elements without NULLs */
+static Datum
+array_of(Oid element, const void *data, int64 n)
+{
+    Size        bytes = ARR_OVERHEAD_NONULLS(1) + n * 4;
+    ArrayType  *array;
+
+    if (n == 0)
+        return PointerGetDatum(construct_empty_array(element));
+    if (!AllocSizeIsValid(bytes))
+        ereport(ERROR,
+                (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                 errmsg("a user has interacted with too many items: " INT64_FORMAT, n)));
+    array = palloc(bytes);
+    SET_VARSIZE(array, bytes);
+    array->ndim = 1;
+    array->dataoffset = 0;
+    array->elemtype = element;
+    ARR_DIMS(array)[0] = (int) n;
+    ARR_LBOUND(array)[0] = 1;
+    memcpy(ARR_DATA_PTR(array), data, n * 4);
+    return PointerGetDatum(array);
+}
+
+static bool
+all_one(const float *weight, int64 n)
+{
+    for (int64 e = 0; e < n; e++)
+        if (weight[e] != 1.0f)
+            return false;
+    return true;
+}
+
+static void
+make_user(const GnnrecTrained *t, int type, int32 i, Datum *values, bool *nulls)
+{
+    int64       first = t->seen->ptr[i];
+    int64       n = t->seen->ptr[i + 1] - first;
+
+    values[0] = id(t, type, i);
+    values[1] = Int64GetDatum(t->run_id);
+    values[2] = vector(t, t->fit->embedding[type], i);
+    values[3] = Float4GetDatum(t->fit->degree[type][i]);
+    values[4] = array_of(INT4OID, t->seen->idx + first, n);
+    nulls[5] = t->seen->val == NULL || all_one(t->seen->val + first, n);
+    values[5] = nulls[5] ? (Datum) 0 : array_of(FLOAT4OID, t->seen->val + first, n);
+}
+
+#define ID_TYPE InvalidOid
+#define VECTOR_TYPE UNKNOWNOID
+
+static const TableWriter writers[] = {
+    [GNNREC_USER] = {"(user_id, run_id, embedding, degree, seen, seen_weight)", 6,
+                     {ID_TYPE, INT8OID, VECTOR_TYPE, FLOAT4OID, INT4ARRAYOID, FLOAT4ARRAYOID}, make_user},
+    [GNNREC_ITEM] = {"(item_id, run_id, item_no, embedding, fold_in, degree)", 6,
+                     {ID_TYPE, INT8OID, INT4OID, VECTOR_TYPE, VECTOR_TYPE, FLOAT4OID}, make_item},
+};
+
+static Oid
+vector_type(void)
+{
+    return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("embedding"),
+                           ObjectIdGetDatum(get_namespace_oid("gnnrec", false)));
+}
+
+static TupleDesc
+row_type(const TableWriter *w, Oid id_type)
+{
+    TupleDesc   desc = CreateTemplateTupleDesc(w->n_columns);
+
+    for (int c = 0; c < w->n_columns; c++)
+    {
+        Oid         type = w->types[c] == ID_TYPE ? id_type : w->types[c] == VECTOR_TYPE ? vector_type() : w->types[c];
+
+        TupleDescInitEntry(desc, c + 1, psprintf("c%d", c + 1), type, -1, 0);
+    }
+    return desc;
+}
+
+static Tuplestorestate *
+fill_batch(const GnnrecTrained *t, int type, TupleDesc desc, int32 first, int32 last)
+{
+    Tuplestorestate *rows = tuplestore_begin_heap(false, false, BATCH_MEMORY_KB);
+
+    for (int32 i = first; i < last; i++)
+    {
+        Datum       values[MAX_COLUMNS];
+        bool        nulls[MAX_COLUMNS] = {false};
+
+        writers[type].make_row(t, type, i, values, nulls);
+        tuplestore_putvalues(rows, desc, values, nulls);
+    }
+    return rows;
+}
+
+/* the rows of one node type, in batches, through one prepared statement; SPI is connected */
+static void
+write_rows(const GnnrecTrained *t, int type)
+{
+    EphemeralNamedRelationData batch = {.md = {.name = "gnnrec_batch", .enrtype = ENR_NAMED_TUPLESTORE}};
+    TupleDesc   desc = row_type(&writers[type], t->ids[type].type.type);
+    MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "gnnrec batch", ALLOCSET_DEFAULT_SIZES);
+    char       *sql = psprintf("INSERT INTO %s %s SELECT * FROM gnnrec_batch",
+                               gnnrec_relation_name(t->model->types[type].table), writers[type].insert);
+    SPIPlanPtr  plan;
+
+    batch.md.tupdesc = desc;
+    batch.md.enrtuples = BATCH;
+    if (SPI_register_relation(&batch) != SPI_OK_REL_REGISTER)
+        elog(ERROR, "could not register a batch of rows");
+    plan = SPI_prepare(sql, 0, NULL);
+    if (plan == NULL)
+        elog(ERROR, "could not prepare \"%s\"", sql);
+    for (int32 first = 0; first < t->ids[type].n; first += BATCH)
+    {
+        MemoryContext old = MemoryContextSwitchTo(context);
+        Tuplestorestate *rows = fill_batch(t, type, desc, first, Min(first + BATCH, t->ids[type].n));
+
+        MemoryContextSwitchTo(old);
+        batch.reldata = rows;
+        if (SPI_execute_plan(plan, NULL, NULL, false, 0) != SPI_OK_INSERT)
+            elog(ERROR, "could not execute \"%s\"", sql);
+        tuplestore_end(rows);
+        MemoryContextReset(context);
+        CHECK_FOR_INTERRUPTS();
+    }
+    SPI_freeplan(plan);
+    SPI_unregister_relation("gnnrec_batch");
+}
+
+void
+gnnrec_store_check(const GnnrecModel *model)
+{
+    for (int type = 0; type < model->n_types; type++)
+        if (get_rel_name(model->types[type].table) == NULL)
+            ereport(ERROR,
+                    (errcode(ERRCODE_UNDEFINED_TABLE),
+                     errmsg("the table of the %s embeddings of model \"%s\" does not exist any more",
+                            model->types[type].name, model->name),
+                     errhint("Drop the model with gnnrec.drop_model and create it again.")));
+}
+
+/* runs work(arg, type) for each node type, connected to SPI, as the owner of the type's table */
+static void
+as_owners(const GnnrecModel *model, void (*work) (const void *arg, int type), const void *arg)
+{
+    for (int type = 0; type < model->n_types; type++)
+    {
+        Oid         user;
+        int         context;
+
+        GetUserIdAndSecContext(&user, &context);
+        SetUserIdAndSecContext(gnnrec_relation_owner(model->types[type].table),
+                               context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+        SPI_connect();
+        work(arg, type);
+        SPI_finish();
+        SetUserIdAndSecContext(user, context);
+    }
+}
+
+static void
+write_type(const void *arg, int type)
+{
+    write_rows(arg, type);
+}
+
+void
+gnnrec_store_run(const GnnrecTrained *trained)
+{
+    gnnrec_store_check(trained->model);
+    as_owners(trained->model, write_type, trained);
+}
+
+typedef struct Deletion
+{
+    const GnnrecModel *model;
+    char       *keep;           /* an array literal of run numbers */
+} Deletion;
+
+static void
+delete_type(const void *arg, int type)
+{
+    const Deletion *d = arg;
+    char       *sql = psprintf("DELETE FROM %s WHERE run_id OPERATOR(pg_catalog.<>) ALL (%s::pg_catalog.int8[])",
+                               gnnrec_relation_name(d->model->types[type].table), quote_literal_cstr(d->keep));
+
+    if (SPI_execute(sql, false, 0) != SPI_OK_DELETE)
+        elog(ERROR, "could not execute \"%s\"", sql);
+}
+
+void
+gnnrec_store_delete_others(const GnnrecModel *model, const int64 *keep, int n_keep)
+{
+    StringInfoData list;
+    Deletion    deletion = {.model = model};
+
+    initStringInfo(&list);
+    for (int i = 0; i < n_keep; i++)
+        appendStringInfo(&list, "%s" INT64_FORMAT, i == 0 ? "{" : ",", keep[i]);
+    appendStringInfoString(&list, n_keep == 0 ? "{}" : "}");
+    deletion.keep = list.data;
+    as_owners(model, delete_type, &deletion);
+}
