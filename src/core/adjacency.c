@@ -12,6 +12,8 @@
 #include <assert.h>
 #include <math.h>
 
+#define ROWS 128                /* of a block of the product */
+
 void
 gnn_adjacency_allocate(GnnAdjacency *adjacency, GnnArena *arena, const GnnGraph *graph,
                        const int64_t n_edges[GNN_MAX_RELATIONS])
@@ -173,9 +175,7 @@ gnn_adjacency_fill(GnnAdjacency *adjacency, const GnnGraph *graph)
 
 /* ---- the product ---- */
 
-/* a slice of a row, so that a row's sum can wait on the stack until base and y were read */
-#define SLICE 1024
-
+/* the sum waits on the stack until base and y were read: y may be either */
 static void
 product_row(const GnnProduct *p, int32_t v, real *sum)
 {
@@ -196,16 +196,16 @@ static void
 product_block(void *arg, int64_t block, int thread)
 {
     const GnnProduct *p = arg;
-    int64_t     end = (block + 1) * GNN_ROWS < p->a->n ? (block + 1) * GNN_ROWS : p->a->n;
-    real        sum[SLICE];
+    int64_t     end = (block + 1) * ROWS < p->a->n ? (block + 1) * ROWS : p->a->n;
+    real        sum[GNN_MAX_DIM];
 
-    for (int64_t v = block * GNN_ROWS; v < end; v++)
+    for (int64_t v = block * ROWS; v < end; v++)
         product_row(p, (int32_t) v, sum);
 }
 
 void
 gnn_product_run(GnnTeam *team, const GnnProduct *product)
 {
-    assert(product->dim <= SLICE);
-    gnn_team_run(team, gnn_blocks(product->a->n, GNN_ROWS), product_block, (void *) product);
+    assert(product->dim <= GNN_MAX_DIM);
+    gnn_team_run(team, gnn_blocks(product->a->n, ROWS), product_block, (void *) product);
 }

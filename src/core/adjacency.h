@@ -23,8 +23,7 @@ extern void gnn_adjacency_allocate(GnnAdjacency *adjacency, GnnArena *arena, con
 /* edges with weights <= 0 are left out */
 extern void gnn_adjacency_fill(GnnAdjacency *adjacency, const GnnGraph *graph);
 
-/* y = scale A_hat x + own * base, the rows of a block of GNN_ROWS; base may be NULL, and may be y's own rows */
-#define GNN_ROWS 128
+/* y = scale a x + own base, row by row; base may be NULL. x is read by rows of any number, so y is not x. */
 typedef struct GnnProduct
 {
     real       *y;

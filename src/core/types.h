@@ -25,6 +25,9 @@ typedef float real;
 #define GNN_EXPORT
 #endif
 
+/* the longest row there is in training: such a row fits on the stack */
+#define GNN_MAX_DIM 1024
+
 /*
  * Memory that never returns NULL and is freed as a whole by its owner: a MemoryContext in the
  * server, malloc that ends the process in the training child, malloc that aborts in tests.

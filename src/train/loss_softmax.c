@@ -30,7 +30,6 @@
 #define ROWS 128                /* nodes of a block in the passes over nodes */
 #define MAX_WAVE 32
 #define MIN_WAVE 4
-#define MAX_DIM 1024
 #define SMALLEST_NORM 1e-18     /* a vector shorter than this has no direction */
 #define WAVE_REALS (1 << 23)    /* a wave's buffers, where its bounds allow */
 
@@ -260,7 +259,7 @@ through_norm(real *dh, const real *h, real norm, int64_t dim)
 static double
 pull_row(Softmax *s, const GnnCsr *edges, const float *pull, int64_t node, int32_t row, int64_t other_first)
 {
-    real        sum[MAX_DIM];
+    real        sum[GNN_MAX_DIM];
     int64_t     start = edges->ptr[row];
     real       *dh = s->z->grad + node * s->dim;
     const real *h = s->unit + node * s->dim;

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define BLOCK 64                /* users of a block */
-#define MAX_DIM 1024
 
 /* scores a measurement may compute: below a second on one core at dim 64 */
 #define MAX_SCORES INT64_C(200000000)
@@ -69,7 +68,7 @@ measure_block(void *arg, int64_t block, int thread)
     const int32_t *users = m->users + block * BLOCK;
     int32_t     n = m->n_users - block * BLOCK < BLOCK ? (int32_t) (m->n_users - block * BLOCK) : BLOCK;
     double     *sum = m->sums + block * GNN_N_METRICS;
-    float       queries[BLOCK * MAX_DIM] = {0};
+    float       queries[BLOCK * GNN_MAX_DIM] = {0};
     const int32_t *skip[BLOCK] = {0};
     int64_t     n_skip[BLOCK] = {0};
     GnnHit      hits[BLOCK * GNN_MEASURE_K];

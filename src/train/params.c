@@ -22,7 +22,7 @@ static const char *const losses[] = {"softmax", "bpr", NULL};
 const GnnParam gnn_params[] = {
     CHOICE(model, models, "What is learned: lightgcn, a linear propagation, or gcn, with learned weights and activations."),
     CHOICE(loss, losses, "What is minimised: softmax over sampled negatives, or bpr, pairs of an item seen and one not."),
-    WHOLE(dim, 1, 1024, 64, "Numbers in an embedding, d."),
+    WHOLE(dim, 1, GNN_MAX_DIM, 64, "Numbers in an embedding, d."),
     WHOLE(layers, 0, 8, 2, "Steps along edges that an embedding sees, L; 0 is matrix factorisation."),
     WHOLE(steps, 1, 100000, 60, "Steps of the optimiser, each over all interactions."),
     REAL(learning_rate, 0, 10, 0, "Step size of Adam; 0 takes the model's own: 0.1 for lightgcn, 0.02 for gcn."),

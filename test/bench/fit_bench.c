@@ -2,9 +2,14 @@
  * fit_bench.c: trains on a file of interactions, ranks all items for all users of another, prints how good
  * that is and how long it took. No server.
  *
- *     fit_bench TRAIN TEST [threads=2] [fold_in=1] [parameter=value ...]
+ *     fit_bench TRAIN TEST [threads=N] [fold_in=1] [verbose=1] [parameter=value ...]
  *
  * TRAIN and TEST hold a user and an item number in tab-separated columns below a header line; '-' for no TEST.
+ * Built by
+ *
+ *     cc -O3 -std=gnu11 -fopenmp -DGNN_BLAS -Isrc -o build/fit_bench src/core/?*.c src/model/?*.c \
+ *         src/train/?*.c test/bench/fit_bench.c -lopenblas -lm
+ *
  * Files: zcat first, as in  fit_bench <(zcat gowalla.train.tsv.gz) <(zcat gowalla.test.tsv.gz) dim=128
  */
 #include "core/arena.h"
