@@ -551,6 +551,13 @@ SELECT status, split_part(message, E'\n', 1) AS message FROM runs WHERE model = 
 ALTER TABLE fragile ALTER item_id TYPE bigint;
 SELECT gnnrec.train('train_fragile') IS NOT NULL AS asked;
 SELECT complaint($$SELECT gnnrec.wait('train_fragile')$$);
+-- nor does recommend(), which reads there what a new user has done, take one type for another
+SELECT complaint($$SELECT train_fragile.recommend(1000)$$);
+ALTER TABLE fragile ALTER item_id TYPE text;
+SELECT complaint($$SELECT train_fragile.recommend(1000)$$);
+ALTER TABLE fragile ALTER item_id TYPE int USING item_id::int, ALTER user_id TYPE text;
+SELECT complaint($$SELECT train_fragile.recommend(1000)$$);
+ALTER TABLE fragile ALTER user_id TYPE int USING user_id::int;
 ALTER TABLE fragile RENAME item_id TO product_id;
 SELECT gnnrec.train('train_fragile') IS NOT NULL AS asked;
 SELECT complaint($$SELECT gnnrec.wait('train_fragile')$$);

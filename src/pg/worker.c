@@ -229,18 +229,6 @@ init_ids(Worker *w)
 }
 
 static void
-check_id_types(const Worker *w, const GnnrecRelation *r)
-{
-    if (gnnrec_source_column_type(r->source, r->from_column) != w->model->types[r->from_type].id_type ||
-        gnnrec_source_column_type(r->source, r->to_column) != w->model->types[r->to_type].id_type)
-        ereport(ERROR,
-                (errcode(ERRCODE_DATATYPE_MISMATCH),
-                 errmsg("the id columns of %s have changed their type since the model was created",
-                        gnnrec_relation_name(r->source)),
-                 errhint("Drop the model and create it again.")));
-}
-
-static void
 note_counts(Worker *w, const GnnrecInteractions *rows)
 {
     const GnnrecReadCounts *c = &rows->counts;
@@ -266,7 +254,6 @@ read_relations(Worker *w, GnnrecInteractions *rows)
     {
         const GnnrecRelation *r = &w->model->relations[i];
 
-        check_id_types(w, r);
         gnnrec_source_read(&rows[i], r, &w->ids[r->from_type], &w->ids[r->to_type], report_rows, w);
         note_counts(w, &rows[i]);
     }
