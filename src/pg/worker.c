@@ -198,11 +198,23 @@ write_steps(Worker *w)
  * Reading
  * ------------------------------------------------------------------------------------------------------------------ */
 
+/* it is this process that reads, and no child: the out-of-memory killer would take the server's sessions along */
+static void
+check_reading_memory(const Worker *w)
+{
+    if (MemoryContextMemAllocated(w->context, true) > (Size) w->order.memory * 1024)
+        ereport(ERROR,
+                (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+                 errmsg("reading the interactions takes more than gnnrec.train_memory (%d MB)", w->order.memory / 1024),
+                 errhint("A superuser can raise gnnrec.train_memory; since reads fewer rows.")));
+}
+
 static void
 report_rows(void *arg, int64 rows)
 {
     Worker     *w = arg;
 
+    check_reading_memory(w);
     if (seconds_since(w->last_report) < PROGRESS_SECONDS)
         return;
     INSTR_TIME_SET_CURRENT(w->last_report);
