@@ -576,6 +576,10 @@ INSERT INTO fragile SELECT 1, n, -n FROM generate_series(0, 3) n;
 SELECT gnnrec.alter_model('train_fragile', source => 'fragile', value_column => 'weight');
 SELECT gnnrec.train('train_fragile') IS NOT NULL AS asked;
 SELECT complaint($$SELECT gnnrec.wait('train_fragile')$$);
+-- a sum of weights that is no real would go live and could not be served
+INSERT INTO fragile SELECT 1, n, 3e38 FROM generate_series(1, 3) n;
+SELECT gnnrec.train('train_fragile') IS NOT NULL AS asked;
+SELECT complaint($$SELECT gnnrec.wait('train_fragile')$$);
 -- an error in the middle of reading is the run's message
 CREATE VIEW failing AS SELECT user_id, item_id / (item_id - 100) AS item_id FROM planted;
 SELECT gnnrec.alter_model('train_fragile', source => 'failing', reset => '{value_column}');
