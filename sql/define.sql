@@ -43,6 +43,8 @@ SELECT gnnrec.create_model('define_test', 'events', item_column => 'product_id')
 SELECT gnnrec.create_model('m', 'events', item_column => 'product_id', schema => 'shop');
 SELECT gnnrec.create_model('m', 'no_such_table');
 SELECT gnnrec.create_model('m', 'not_a_table');
+CREATE TEMP TABLE brief AS SELECT 1 AS user_id, 1 AS item_id;
+SELECT gnnrec.create_model('m', 'brief', schema => 'public');
 SELECT gnnrec.create_model('m', 'events');
 SELECT gnnrec.create_model('m', 'events', item_column => 'payload');
 SELECT gnnrec.create_model('m', 'events', item_column => 'ip');

@@ -620,6 +620,11 @@ check_kind(Oid source)
                 (errcode(ERRCODE_WRONG_OBJECT_TYPE),
                  errmsg("%s is not a table, view, materialized view, foreign table or partitioned table",
                         gnnrec_relation_name(source))));
+    if (get_rel_persistence(source) == RELPERSISTENCE_TEMP)
+        ereport(ERROR,
+                (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                 errmsg("\"%s\" is temporary", get_rel_name(source)),
+                 errdetail("The worker that trains is another session, which cannot read it.")));
 }
 
 /* two ids that are equal must have the same bytes, as every deterministic collation has it */
