@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
 #include "pg/catalog.h"
 #include "pg/compat.h"
@@ -493,7 +494,21 @@ merged_params(Jsonb *a, Jsonb *b)
 {
     Datum       merged = DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(a), JsonbPGetDatum(b));
 
-    return DatumGetJsonbP(DirectFunctionCall1(jsonb_strip_nulls, merged));
+    /* the second argument, of arrays, is there since 18 */
+    return DatumGetJsonbP(DirectFunctionCall2(jsonb_strip_nulls, merged, BoolGetDatum(false)));
+}
+
+/* the model as it is now that nobody else changes it: who did may have committed after our statement began */
+static GnnrecModel *
+locked(const GnnrecModel *m)
+{
+    GnnrecModel *now;
+
+    gnnrec_job_lock_model(m->model_id);
+    PushActiveSnapshot(GetLatestSnapshot());
+    now = gnnrec_model_by_id(m->model_id);
+    PopActiveSnapshot();
+    return now;
 }
 
 Datum
@@ -506,6 +521,7 @@ gnnrec_alter_model(PG_FUNCTION_ARGS)
     required(fcinfo, A_MODEL, "model");
     m = gnnrec_model_by_name(text_to_cstring(PG_GETARG_TEXT_PP(A_MODEL)), false);
     gnnrec_model_check_owner(m);
+    m = locked(m);
     r = m->relations[0];
     params = m->params;
     if (!PG_ARGISNULL(A_RESET))
