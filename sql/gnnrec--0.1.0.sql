@@ -442,7 +442,7 @@ COMMENT ON TABLE gnnrec.run IS 'One row a training run: what it was asked for, h
 COMMENT ON COLUMN gnnrec.run.params IS 'All parameters of the run, defaults included';
 COMMENT ON COLUMN gnnrec.run.stored IS 'Whether the model''s tables hold the run''s embeddings';
 COMMENT ON COLUMN gnnrec.run.metrics IS 'Sizes, seconds of each phase, and recall@20 and ndcg@20 on the held-out interactions where there are any';
-COMMENT ON COLUMN gnnrec.run.rows_skipped IS 'Interactions left out: NULL ids, unknown event kinds';
+COMMENT ON COLUMN gnnrec.run.rows_skipped IS 'Interactions left out: NULL ids, unknown event kinds, NULL or infinite values and times';
 COMMENT ON COLUMN gnnrec.run.peak_memory IS 'Largest resident memory of the training process, bytes';
 
 CREATE TABLE gnnrec.run_step
