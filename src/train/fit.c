@@ -390,7 +390,7 @@ gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *gra
     memcpy(n_trained, n_edges, sizeof(n_trained));
     n_trained[0] = (int64_t) ((double) n_edges[0] * (1 - config->holdout));
     gnn_arena_counting(&arena);
-    gnn_team_open(&f.team, threads, NULL, NULL);
+    f.team.threads = gnn_team_size(threads);
     *n_parts = 0;
 
     allocate_graph(&f, &arena, n_trained);
