@@ -431,6 +431,11 @@ SELECT part, bytes > 0 AS counted FROM gnnrec.estimate('train_runs');
 SELECT sum(bytes) FILTER (WHERE part <> 'total') = sum(bytes) FILTER (WHERE part = 'total') AS adds_up FROM gnnrec.estimate('train_runs');
 SELECT (SELECT bytes FROM gnnrec.estimate('train_runs', '{"dim": 1024}') WHERE part = 'total')
        > 10 * (SELECT bytes FROM gnnrec.estimate('train_runs', '{"dim": 16}') WHERE part = 'total') AS grows;
+SET gnnrec.threads = 1;
+SELECT bytes AS one_thread FROM gnnrec.estimate('train_runs') WHERE part = 'total' \gset
+SET gnnrec.threads = 8;
+SELECT bytes - :one_thread >= 7 * 2048 * 8 * 4 AS each_thread_counts FROM gnnrec.estimate('train_runs') WHERE part = 'total';
+RESET gnnrec.threads;
 SELECT gnnrec.estimate('train_runs', '{"dim": 0}');
 SET gnnrec.train_memory = '16MB';
 SELECT gnnrec.train('train_runs', '{"dim": 1024, "negatives": 65536}') IS NOT NULL AS asked;

@@ -32,12 +32,13 @@
 #include "utils/wait_event.h"
 
 #include "core/arena.h"
+#include "core/team.h"
 
 #define POLL_MILLISECONDS 50
 #define MESSAGE_BYTES 512
 #define ALIGN_BYTES 64
 
-/* what a library and its threads map beside the numbers: OpenBLAS's buffers, stacks */
+/* what a library maps beside the numbers */
 #define LIBRARY_MEMORY (INT64CONST(256) * 1024 * 1024)
 
 /*
@@ -314,10 +315,13 @@ data_now(void)
     return pages * sysconf(_SC_PAGESIZE);
 }
 
+/* what each thread maps: a stack, and a buffer of OpenBLAS, 128 MB mostly untouched; OpenBLAS tries for it for ever */
+#define THREAD_MEMORY (INT64CONST(192) * 1024 * 1024)
+
 static void
-limit_memory(int64 bytes)
+limit_memory(int64 bytes, int threads)
 {
-    rlim_t      limit = data_now() + bytes + LIBRARY_MEMORY;
+    rlim_t      limit = data_now() + bytes + LIBRARY_MEMORY + gnn_team_size(threads) * THREAD_MEMORY;
 
     setrlimit(RLIMIT_DATA, &(struct rlimit) {limit, limit});
 }
@@ -339,7 +343,7 @@ child_main(GnnrecTraining *t, pid_t parent, const char *library)
     offer_to_oom_killer();
     if (t->nice > 0)
         setpriority(PRIO_PROCESS, 0, t->nice);
-    limit_memory(t->memory);
+    limit_memory(t->memory, t->threads);
     gnn_arena_malloc(&arena, child_out_of_memory, t->area);
     _exit(train(t, library, &arena.arena, &tick) ? CHILD_DONE : CHILD_FAILED);
 }

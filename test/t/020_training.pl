@@ -26,6 +26,17 @@ my $witness_pid = $witness->query_safe('SELECT pg_backend_pid()');
 my ($run, $worker, $child, $err, $start);
 
 #
+# Many threads and a small budget: what OpenBLAS maps for each thread comes on top of it. Without room it tries for ever.
+#
+make_model($node, 'crowded');
+$node->psql('postgres', q{
+    SET gnnrec.threads = 8;
+    SET gnnrec.train_memory = '16MB';
+    SELECT gnnrec.train('crowded', '{"steps": 50}');});
+ok(within(sub { newest_run($node, 'crowded', 'status') ne 'running' && newest_run($node, 'crowded', 'status') ne 'starting' }, 30), 'many threads: the training ends');
+is(newest_run($node, 'crowded', 'status, message'), 'succeeded|', 'many threads: it succeeds');
+
+#
 # A transaction that asks for a training and stays open, for longer than the worker waits for any other lock: its end is further
 # down, but for the one slot it takes all the rest goes on meanwhile.
 #
