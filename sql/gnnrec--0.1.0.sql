@@ -435,7 +435,8 @@ CREATE TABLE gnnrec.run
     peak_memory  bigint,
     requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     started_at   timestamptz,
-    finished_at  timestamptz
+    finished_at  timestamptz,
+    explainable  boolean NOT NULL DEFAULT false
 );
 CREATE INDEX run_model_idx ON gnnrec.run (model_id, run_id);
 COMMENT ON TABLE gnnrec.run IS 'One row a training run: what it was asked for, how far it is, how it ended';
@@ -444,6 +445,7 @@ COMMENT ON COLUMN gnnrec.run.stored IS 'Whether the model''s tables hold the run
 COMMENT ON COLUMN gnnrec.run.metrics IS 'Sizes, seconds of each phase, and recall@20 and ndcg@20 on the held-out interactions where there are any';
 COMMENT ON COLUMN gnnrec.run.rows_skipped IS 'Interactions left out: NULL ids, unknown event kinds';
 COMMENT ON COLUMN gnnrec.run.peak_memory IS 'Largest resident memory of the training process, bytes';
+COMMENT ON COLUMN gnnrec.run.explainable IS 'Whether a score is the sum of a share of each interaction, which explain() tells apart: a linear model, with layers, without a holdout';
 
 CREATE TABLE gnnrec.run_step
 (
@@ -630,6 +632,13 @@ CREATE FUNCTION gnnrec.score_core(model_id integer, user_id anyelement, item_id 
     AS 'MODULE_PATHNAME', 'gnnrec_score_core' LANGUAGE C STABLE PARALLEL SAFE COST 100;
 COMMENT ON FUNCTION gnnrec.score_core(integer, anyelement, anycompatible) IS
     'What score() in a model''s schema calls';
+
+-- It may read the interactions of a user whom the run does not know, as recommend_core does.
+CREATE FUNCTION gnnrec.explain_core(model_id integer, user_id anyelement, item_id anycompatible, k integer)
+    RETURNS TABLE (because_item_id anycompatible, contribution real)
+    AS 'MODULE_PATHNAME', 'gnnrec_explain_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 1000;
+COMMENT ON FUNCTION gnnrec.explain_core(integer, anyelement, anycompatible, integer) IS
+    'What explain() in a model''s schema calls';
 
 CREATE FUNCTION gnnrec.recommend(model text, user_id text, k integer DEFAULT 10)
     RETURNS TABLE (item_id text, score real, rank integer, source text)

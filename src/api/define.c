@@ -107,6 +107,12 @@ static const Function functions[] = {
      "(user_id {user}, item_id {item}) RETURNS real" SCALAR_FUNCTION
      "BEGIN ATOMIC SELECT gnnrec.score_core({model}, $1, $2); END",
      "The inner product of a user's and an item's vectors; NULL where the run does not know one of them"},
+    {"explain", "{user}, {item}, integer",
+     "(user_id {user}, item_id {item}, k integer DEFAULT 10) RETURNS TABLE (because_item_id {item}, contribution real)"
+     READING_TABLE_FUNCTION
+     "BEGIN ATOMIC SELECT r.because_item_id, r.contribution FROM gnnrec.explain_core({model}, $1, $2, $3) r; END",
+     "Why a user gets an item: the k of the user's items that contribute most to the score, and in the last row, without an "
+     "item, what the user's own vector contributes; with k => NULL contributions sum to the score"},
 };
 
 typedef struct Names

@@ -20,6 +20,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "api/edges.h"
 #include "api/nodes.h"
 #include "api/serve.h"
 #include "pg/source.h"
@@ -161,50 +162,10 @@ nodes_of(const GnnrecSnapshotRow *row, bool all)
     return (GnnrecNodes) {node, n};
 }
 
-typedef struct Weighted
-{
-    int32       node;
-    float       weight;
-} Weighted;
-
-static int
-by_node_and_weight(const void *a, const void *b)
-{
-    const Weighted *x = a;
-    const Weighted *y = b;
-
-    return x->node != y->node ? (x->node > y->node) - (x->node < y->node) : (x->weight > y->weight) - (x->weight < y->weight);
-}
-
-/* a basket as a row of the snapshot would have it: known items, ascending, an item's weights summed in an order of their own */
 static GnnrecSnapshotRow
 basket_of(const Question *q, const Datum *item, const bool *is_null, const float *weight, int64 n)
 {
-    Weighted   *known = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(Weighted));
-    int32      *idx = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(int32));
-    float      *val = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(float));
-    int64       n_known = 0;
-    int64       end = 0;
-
-    for (int64 i = 0; i < n; i++)
-    {
-        int32       node = is_null != NULL && is_null[i] ? -1
-            : gnnrec_snapshot_find(q->snapshot, GNNREC_ITEM, gnnrec_key_of(&q->items->key, item[i]));
-
-        if (node >= 0)
-            known[n_known++] = (Weighted) {node, weight == NULL ? 1 : weight[i]};
-    }
-    qsort(known, n_known, sizeof(Weighted), by_node_and_weight);
-    for (int64 i = 0; i < n_known; i++)
-    {
-        if (end == 0 || idx[end - 1] != known[i].node)
-        {
-            idx[end] = known[i].node;
-            val[end++] = 0;
-        }
-        val[end - 1] += known[i].weight;
-    }
-    return (GnnrecSnapshotRow) {end, idx, val};
+    return gnnrec_edges_row(q->snapshot, GNNREC_ITEM, item, is_null, weight, n);
 }
 
 /* the vector of who has a basket; NULL where nothing in it says anything */
