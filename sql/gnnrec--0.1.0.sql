@@ -603,18 +603,20 @@ GRANT SELECT ON gnnrec.progress TO PUBLIC;
 -- recommend_core may read the interactions of a user whom the run does not know, from whatever the source is: in the leader only.
 CREATE FUNCTION gnnrec.recommend_core(model_id integer, user_id anyelement, item_type anycompatible, k integer,
                                       candidates anycompatiblearray, exclude anycompatiblearray,
-                                      exclude_seen boolean, fresh boolean)
+                                      exclude_seen boolean, fresh boolean,
+                                      diversity real DEFAULT 0, popularity_penalty real DEFAULT 0)
     RETURNS TABLE (item_id anycompatible, score real, rank integer, source text)
     AS 'MODULE_PATHNAME', 'gnnrec_recommend_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000;
 COMMENT ON FUNCTION gnnrec.recommend_core(integer, anyelement, anycompatible, integer, anycompatiblearray, anycompatiblearray,
-                                          boolean, boolean) IS
+                                          boolean, boolean, real, real) IS
     'What recommend() in a model''s schema calls. item_type carries the type of item ids and no value';
 
 CREATE FUNCTION gnnrec.recommend_for_core(model_id integer, items anyarray, weights real[], k integer,
-                                          candidates anyarray, exclude anyarray)
+                                          candidates anyarray, exclude anyarray,
+                                          diversity real DEFAULT 0, popularity_penalty real DEFAULT 0)
     RETURNS TABLE (item_id anyelement, score real, rank integer, source text)
     AS 'MODULE_PATHNAME', 'gnnrec_recommend_for_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000;
-COMMENT ON FUNCTION gnnrec.recommend_for_core(integer, anyarray, real[], integer, anyarray, anyarray) IS
+COMMENT ON FUNCTION gnnrec.recommend_for_core(integer, anyarray, real[], integer, anyarray, anyarray, real, real) IS
     'What recommend_for() in a model''s schema calls';
 
 CREATE FUNCTION gnnrec.similar_core(model_id integer, node_type text, id anyelement, k integer)
