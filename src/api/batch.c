@@ -1,8 +1,8 @@
 /*
  * batch.c: the lists of many users at once; see batch.h.
  *
- * A batch holds as many users as gnn_topk_many scores in one pass over the items; more would take memory and put off a cancel, and
- * gain nothing. Long lists make it smaller.
+ * A batch holds as many users as gnn_topk_many scores in one pass over the items; more would take memory and put off a cancel,
+ * and gain nothing. Long lists make it smaller.
  */
 #include "postgres.h"
 

@@ -1,12 +1,12 @@
 /*
  * recommend_all.c: what to show to every user, in bounded memory.
  *
- * Users are ranked a batch at a time (batch.h), and rows are handed out one by one as they are asked for: a LIMIT or a cursor that
- * stops early has cost the batches it has seen, and a cancel is heeded before each. The wrapper in a model's schema calls the
- * function in a select list, where the executor takes rows as they come; in FROM it would first collect them all.
+ * Users are ranked a batch at a time (batch.h), and rows are handed out one by one as they are asked for: a LIMIT or a cursor
+ * that stops early has cost the batches it has seen, and a cancel is heeded before each. The wrapper in a model's schema calls
+ * the function in a select list, where the executor takes rows as they come; in FROM it would first collect them all.
  *
- * State lives in the memory context of the calls, which goes with the last row, a rescan or the end of the query. The snapshot stays
- * mapped until the transaction ends; a cursor that outlives its transaction is read to its end before.
+ * State lives in the memory context of the calls, which goes with the last row, a rescan or the end of the query. The snapshot
+ * stays mapped until the transaction ends; a cursor that outlives its transaction is read to its end before.
  */
 #include "postgres.h"
 
