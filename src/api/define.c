@@ -96,6 +96,14 @@ static const Function functions[] = {
      "BEGIN ATOMIC SELECT r.item_id, r.score, r.rank, r.source "
      "FROM gnnrec.recommend_for_core({model}, $1, $2, $3, $4, $5, $6, $7) r; END",
      "The k items that go best with a basket or an anonymous session; weights: one for each item, 1 by default; " ORDER_COMMENT},
+    /* the core is called in a select list, to be asked for a row at a time */
+    {"recommend_all", "integer, {user}[]",
+     "(k integer DEFAULT 10, users {user}[] DEFAULT NULL) "
+     "RETURNS TABLE (user_id {user}, item_id {item}, score real, rank integer) "
+     "LANGUAGE sql STABLE PARALLEL SAFE ROWS 100000 COST 10000000 "
+     "BEGIN ATOMIC SELECT (a.r).user_id, (a.r).item_id, (a.r).score, (a.r).rank "
+     "FROM (SELECT gnnrec.recommend_all_core({model}, NULL::{user}, NULL::{item}, $1, $2) AS r) a; END",
+     "What recommend(user, k, fresh => false) answers for every user of the run, in the order of ids, or for each of an array"},
     {"similar_items", "{item}, integer",
      "(item_id {item}, k integer DEFAULT 10) RETURNS TABLE (item_id {item}, score real, rank integer)" TABLE_FUNCTION
      "BEGIN ATOMIC SELECT r.similar_id, r.score, r.rank FROM gnnrec.similar_core({model}, 'item', $1, $2) r; END",
