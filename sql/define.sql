@@ -116,6 +116,13 @@ DROP TABLE "view".item_embedding;
 SELECT gnnrec.drop_model('view');
 DROP SCHEMA mat CASCADE;
 SELECT gnnrec.drop_model('mat');
+-- or the type of the ids, with what was made of it
+CREATE DOMAIN short_lived AS text;
+CREATE TABLE of_short_lived (user_id int, item_id short_lived);
+SELECT gnnrec.create_model('of_short_lived', 'of_short_lived');
+DROP DOMAIN short_lived CASCADE;
+SELECT gnnrec.drop_model('of_short_lived');
+SELECT count(*) AS schemas FROM pg_namespace WHERE nspname = 'of_short_lived';
 SET client_min_messages = notice;
 SELECT gnnrec.drop_model('mat', if_exists => true);
 SET client_min_messages = warning;
