@@ -323,6 +323,7 @@ gnnrec_rollback(PG_FUNCTION_ARGS)
         PG_RETURN_NULL();
     m = own_model(PG_GETARG_TEXT_PP(0));
     gnnrec_job_lock_model(m->model_id);
+    gnnrec_model_lock(m->model_id);     /* a worker that publishes deletes old runs: to be seen by the next statement */
     values[0] = Int32GetDatum(m->model_id);
     values[1] = PG_ARGISNULL(1) ? (Datum) 0 : PG_GETARG_DATUM(1);
     run = gnnrec_catalog_write("UPDATE gnnrec.model m SET live_run = r.run_id FROM gnnrec.run r "

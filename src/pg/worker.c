@@ -410,17 +410,11 @@ metrics(const Worker *w)
     return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(s.data)));
 }
 
-/* the row of the model is locked first, so that drop_model waits here and not in the middle */
+/* the row of the model is locked first, so that drop_model and rollback wait here and not in the middle */
 static void
 lock_model_row(const Worker *w)
 {
-    Oid         types[] = {INT4OID};
-    Datum       values[] = {Int32GetDatum(w->model->model_id)};
-    bool        isnull;
-
-    gnnrec_catalog_write("SELECT model_id FROM gnnrec.model WHERE model_id = $1 FOR NO KEY UPDATE",
-                         1, types, values, NULL, &isnull);
-    if (isnull)
+    if (!gnnrec_model_lock(w->model->model_id))
         ereport(ERROR,
                 (errcode(ERRCODE_UNDEFINED_OBJECT),
                  errmsg("the model was dropped while it was being trained")));
