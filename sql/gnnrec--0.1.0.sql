@@ -565,6 +565,8 @@ COMMENT ON POLICY may_read ON gnnrec.relation IS 'Roles that may read the model'
 COMMENT ON POLICY may_read ON gnnrec.run IS 'Roles that may read the model''s item table';
 COMMENT ON POLICY may_read ON gnnrec.run_step IS 'Roles that may read the model''s item table';
 GRANT SELECT ON gnnrec.model, gnnrec.node_type, gnnrec.relation, gnnrec.run, gnnrec.run_step TO PUBLIC;
+-- for pg_dump --enable-row-security by who is no superuser
+GRANT SELECT ON SEQUENCE gnnrec.model_model_id_seq, gnnrec.run_run_id_seq TO PUBLIC;
 
 -- The views run with their owner's rights, whom row security does not bind, so they ask themselves.
 CREATE VIEW gnnrec.models WITH (security_barrier) AS
