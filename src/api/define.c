@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
 #include "pg/catalog.h"
 #include "pg/compat.h"
@@ -112,8 +113,8 @@ static const Function functions[] = {
 typedef struct Names
 {
     char       *schema;         /* quoted */
-    char       *user_type;
-    char       *item_type;
+    char       *user_type;      /* NULL: it was dropped */
+    char       *item_type;      /* the same */
     char       *model_id;
 } Names;
 
@@ -163,7 +164,7 @@ execute(const char *sql)
 static char *
 qualified_type(Oid type)
 {
-    return format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY);
+    return format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY | FORMAT_TYPE_INVALID_AS_NULL);
 }
 
 static void
@@ -493,7 +494,21 @@ merged_params(Jsonb *a, Jsonb *b)
 {
     Datum       merged = DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(a), JsonbPGetDatum(b));
 
-    return DatumGetJsonbP(DirectFunctionCall1(jsonb_strip_nulls, merged));
+    /* the second argument, of arrays, is there since 18 */
+    return DatumGetJsonbP(DirectFunctionCall2(jsonb_strip_nulls, merged, BoolGetDatum(false)));
+}
+
+/* the model as it is now that nobody else changes it: who did may have committed after our statement began */
+static GnnrecModel *
+locked(const GnnrecModel *m)
+{
+    GnnrecModel *now;
+
+    gnnrec_job_lock_model(m->model_id);
+    PushActiveSnapshot(GetLatestSnapshot());
+    now = gnnrec_model_by_id(m->model_id);
+    PopActiveSnapshot();
+    return now;
 }
 
 Datum
@@ -506,6 +521,7 @@ gnnrec_alter_model(PG_FUNCTION_ARGS)
     required(fcinfo, A_MODEL, "model");
     m = gnnrec_model_by_name(text_to_cstring(PG_GETARG_TEXT_PP(A_MODEL)), false);
     gnnrec_model_check_owner(m);
+    m = locked(m);
     r = m->relations[0];
     params = m->params;
     if (!PG_ARGISNULL(A_RESET))
@@ -564,6 +580,14 @@ schema_of(const GnnrecModel *m)
     return InvalidOid;
 }
 
+/* DROP DOMAIN CASCADE has taken the functions along whose arguments are of that type */
+static bool
+went_with_its_type(const Function *f, const Names *names)
+{
+    return (names->user_type == NULL && strstr(f->arguments, "{user}") != NULL)
+        || (names->item_type == NULL && strstr(f->arguments, "{item}") != NULL);
+}
+
 static void
 drop_objects(const GnnrecModel *m, const char *schema, bool cascade)
 {
@@ -572,8 +596,9 @@ drop_objects(const GnnrecModel *m, const char *schema, bool cascade)
 
     names_of(&names, schema, m->types[GNNREC_USER].id_type, m->types[GNNREC_ITEM].id_type, m->model_id);
     for (int i = 0; i < lengthof(functions); i++)
-        execute(psprintf("DROP FUNCTION IF EXISTS %s.%s(%s) %s", names.schema, functions[i].name,
-                         filled(functions[i].arguments, &names), behaviour));
+        if (!went_with_its_type(&functions[i], &names))
+            execute(psprintf("DROP FUNCTION IF EXISTS %s.%s(%s) %s", names.schema, functions[i].name,
+                             filled(functions[i].arguments, &names), behaviour));
     for (int t = 0; t < m->n_types; t++)
         if (get_rel_name(m->types[t].table) != NULL)
             execute(psprintf("DROP TABLE %s %s", gnnrec_relation_name(m->types[t].table), behaviour));
