@@ -435,7 +435,8 @@ CREATE TABLE gnnrec.run
     peak_memory  bigint,
     requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     started_at   timestamptz,
-    finished_at  timestamptz
+    finished_at  timestamptz,
+    explainable  boolean NOT NULL DEFAULT false
 );
 CREATE INDEX run_model_idx ON gnnrec.run (model_id, run_id);
 COMMENT ON TABLE gnnrec.run IS 'One row a training run: what it was asked for, how far it is, how it ended';
@@ -444,6 +445,7 @@ COMMENT ON COLUMN gnnrec.run.stored IS 'Whether the model''s tables hold the run
 COMMENT ON COLUMN gnnrec.run.metrics IS 'Sizes, seconds of each phase, and recall@20 and ndcg@20 on the held-out interactions where there are any';
 COMMENT ON COLUMN gnnrec.run.rows_skipped IS 'Interactions left out: NULL ids, unknown event kinds, NULL or infinite values and times';
 COMMENT ON COLUMN gnnrec.run.peak_memory IS 'Largest resident memory of the training process, bytes';
+COMMENT ON COLUMN gnnrec.run.explainable IS 'Whether a score is the sum of a share of each interaction, which explain() tells apart: a linear model, with layers, without a holdout';
 
 CREATE TABLE gnnrec.run_step
 (
@@ -601,19 +603,27 @@ GRANT SELECT ON gnnrec.progress TO PUBLIC;
 -- recommend_core may read the interactions of a user whom the run does not know, from whatever the source is: in the leader only.
 CREATE FUNCTION gnnrec.recommend_core(model_id integer, user_id anyelement, item_type anycompatible, k integer,
                                       candidates anycompatiblearray, exclude anycompatiblearray,
-                                      exclude_seen boolean, fresh boolean)
+                                      exclude_seen boolean, fresh boolean,
+                                      diversity real DEFAULT 0, popularity_penalty real DEFAULT 0)
     RETURNS TABLE (item_id anycompatible, score real, rank integer, source text)
     AS 'MODULE_PATHNAME', 'gnnrec_recommend_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000;
 COMMENT ON FUNCTION gnnrec.recommend_core(integer, anyelement, anycompatible, integer, anycompatiblearray, anycompatiblearray,
-                                          boolean, boolean) IS
+                                          boolean, boolean, real, real) IS
     'What recommend() in a model''s schema calls. item_type carries the type of item ids and no value';
 
 CREATE FUNCTION gnnrec.recommend_for_core(model_id integer, items anyarray, weights real[], k integer,
-                                          candidates anyarray, exclude anyarray)
+                                          candidates anyarray, exclude anyarray,
+                                          diversity real DEFAULT 0, popularity_penalty real DEFAULT 0)
     RETURNS TABLE (item_id anyelement, score real, rank integer, source text)
     AS 'MODULE_PATHNAME', 'gnnrec_recommend_for_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000;
-COMMENT ON FUNCTION gnnrec.recommend_for_core(integer, anyarray, real[], integer, anyarray, anyarray) IS
+COMMENT ON FUNCTION gnnrec.recommend_for_core(integer, anyarray, real[], integer, anyarray, anyarray, real, real) IS
     'What recommend_for() in a model''s schema calls';
+
+CREATE FUNCTION gnnrec.recommend_all_core(model_id integer, user_type anyelement, item_type anycompatible, k integer, users anyarray)
+    RETURNS TABLE (user_id anyelement, item_id anycompatible, score real, rank integer)
+    AS 'MODULE_PATHNAME', 'gnnrec_recommend_all_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 100000 COST 10000000;
+COMMENT ON FUNCTION gnnrec.recommend_all_core(integer, anyelement, anycompatible, integer, anyarray) IS
+    'What recommend_all() in a model''s schema calls. user_type and item_type carry the types of ids and no values';
 
 CREATE FUNCTION gnnrec.similar_core(model_id integer, node_type text, id anyelement, k integer)
     RETURNS TABLE (similar_id anyelement, score real, rank integer)
@@ -630,6 +640,13 @@ CREATE FUNCTION gnnrec.score_core(model_id integer, user_id anyelement, item_id 
     AS 'MODULE_PATHNAME', 'gnnrec_score_core' LANGUAGE C STABLE PARALLEL SAFE COST 100;
 COMMENT ON FUNCTION gnnrec.score_core(integer, anyelement, anycompatible) IS
     'What score() in a model''s schema calls';
+
+-- It may read the interactions of a user whom the run does not know, as recommend_core does.
+CREATE FUNCTION gnnrec.explain_core(model_id integer, user_id anyelement, item_id anycompatible, k integer)
+    RETURNS TABLE (because_item_id anycompatible, contribution real)
+    AS 'MODULE_PATHNAME', 'gnnrec_explain_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 1000;
+COMMENT ON FUNCTION gnnrec.explain_core(integer, anyelement, anycompatible, integer) IS
+    'What explain() in a model''s schema calls';
 
 CREATE FUNCTION gnnrec.recommend(model text, user_id text, k integer DEFAULT 10)
     RETURNS TABLE (item_id text, score real, rank integer, source text)

@@ -30,7 +30,7 @@ enum {MODEL_ID = 1, MODEL_NAME, MODEL_PARAMS, MODEL_KEEP_RUNS, MODEL_LIVE_RUN, M
 enum {TYPE_MODEL = 1, TYPE_NO, TYPE_NAME, TYPE_ID_TYPE, TYPE_TABLE};
 enum {REL_MODEL = 1, REL_NO, REL_NAME, REL_SOURCE, REL_FROM_TYPE, REL_FROM_COLUMN, REL_TO_TYPE, REL_TO_COLUMN,
       REL_EVENT_COLUMN, REL_EVENT_WEIGHTS, REL_VALUE_COLUMN, REL_TIME_COLUMN, REL_HALF_LIFE, REL_SINCE};
-enum {RUN_ID = 1, RUN_MODEL, RUN_STATUS, RUN_MESSAGE = 9, RUN_PARAMS, RUN_STORED, RUN_PID, RUN_REQUESTED_AT = 17};
+enum {RUN_ID = 1, RUN_MODEL, RUN_STATUS, RUN_MESSAGE = 9, RUN_PARAMS, RUN_STORED, RUN_PID, RUN_REQUESTED_AT = 17, RUN_EXPLAINABLE = 20};
 
 #define MAX_COLUMNS 20
 
@@ -278,6 +278,7 @@ read_run(void *arg, HeapTuple row, Datum *values, bool *nulls)
     run->stored = DatumGetBool(values[RUN_STORED - 1]);
     run->pid = nulls[RUN_PID - 1] ? 0 : DatumGetInt32(values[RUN_PID - 1]);
     run->requested_at = DatumGetTimestampTz(values[RUN_REQUESTED_AT - 1]);
+    run->explainable = DatumGetBool(values[RUN_EXPLAINABLE - 1]);
     run->xmin = HeapTupleHeaderGetXmin(row->t_data);
 }
 

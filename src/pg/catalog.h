@@ -68,6 +68,7 @@ typedef struct GnnrecRun
     bool        stored;         /* the tables hold its embeddings */
     int         pid;            /* of its worker; 0: none yet */
     TimestampTz requested_at;
+    bool        explainable;    /* a score is the sum of a share of each interaction */
     TransactionId xmin;         /* of the row's version, to tell our own uncommitted rows */
 } GnnrecRun;
 

@@ -432,14 +432,15 @@ store_rows(const Worker *w)
 static int
 choose_kept(const Worker *w, Datum **kept)
 {
-    Oid         types[] = {INT4OID, INT8OID};
-    Datum       values[] = {Int32GetDatum(w->model->model_id), Int64GetDatum(w->order.run_id)};
+    Oid         types[] = {INT4OID, INT8OID, BOOLOID};
+    Datum       values[] = {Int32GetDatum(w->model->model_id), Int64GetDatum(w->order.run_id),
+                            BoolGetDatum(gnn_fit_is_explainable(&w->config))};
     bool        isnull;
     int         n;
     Datum       runs;
 
-    gnnrec_catalog_write("UPDATE gnnrec.run SET stored = true WHERE run_id = $2 AND model_id = $1",
-                         2, types, values, NULL, &isnull);
+    gnnrec_catalog_write("UPDATE gnnrec.run SET stored = true, explainable = $3 WHERE run_id = $2 AND model_id = $1",
+                         3, types, values, NULL, &isnull);
     gnnrec_catalog_write("UPDATE gnnrec.run r SET stored = false WHERE model_id = $1 AND stored AND run_id NOT IN ("
                          "SELECT k.run_id FROM gnnrec.run k JOIN gnnrec.model m USING (model_id) "
                          "WHERE k.model_id = $1 AND k.stored "

@@ -412,6 +412,12 @@ gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *gra
     return total;
 }
 
+bool
+gnn_fit_is_explainable(const GnnConfig *config)
+{
+    return gnn_models[config->model]->linear && config->layers > 0 && config->holdout == 0;
+}
+
 const char *
 gnn_train_main(GnnFit *out, GnnArena *arena, const GnnGraph *graph, const GnnConfig *config, int threads,
                const GnnTick *tick)
