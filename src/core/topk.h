@@ -22,6 +22,7 @@ typedef struct GnnRows
     const float *scale;         /* NULL: 1 */
     int32_t     n;
     int32_t     dim;
+    const void *quantised;      /* the rows once more, see quantise.h: the same answers, sooner; NULL: none */
 } GnnRows;
 
 /* out[0 .. result) gets the top k of all rows but those in skip (ascending, may repeat) */
