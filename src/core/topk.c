@@ -221,6 +221,7 @@ sort_hits(GnnHit *heap, int32_t n)
 /* one query's scan: rows come in ascending order, and so do those to skip */
 typedef struct Scan
 {
+    const GnnRows *rows;
     const float *query;
     const GnnQuantisedQuery *quantised; /* NULL: bounds are of no use */
     GnnHit     *heap;
@@ -262,14 +263,26 @@ any_above(const float *score, int64_t n, float least)
     return found;
 }
 
+/* a row's score, from its inner product with the query */
+static inline float
+penalised(const GnnRows *rows, float product, int32_t row)
+{
+    return rows->penalty > 0 ? (float) (product - rows->penalty * log1p(rows->degree[row])) : product;
+}
+
+/* score: the products, which no penalty makes larger; so most rows are thrown away without a look at it */
 static void
 offer_tile(Scan *s, const float *score, int64_t n, int32_t first)
 {
     if (s->n == s->k && !any_above(score, n, bar(s)))
         return;
     for (int64_t i = 0; i < n; i++)
-        if ((s->n < s->k || score[i] > s->heap[0].score) && !skips(s, first + (int32_t) i))
-            keep_best(s->heap, &s->n, s->k, (GnnHit) {.score = score[i], .row = first + (int32_t) i});
+    {
+        int32_t     row = first + (int32_t) i;
+
+        if ((s->n < s->k || score[i] > s->heap[0].score) && !skips(s, row))
+            keep_best(s->heap, &s->n, s->k, (GnnHit) {.score = penalised(s->rows, score[i], row), .row = row});
+    }
 }
 
 /* does it pay to look at bounds first? Not where most rows are hits. */
@@ -286,7 +299,7 @@ start_scan(GnnHit *out, int32_t k, const GnnRows *rows, const float *query, GnnQ
 {
     bool        bounded = bounds_pay(rows, k) && gnn_quantise_query(quantised, query, rows->dim);
 
-    return (Scan) {.query = query, .quantised = bounded ? quantised : NULL, .heap = out, .k = k,
+    return (Scan) {.rows = rows, .query = query, .quantised = bounded ? quantised : NULL, .heap = out, .k = k,
                    .skip = skip, .skip_end = skip + n_skip};
 }
 
@@ -294,8 +307,9 @@ start_scan(GnnHit *out, int32_t k, const GnnRows *rows, const float *query, GnnQ
 
 /* rows first .. first + n, at most TILE, in full */
 static void
-scan_rows(Scan *s, const GnnRows *rows, int64_t first, int64_t n)
+scan_rows(Scan *s, int64_t first, int64_t n)
 {
+    const GnnRows *rows = s->rows;
     float       score[TILE];
 
     score_rows(score, rows->rows + first * rows->dim, rows->scale != NULL ? rows->scale + first : NULL, n,
@@ -303,22 +317,29 @@ scan_rows(Scan *s, const GnnRows *rows, int64_t first, int64_t n)
     offer_tile(s, score, n, (int32_t) first);
 }
 
+/* the next block that has rows to look at; see gnn_quantised_next */
+static int64_t
+next_found(uint32_t *found, const Scan *s, int64_t block, int64_t end)
+{
+    return gnn_quantised_next(found, s->quantised, s->rows->quantised, s->rows->scale, block, end, bar(s));
+}
+
 /* the same by their bounds, once there is a bar; first begins a block, and the rows of one that is not whole have none */
 static void
-scan_bounds(Scan *s, const GnnRows *rows, int64_t first, int64_t n)
+scan_bounds(Scan *s, int64_t first, int64_t n)
 {
     int64_t     block = first / GNN_BLOCK;
     int64_t     end = gnn_quantised_blocks(first + n);
     uint32_t    found;
 
-    while ((block = gnn_quantised_next(&found, s->quantised, rows->quantised, rows->scale, block, end, bar(s))) < end)
+    while ((block = next_found(&found, s, block, end)) < end)
     {
         for (; found != 0; found &= found - 1)
-            scan_rows(s, rows, block * GNN_BLOCK + __builtin_ctz(found), 1);
+            scan_rows(s, block * GNN_BLOCK + __builtin_ctz(found), 1);
         block++;
     }
     if (end * GNN_BLOCK < first + n)
-        scan_rows(s, rows, end * GNN_BLOCK, first + n - end * GNN_BLOCK);
+        scan_rows(s, end * GNN_BLOCK, first + n - end * GNN_BLOCK);
 }
 
 static bool
@@ -328,12 +349,12 @@ has_use_of_bounds(const Scan *s)
 }
 
 static void
-scan_tile(Scan *s, const GnnRows *rows, int64_t first, int64_t n)
+scan_tile(Scan *s, int64_t first, int64_t n)
 {
     if (has_use_of_bounds(s))
-        scan_bounds(s, rows, first, n);
+        scan_bounds(s, first, n);
     else
-        scan_rows(s, rows, first, n);
+        scan_rows(s, first, n);
 }
 
 /* ---- the functions ---- */
@@ -347,7 +368,7 @@ gnn_topk(GnnHit *out, int32_t k, const GnnRows *rows, const float *query, const 
     if (k <= 0)
         return 0;
     for (int64_t first = 0; first < rows->n; first += TILE)
-        scan_tile(&s, rows, first, rows->n - first < TILE ? rows->n - first : TILE);
+        scan_tile(&s, first, rows->n - first < TILE ? rows->n - first : TILE);
     sort_hits(out, s.n);
     return s.n;
 }
@@ -366,6 +387,7 @@ gnn_topk_among(GnnHit *out, int32_t k, const GnnRows *rows, const float *query,
 
         score_rows(&hit.score, rows->rows + (int64_t) hit.row * rows->dim,
                    rows->scale != NULL ? rows->scale + hit.row : NULL, 1, query, rows->dim);
+        hit.score = penalised(rows, hit.score, hit.row);
         keep_best(out, &n, k, hit);
     }
     sort_hits(out, n);
@@ -392,7 +414,7 @@ scan_group(Scan *scans, const GnnRows *rows, int32_t n_scans, int64_t first, int
     if (n_scans < GROUP || any_has_use_of_bounds(scans))
     {
         for (int32_t q = 0; q < n_scans; q++)
-            scan_tile(&scans[q], rows, first, n);
+            scan_tile(&scans[q], first, n);
         return;
     }
     score_tile(score, rows->rows + first * rows->dim, scale, n, scans[0].query, rows->dim);

@@ -58,6 +58,7 @@ typedef struct GnnrecSnapshot
     int32       model_id;
     int64       run_id;
     int32       dim;
+    bool        explainable;    /* GnnrecRun.explainable */
     int         n_types;
     int         n_relations;
     GnnrecSnapshotNodes types[GNN_MAX_TYPES];
@@ -106,7 +107,8 @@ gnnrec_snapshot_vector(const GnnrecSnapshotNodes *nodes, int32 node)
 static inline GnnRows
 gnnrec_snapshot_rows(const GnnrecSnapshotNodes *nodes, bool cosine)
 {
-    GnnRows     rows = {nodes->embedding, cosine ? nodes->inverse_norm : NULL, nodes->n, nodes->dim, nodes->quantised};
+    GnnRows     rows = {.rows = nodes->embedding, .scale = cosine ? nodes->inverse_norm : NULL, .n = nodes->n,
+                        .dim = nodes->dim, .quantised = nodes->quantised};
 
     return rows;
 }
