@@ -6,16 +6,22 @@
  * into a heap. Every inner product, in every function here, adds in the same order: 16 lanes,
  * multiplied and added in steps of 16, then folded in halves (see load_tail for what is left). So answers do not depend on which
  * function gave them, and a tie is a tie.
+ *
+ * Where the rows are quantised too, only the first tiles are scored so: as soon as k hits give a bar, upper bounds are
+ * compared with it, at a quarter of the memory, and what may exceed it is scored in float32 as above. So the answer is
+ * the same to the last bit.
  */
 #include "core/topk.h"
 
 #include "core/kernel.h"
+#include "core/quantise.h"
 
 #include <math.h>
 
 #define TILE 256                /* rows of a tile: at dim 64, 64 kB */
 #define GROUP 4                 /* rows and queries scored at once in gnn_topk_many */
 #define BLOCK 32                /* queries that share a pass over a tile */
+#define LEAST_ROWS 16           /* rows a hit, from which on bounds are looked at first */
 
 /* ---- inner products ---- */
 
@@ -216,6 +222,8 @@ sort_hits(GnnHit *heap, int32_t n)
 typedef struct Scan
 {
     const GnnRows *rows;
+    const float *query;
+    const GnnQuantisedQuery *quantised; /* NULL: bounds are of no use */
     GnnHit     *heap;
     int32_t     n;
     int32_t     k;
@@ -277,10 +285,76 @@ offer_tile(Scan *s, const float *score, int64_t n, int32_t first)
     }
 }
 
-static Scan
-start_scan(GnnHit *out, int32_t k, const GnnRows *rows, const int32_t *skip, int64_t n_skip)
+/* does it pay to look at bounds first? Not where most rows are hits. */
+static bool
+bounds_pay(const GnnRows *rows, int32_t k)
 {
-    return (Scan) {.rows = rows, .heap = out, .k = k, .skip = skip, .skip_end = skip + n_skip};
+    return rows->quantised != NULL && k < rows->n / LEAST_ROWS;
+}
+
+/* quantised: room for it, until the scan ends */
+static Scan
+start_scan(GnnHit *out, int32_t k, const GnnRows *rows, const float *query, GnnQuantisedQuery *quantised,
+           const int32_t *skip, int64_t n_skip)
+{
+    bool        bounded = bounds_pay(rows, k) && gnn_quantise_query(quantised, query, rows->dim);
+
+    return (Scan) {.rows = rows, .query = query, .quantised = bounded ? quantised : NULL, .heap = out, .k = k,
+                   .skip = skip, .skip_end = skip + n_skip};
+}
+
+/* ---- scanning ---- */
+
+/* rows first .. first + n, at most TILE, in full */
+static void
+scan_rows(Scan *s, int64_t first, int64_t n)
+{
+    const GnnRows *rows = s->rows;
+    float       score[TILE];
+
+    score_rows(score, rows->rows + first * rows->dim, rows->scale != NULL ? rows->scale + first : NULL, n,
+               s->query, rows->dim);
+    offer_tile(s, score, n, (int32_t) first);
+}
+
+/* the next block that has rows to look at; see gnn_quantised_next */
+static int64_t
+next_found(uint32_t *found, const Scan *s, int64_t block, int64_t end)
+{
+    return gnn_quantised_next(found, s->quantised, s->rows->quantised, s->rows->scale, block, end, bar(s));
+}
+
+/* the same by their bounds, once there is a bar; first begins a block, and the rows of one that is not whole have none */
+static void
+scan_bounds(Scan *s, int64_t first, int64_t n)
+{
+    int64_t     block = first / GNN_BLOCK;
+    int64_t     end = gnn_quantised_blocks(first + n);
+    uint32_t    found;
+
+    while ((block = next_found(&found, s, block, end)) < end)
+    {
+        for (; found != 0; found &= found - 1)
+            scan_rows(s, block * GNN_BLOCK + __builtin_ctz(found), 1);
+        block++;
+    }
+    if (end * GNN_BLOCK < first + n)
+        scan_rows(s, end * GNN_BLOCK, first + n - end * GNN_BLOCK);
+}
+
+static bool
+has_use_of_bounds(const Scan *s)
+{
+    return s->quantised != NULL && s->n == s->k;
+}
+
+static void
+scan_tile(Scan *s, int64_t first, int64_t n)
+{
+    if (has_use_of_bounds(s))
+        scan_bounds(s, first, n);
+    else
+        scan_rows(s, first, n);
 }
 
 /* ---- the functions ---- */
@@ -288,19 +362,13 @@ start_scan(GnnHit *out, int32_t k, const GnnRows *rows, const int32_t *skip, int
 int32_t
 gnn_topk(GnnHit *out, int32_t k, const GnnRows *rows, const float *query, const int32_t *skip, int64_t n_skip)
 {
-    Scan        s = start_scan(out, k, rows, skip, n_skip);
-    float       score[TILE];
+    GnnQuantisedQuery quantised;
+    Scan        s = start_scan(out, k, rows, query, &quantised, skip, n_skip);
 
     if (k <= 0)
         return 0;
     for (int64_t first = 0; first < rows->n; first += TILE)
-    {
-        int64_t     n = rows->n - first < TILE ? rows->n - first : TILE;
-
-        score_rows(score, rows->rows + first * rows->dim, rows->scale != NULL ? rows->scale + first : NULL, n,
-                   query, rows->dim);
-        offer_tile(&s, score, n, (int32_t) first);
-    }
+        scan_tile(&s, first, rows->n - first < TILE ? rows->n - first : TILE);
     sort_hits(out, s.n);
     return s.n;
 }
@@ -326,35 +394,42 @@ gnn_topk_among(GnnHit *out, int32_t k, const GnnRows *rows, const float *query,
     return n;
 }
 
-/* GROUP queries (or the last few, one by one) against a tile */
-static void
-offer_group(Scan *scans, const GnnRows *rows, const float *queries, int32_t n_queries, int64_t first, int64_t n)
+static bool
+any_has_use_of_bounds(const Scan *scans)
 {
-    const float *tile = rows->rows + first * rows->dim;
+    bool        any = false;
+
+    for (int32_t q = 0; q < GROUP; q++)
+        any |= has_use_of_bounds(&scans[q]);
+    return any;
+}
+
+/* up to GROUP queries against a tile; without bounds as many share the reading of it */
+static void
+scan_group(Scan *scans, const GnnRows *rows, int32_t n_scans, int64_t first, int64_t n)
+{
     const float *scale = rows->scale != NULL ? rows->scale + first : NULL;
     float       score[GROUP * TILE];
 
-    if (n_queries == GROUP)
-        score_tile(score, tile, scale, n, queries, rows->dim);
-    else
-        for (int32_t q = 0; q < n_queries; q++)
-            score_rows(score + q * TILE, tile, scale, n, queries + (int64_t) q * rows->dim, rows->dim);
-    for (int32_t q = 0; q < n_queries; q++)
+    if (n_scans < GROUP || any_has_use_of_bounds(scans))
+    {
+        for (int32_t q = 0; q < n_scans; q++)
+            scan_tile(&scans[q], first, n);
+        return;
+    }
+    score_tile(score, rows->rows + first * rows->dim, scale, n, scans[0].query, rows->dim);
+    for (int32_t q = 0; q < GROUP; q++)
         offer_tile(&scans[q], score + q * TILE, n, (int32_t) first);
 }
 
-/* up to BLOCK queries: one pass over all rows */
+/* up to BLOCK queries, whose vectors follow one another: one pass over all rows */
 static void
-topk_block(Scan *scans, const GnnRows *rows, const float *queries, int32_t n_queries)
+scan_block(Scan *scans, const GnnRows *rows, int32_t n_scans)
 {
     for (int64_t first = 0; first < rows->n; first += TILE)
-    {
-        int64_t     n = rows->n - first < TILE ? rows->n - first : TILE;
-
-        for (int32_t q = 0; q < n_queries; q += GROUP)
-            offer_group(scans + q, rows, queries + (int64_t) q * rows->dim,
-                        n_queries - q < GROUP ? n_queries - q : GROUP, first, n);
-    }
+        for (int32_t q = 0; q < n_scans; q += GROUP)
+            scan_group(scans + q, rows, n_scans - q < GROUP ? n_scans - q : GROUP, first,
+                       rows->n - first < TILE ? rows->n - first : TILE);
 }
 
 void
@@ -364,13 +439,14 @@ gnn_topk_many(GnnHit *out, int32_t *n_out, int32_t k, const GnnRows *rows, const
     for (int32_t first = 0; first < n_queries; first += BLOCK)
     {
         Scan        scans[BLOCK];
+        GnnQuantisedQuery quantised[BLOCK];
         int32_t     n = n_queries - first < BLOCK ? n_queries - first : BLOCK;
 
         for (int32_t q = 0; q < n; q++)
-            scans[q] = start_scan(out + (int64_t) (first + q) * k, k, rows, skip != NULL ? skip[first + q] : NULL,
-                                  skip != NULL ? n_skip[first + q] : 0);
+            scans[q] = start_scan(out + (int64_t) (first + q) * k, k, rows, queries + (int64_t) (first + q) * rows->dim,
+                                  &quantised[q], skip != NULL ? skip[first + q] : NULL, skip != NULL ? n_skip[first + q] : 0);
         if (k > 0)
-            topk_block(scans, rows, queries + (int64_t) first * rows->dim, n);
+            scan_block(scans, rows, n);
         for (int32_t q = 0; q < n; q++)
         {
             sort_hits(scans[q].heap, scans[q].n);

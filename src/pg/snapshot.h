@@ -34,6 +34,7 @@ typedef struct GnnrecSnapshotNodes
     const float *embedding;     /* n x dim */
     const float *fold_in;       /* n x dim, optional: what an edge to this node adds to a new node's vector */
     const float *inverse_norm;  /* n; 0 for a zero vector */
+    const void *quantised;      /* the embedding in 8 bits, see core/quantise.h; NULL where the dimension is too high for it */
     const float *degree;        /* n */
     int32       n_popular;
     int32       n_isolated;
@@ -106,7 +107,8 @@ gnnrec_snapshot_vector(const GnnrecSnapshotNodes *nodes, int32 node)
 static inline GnnRows
 gnnrec_snapshot_rows(const GnnrecSnapshotNodes *nodes, bool cosine)
 {
-    GnnRows     rows = {nodes->embedding, cosine ? nodes->inverse_norm : NULL, nodes->n, nodes->dim};
+    GnnRows     rows = {.rows = nodes->embedding, .scale = cosine ? nodes->inverse_norm : NULL, .n = nodes->n,
+                        .dim = nodes->dim, .quantised = nodes->quantised};
 
     return rows;
 }

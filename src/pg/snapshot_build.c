@@ -36,7 +36,10 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "core/quantise.h"
 #include "pg/embedding.h"
+
+#define QUANTISE_AT_ONCE 1024   /* blocks, between two looks at interrupts */
 
 /* the relation whose edges lie in the rows of the type it starts from; see catalog.h */
 #define RANKED_RELATION 0
@@ -319,6 +322,8 @@ lay_out_nodes(GnnrecImageHeader *h, const Table *t, int type)
     gnnrec_image_add(h, GNNREC_SECTION_EMBEDDING, type, t->n);
     if (t->n_fold_in > 0)
         gnnrec_image_add(h, GNNREC_SECTION_FOLD_IN, type, t->n);
+    if (gnn_quantised_width(h->dim) > 0)
+        gnnrec_image_add(h, GNNREC_SECTION_QUANTISED, type, gnn_quantised_blocks(t->n));
     gnnrec_image_add(h, GNNREC_SECTION_INVERSE_NORM, type, t->n);
     gnnrec_image_add(h, GNNREC_SECTION_DEGREE, type, t->n);
     gnnrec_image_add(h, GNNREC_SECTION_POPULAR, type, t->n_popular);
@@ -497,6 +502,20 @@ place_row(Build *b, Table *t, TupleTableSlot *slot, int64 i)
     MemoryContextReset(b->row);
 }
 
+/* once all vectors of a type are in place */
+static void
+fill_quantised(GnnrecSnapshotNodes *out)
+{
+    int64       n_blocks = gnn_quantised_blocks(out->n);
+
+    for (int64 first = 0; out->quantised != NULL && first < n_blocks; first += QUANTISE_AT_ONCE)
+    {
+        CHECK_FOR_INTERRUPTS();
+        gnn_quantise((char *) out->quantised + first * gnn_quantised_width(out->dim),
+                     gnnrec_snapshot_vector(out, first * GNN_BLOCK), Min(n_blocks - first, QUANTISE_AT_ONCE), out->dim);
+    }
+}
+
 /* -------------------------------------------------------------------------------------------------------------------
  * the build
  * ------------------------------------------------------------------------------------------------------------------- */
@@ -526,6 +545,7 @@ fill(Build *b)
     for (int t = 0; t < b->out->n_types; t++)
     {
         scan_run(b, &b->tables[t], place_row);
+        fill_quantised(&b->out->types[t]);
         relation_close(b->tables[t].rel, AccessShareLock);
     }
 }

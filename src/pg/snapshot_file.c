@@ -27,6 +27,7 @@
 #include "utils/syscache.h"
 
 #include "pg/embedding.h"
+#include "core/quantise.h"
 
 #define DIRECTORY "base/" PG_TEMP_FILES_DIR
 #define FILE_PREFIX PG_TEMP_FILE_PREFIX "_gnnrec_"
@@ -67,6 +68,8 @@ width_of(int kind, int32 dim)
         case GNNREC_SECTION_ISOLATED:
         case GNNREC_SECTION_IDX:
             return sizeof(int32);
+        case GNNREC_SECTION_QUANTISED:
+            return gnn_quantised_width(dim);
         default:
             return sizeof(float);
     }
@@ -106,8 +109,8 @@ checksum(const GnnrecImageHeader *header)
 static bool
 is_sound(const GnnrecSection *s, const GnnrecImageHeader *h)
 {
-    return s->kind >= GNNREC_SECTION_NUMBERS && s->kind <= GNNREC_SECTION_VAL
-        && s->width == width_of(s->kind, h->dim)
+    return s->kind >= GNNREC_SECTION_NUMBERS && s->kind < GNNREC_SECTION_END
+        && s->width > 0 && s->width == width_of(s->kind, h->dim)
         && s->offset >= 0 && s->offset <= h->size && s->offset % GNNREC_IMAGE_ALIGN == 0
         && s->count >= 0 && s->count <= (h->size - s->offset) / s->width;
 }
@@ -174,6 +177,13 @@ read_keys(GnnrecSnapshotNodes *out, const GnnrecImage *image, int type)
 }
 
 static bool
+read_quantised(GnnrecSnapshotNodes *out, const GnnrecImage *image, int type)
+{
+    out->quantised = array(image, GNNREC_SECTION_QUANTISED, type, gnn_quantised_blocks(out->n));
+    return out->quantised != NULL || gnn_quantised_width(out->dim) == 0;
+}
+
+static bool
 read_nodes(GnnrecSnapshotNodes *out, const GnnrecImage *image, int type)
 {
     int64       n;
@@ -192,7 +202,7 @@ read_nodes(GnnrecSnapshotNodes *out, const GnnrecImage *image, int type)
     out->inverse_norm = array(image, GNNREC_SECTION_INVERSE_NORM, type, n);
     out->fold_in = section(image, GNNREC_SECTION_FOLD_IN, type, &n_fold_in);
     return out->isolated != NULL && out->embedding != NULL && out->inverse_norm != NULL
-        && (out->fold_in == NULL || n_fold_in == n) && read_keys(out, image, type);
+        && (out->fold_in == NULL || n_fold_in == n) && read_quantised(out, image, type) && read_keys(out, image, type);
 }
 
 static bool

@@ -3,6 +3,7 @@
  */
 #include "test.h"
 
+#include "core/quantise.h"
 #include "core/topk.h"
 
 #include <math.h>
@@ -87,9 +88,23 @@ check_hits(const GnnHit *is, int32_t n_is, const GnnHit *all, int32_t n_all, int
                   i, n, is[i].row, is[i].score, all[i].row, all[i].score);
 }
 
+/* the rows' copy in 8 bits */
+static const void *
+quantised(const GnnRows *rows)
+{
+    int64_t     n_blocks = gnn_quantised_blocks(rows->n);
+    void       *blocks = gnn_alloc(arena, n_blocks, gnn_quantised_width(rows->dim));
+
+    gnn_quantise(blocks, rows->rows, n_blocks, rows->dim);
+    return blocks;
+}
+
+/* in turn without a copy in 8 bits and with one, by each kernel */
 static void
 against_full_sort(bool whole, bool scaled, bool skips)
 {
+    int         turn = 0;
+
     for (int d = 0; d < N_OF(dims); d++)
         for (int i = 0; i < N_OF(numbers); i++)
             for (int j = 0; j < N_OF(ks); j++)
@@ -105,6 +120,10 @@ against_full_sort(bool whole, bool scaled, bool skips)
                     n_skip = 0;
                 rows.rows = random_floats((int64_t) rows.n * rows.dim, whole, i);
                 rows.scale = scaled ? random_floats(rows.n, false, i + 5) : NULL;
+                rows.quantised = turn > 0 ? quantised(&rows) : NULL;
+                if (turn > 0)
+                    gnn_quantised_choose(turn - 1);
+                turn = gnn_quantised_kernels[turn] == NULL ? 0 : turn + 1;
                 check_hits(out, gnn_topk(out, ks[j], &rows, query, skip, n_skip), all,
                            full_sort(all, &rows, query, skip, n_skip), ks[j]);
             }
@@ -159,6 +178,7 @@ many(void)
                     int32_t     n = n_queries[j];
                     int32_t     k = j % 2 ? 20 : 1;
                     GnnRows     rows = {.n = numbers[i], .dim = dims[d]};
+                    GnnRows     plain;
                     float      *queries = random_floats((int64_t) n * rows.dim, false, 3);
                     GnnHit     *out = gnn_alloc(arena, n * k, sizeof(GnnHit));
                     GnnHit     *one = gnn_alloc(arena, k, sizeof(GnnHit));
@@ -168,12 +188,15 @@ many(void)
 
                     rows.rows = random_floats((int64_t) rows.n * rows.dim, false, i);
                     rows.scale = with ? random_floats(rows.n, false, 8) : NULL;
+                    rows.quantised = j % 3 != 0 ? quantised(&rows) : NULL;
+                    plain = rows;
+                    plain.quantised = NULL;
                     for (int32_t q = 0; q < n; q++)
                         skip[q] = random_skip(&n_skip[q], rows.n, q);
                     gnn_topk_many(out, n_out, k, &rows, queries, n, with ? skip : NULL, n_skip);
                     for (int32_t q = 0; q < n; q++)
                     {
-                        int32_t     n_one = gnn_topk(one, k, &rows, queries + (int64_t) q * rows.dim, skip[q],
+                        int32_t     n_one = gnn_topk(one, k, &plain, queries + (int64_t) q * rows.dim, skip[q],
                                                      with ? n_skip[q] : 0);
 
                         CHECK(n_one == n_out[q]);
@@ -233,6 +256,7 @@ penalised(void)
                 }
                 rows.rows = random_floats((int64_t) rows.n * rows.dim, true, i);
                 rows.degree = degree;
+                rows.quantised = p % 2 ? quantised(&rows) : NULL;
                 full_sort(all, &rows, query, NULL, 0);
                 for (int32_t r = 0; r < rows.n; r++)
                     all[r].score = (float) (all[r].score - rows.penalty * log1p(degree[all[r].row]));
