@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
 #include "pg/catalog.h"
 #include "pg/compat.h"
@@ -100,6 +101,14 @@ static const Function functions[] = {
      "RETURNS TABLE (user_id {user}, score real, rank integer)" READING_TABLE_FUNCTION
      "BEGIN ATOMIC SELECT r.user_id, r.score, r.rank FROM gnnrec.recommend_users_core({model}, $1, NULL::{user}, $2, $3) r; END",
      "The audience of an item: the k users with the highest score for it, best first; exclude_existing: leave out who has it"},
+    /* the core is called in a select list, to be asked for a row at a time */
+    {"recommend_all", "integer, {user}[]",
+     "(k integer DEFAULT 10, users {user}[] DEFAULT NULL) "
+     "RETURNS TABLE (user_id {user}, item_id {item}, score real, rank integer) "
+     "LANGUAGE sql STABLE PARALLEL SAFE ROWS 100000 COST 10000000 "
+     "BEGIN ATOMIC SELECT (a.r).user_id, (a.r).item_id, (a.r).score, (a.r).rank "
+     "FROM (SELECT gnnrec.recommend_all_core({model}, NULL::{user}, NULL::{item}, $1, $2) AS r) a; END",
+     "What recommend(user, k, fresh => false) answers for every user of the run, in the order of ids, or for each of an array"},
     {"similar_items", "{item}, integer",
      "(item_id {item}, k integer DEFAULT 10) RETURNS TABLE (item_id {item}, score real, rank integer)" TABLE_FUNCTION
      "BEGIN ATOMIC SELECT r.similar_id, r.score, r.rank FROM gnnrec.similar_core({model}, 'item', $1, $2) r; END",
@@ -127,8 +136,8 @@ static const Function functions[] = {
 typedef struct Names
 {
     char       *schema;         /* quoted */
-    char       *user_type;
-    char       *item_type;
+    char       *user_type;      /* NULL: it was dropped */
+    char       *item_type;      /* the same */
     char       *model_id;
 } Names;
 
@@ -178,7 +187,7 @@ execute(const char *sql)
 static char *
 qualified_type(Oid type)
 {
-    return format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY);
+    return format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY | FORMAT_TYPE_INVALID_AS_NULL);
 }
 
 static void
@@ -508,7 +517,21 @@ merged_params(Jsonb *a, Jsonb *b)
 {
     Datum       merged = DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(a), JsonbPGetDatum(b));
 
-    return DatumGetJsonbP(DirectFunctionCall1(jsonb_strip_nulls, merged));
+    /* the second argument, of arrays, is there since 18 */
+    return DatumGetJsonbP(DirectFunctionCall2(jsonb_strip_nulls, merged, BoolGetDatum(false)));
+}
+
+/* the model as it is now that nobody else changes it: who did may have committed after our statement began */
+static GnnrecModel *
+locked(const GnnrecModel *m)
+{
+    GnnrecModel *now;
+
+    gnnrec_job_lock_model(m->model_id);
+    PushActiveSnapshot(GetLatestSnapshot());
+    now = gnnrec_model_by_id(m->model_id);
+    PopActiveSnapshot();
+    return now;
 }
 
 Datum
@@ -521,6 +544,7 @@ gnnrec_alter_model(PG_FUNCTION_ARGS)
     required(fcinfo, A_MODEL, "model");
     m = gnnrec_model_by_name(text_to_cstring(PG_GETARG_TEXT_PP(A_MODEL)), false);
     gnnrec_model_check_owner(m);
+    m = locked(m);
     r = m->relations[0];
     params = m->params;
     if (!PG_ARGISNULL(A_RESET))
@@ -579,6 +603,14 @@ schema_of(const GnnrecModel *m)
     return InvalidOid;
 }
 
+/* DROP DOMAIN CASCADE has taken the functions along whose arguments are of that type */
+static bool
+went_with_its_type(const Function *f, const Names *names)
+{
+    return (names->user_type == NULL && strstr(f->arguments, "{user}") != NULL)
+        || (names->item_type == NULL && strstr(f->arguments, "{item}") != NULL);
+}
+
 static void
 drop_objects(const GnnrecModel *m, const char *schema, bool cascade)
 {
@@ -587,8 +619,9 @@ drop_objects(const GnnrecModel *m, const char *schema, bool cascade)
 
     names_of(&names, schema, m->types[GNNREC_USER].id_type, m->types[GNNREC_ITEM].id_type, m->model_id);
     for (int i = 0; i < lengthof(functions); i++)
-        execute(psprintf("DROP FUNCTION IF EXISTS %s.%s(%s) %s", names.schema, functions[i].name,
-                         filled(functions[i].arguments, &names), behaviour));
+        if (!went_with_its_type(&functions[i], &names))
+            execute(psprintf("DROP FUNCTION IF EXISTS %s.%s(%s) %s", names.schema, functions[i].name,
+                             filled(functions[i].arguments, &names), behaviour));
     for (int t = 0; t < m->n_types; t++)
         if (get_rel_name(m->types[t].table) != NULL)
             execute(psprintf("DROP TABLE %s %s", gnnrec_relation_name(m->types[t].table), behaviour));

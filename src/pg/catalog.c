@@ -13,6 +13,7 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -336,4 +337,16 @@ gnnrec_catalog_write(const char *sql, int n_args, Oid *types, Datum *values, con
     SetUserIdAndSecContext(user, context);
     AtEOXact_GUC(false, level);
     return result;
+}
+
+bool
+gnnrec_model_lock(int32 model_id)
+{
+    Oid         types[] = {INT4OID};
+    Datum       values[] = {Int32GetDatum(model_id)};
+    bool        isnull;
+
+    gnnrec_catalog_write("SELECT model_id FROM gnnrec.model WHERE model_id = $1 FOR NO KEY UPDATE",
+                         1, types, values, NULL, &isnull);
+    return !isnull;
 }

@@ -41,7 +41,7 @@ typedef struct GnnFit
     int         steps;          /* steps taken (early stopping) */
     int         best_step;      /* the step whose vectors these are */
     double      loss;           /* at best_step */
-    double      recall;         /* @20 on the held-out interactions at best_step; NaN without holdout */
+    double      recall;         /* @20 on the held-out interactions at best_step; NaN where nothing is held out */
     double      ndcg;
 } GnnFit;
 
