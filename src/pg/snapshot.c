@@ -138,6 +138,8 @@ describe(GnnrecSnapshot *out, const GnnrecModel *model, int64 run_id)
     {
         out->relations[r].from_type = model->relations[r].from_type;
         out->relations[r].to_type = model->relations[r].to_type;
+        out->reverse[r].from_type = model->relations[r].to_type;
+        out->reverse[r].to_type = model->relations[r].from_type;
     }
 }
 
@@ -353,10 +355,9 @@ gnnrec_snapshot_id(const GnnrecSnapshot *snapshot, int type, int32 node)
     return gnnrec_key_datum(&snapshot->types[type].key, key_at(snapshot, type, node));
 }
 
-void
-gnnrec_snapshot_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int relation, int32 node)
+static void
+row_of(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, const GnnrecSnapshotEdges *edges, int32 node)
 {
-    const GnnrecSnapshotEdges *edges = &snapshot->relations[relation];
     int32       n_to = snapshot->types[edges->to_type].n;
     int64       begin;
 
@@ -372,4 +373,16 @@ gnnrec_snapshot_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int 
     for (int64 i = 0; i < out->n; i++)
         if (out->idx[i] < (i == 0 ? 0 : out->idx[i - 1] + 1) || out->idx[i] >= n_to)
             gnnrec_snapshot_damaged(snapshot);
+}
+
+void
+gnnrec_snapshot_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int relation, int32 node)
+{
+    row_of(out, snapshot, &snapshot->relations[relation], node);
+}
+
+void
+gnnrec_snapshot_reverse_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int relation, int32 node)
+{
+    row_of(out, snapshot, &snapshot->reverse[relation], node);
 }

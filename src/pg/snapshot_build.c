@@ -331,12 +331,14 @@ lay_out_nodes(GnnrecImageHeader *h, const Table *t, int type)
 }
 
 static void
-lay_out_edges(GnnrecImageHeader *h, const Table *t, int relation)
+lay_out_edges(GnnrecImageHeader *h, const Table *t, const Table *to, int relation)
 {
     gnnrec_image_add(h, GNNREC_SECTION_PTR, relation, t->n + 1);
     gnnrec_image_add(h, GNNREC_SECTION_IDX, relation, t->n_edges);
     if (t->n_weighted > 0)
         gnnrec_image_add(h, GNNREC_SECTION_VAL, relation, t->n_edges);
+    gnnrec_image_add(h, GNNREC_SECTION_PTR, GNNREC_REVERSE(relation), to->n + 1);
+    gnnrec_image_add(h, GNNREC_SECTION_IDX, GNNREC_REVERSE(relation), t->n_edges);
 }
 
 static GnnrecImageHeader *
@@ -352,7 +354,8 @@ lay_out(const Build *b, Oid catalog)
     h->dim = b->dim;
     for (int t = 0; t < b->out->n_types; t++)
         lay_out_nodes(h, &b->tables[t], t);
-    lay_out_edges(h, &b->tables[b->out->relations[RANKED_RELATION].from_type], RANKED_RELATION);
+    lay_out_edges(h, &b->tables[b->out->relations[RANKED_RELATION].from_type],
+                  &b->tables[b->out->relations[RANKED_RELATION].to_type], RANKED_RELATION);
     return h;
 }
 
@@ -516,6 +519,23 @@ fill_quantised(GnnrecSnapshotNodes *out)
     }
 }
 
+/* the edges by the node they lead to, in the order of rows: counted, summed up, placed; ptr ends up one row ahead, and moves back */
+static void
+fill_reverse(GnnrecSnapshotEdges *out, const GnnrecSnapshotEdges *edges, int32 n_from, int32 n_to)
+{
+    int64      *ptr = (int64 *) out->ptr;
+
+    for (int64 e = 0; e < edges->n; e++)
+        ptr[edges->idx[e] + 1]++;
+    for (int32 i = 0; i < n_to; i++)
+        ptr[i + 1] += ptr[i];
+    for (int32 from = 0; from < n_from; from++)
+        for (int64 e = edges->ptr[from]; e < edges->ptr[from + 1]; e++)
+            ((int32 *) out->idx)[ptr[edges->idx[e]]++] = from;
+    memmove(ptr + 1, ptr, n_to * sizeof(int64));
+    ptr[0] = 0;
+}
+
 /* -------------------------------------------------------------------------------------------------------------------
  * the build
  * ------------------------------------------------------------------------------------------------------------------- */
@@ -548,6 +568,9 @@ fill(Build *b)
         fill_quantised(&b->out->types[t]);
         relation_close(b->tables[t].rel, AccessShareLock);
     }
+    fill_reverse(&b->out->reverse[RANKED_RELATION], &b->out->relations[RANKED_RELATION],
+                 b->tables[b->out->relations[RANKED_RELATION].from_type].n,
+                 b->tables[b->out->relations[RANKED_RELATION].to_type].n);
 }
 
 GnnrecImage *

@@ -191,7 +191,9 @@ for (1 .. 60)
         substr($image, $at, 1) = chr(ord(substr($image, $at, 1)) ^ (1 << int(rand(8))));
     }
     write_file($image);
-    my ($out, $err, $ret) = answer("$all; SELECT count(*) FROM shop.similar_items('item0003', NULL)");
+    my ($out, $err, $ret) = answer("$all; SELECT count(*) FROM shop.similar_items('item0003', NULL);
+                                  SELECT count(*) FROM shop.recommend_users('item0003');
+                                  SELECT count(*) FROM shop.recommend_users('item0004', NULL, false)");
     push @codes, $ret == 0 ? 'answer' : $err =~ /the file that serves run 1 of model number 1 is damaged/ ? 'error' : $err;
 }
 is_deeply([grep { $_ ne 'answer' && $_ ne 'error' } @codes], [], 'flipped bits lead to an answer or the error');
