@@ -34,6 +34,7 @@
 #include "core/arena.h"
 #include "core/team.h"
 
+#define LIBRARY "gnnrec_train.so"   /* as the Makefile has it, whatever suffix the server's own have */
 #define POLL_MILLISECONDS 50
 #define MESSAGE_BYTES 512
 #define ALIGN_BYTES 64
@@ -161,12 +162,12 @@ library_path(char *path, size_t size)
     char       *slash;
 
     if (dladdr((void *) library_path, &self) == 0 || self.dli_fname == NULL)
-        snprintf(path, size, "%s/gnnrec_train%s", pkglib_path, DLSUFFIX);
+        snprintf(path, size, "%s/" LIBRARY, pkglib_path);
     else
     {
         strlcpy(path, self.dli_fname, size);
         slash = strrchr(path, '/');
-        snprintf(slash == NULL ? path : slash + 1, size - (slash == NULL ? 0 : slash + 1 - path), "gnnrec_train%s", DLSUFFIX);
+        strlcpy(slash == NULL ? path : slash + 1, LIBRARY, size - (slash == NULL ? 0 : slash + 1 - path));
     }
 }
 
