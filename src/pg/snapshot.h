@@ -63,6 +63,7 @@ typedef struct GnnrecSnapshot
     int         n_relations;
     GnnrecSnapshotNodes types[GNN_MAX_TYPES];
     GnnrecSnapshotEdges relations[GNN_MAX_RELATIONS];
+    GnnrecSnapshotEdges reverse[GNN_MAX_RELATIONS]; /* the same edges by the node they lead to; without val */
 } GnnrecSnapshot;
 
 /* one node's edges */
@@ -93,6 +94,9 @@ extern Datum gnnrec_snapshot_id(const GnnrecSnapshot *snapshot, int type, int32 
 
 /* the edges of a node; none where the run keeps none of this relation */
 extern void gnnrec_snapshot_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int relation, int32 node);
+
+/* the nodes whose edges lead to a node; what the edges say stands in their rows */
+extern void gnnrec_snapshot_reverse_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int relation, int32 node);
 
 /* ERROR data_corrupted; the file goes, and the next question has it built afresh */
 pg_noreturn extern void gnnrec_snapshot_damaged(const GnnrecSnapshot *snapshot);

@@ -27,6 +27,7 @@
 #include "utils/syscache.h"
 
 #include "core/quantise.h"
+#include "pg/embedding.h"
 
 #define DIRECTORY "base/" PG_TEMP_FILES_DIR
 #define FILE_PREFIX PG_TEMP_FILE_PREFIX "_gnnrec_"
@@ -136,7 +137,7 @@ is_header_of(const GnnrecImageHeader *h, size_t size, Oid catalog, int32 model_i
         && h->size == size
         && h->database == MyDatabaseId && h->catalog == catalog
         && h->model_id == model_id && h->run_id == run_id
-        && h->dim > 0 && are_sound(h);
+        && h->dim > 0 && h->dim <= GNNREC_MAX_DIM && are_sound(h);
 }
 
 /* the elements of a section; NULL where there is none */
@@ -205,15 +206,15 @@ read_nodes(GnnrecSnapshotNodes *out, const GnnrecImage *image, int type)
 }
 
 static bool
-read_edges(GnnrecSnapshotEdges *out, const GnnrecSnapshot *snapshot, const GnnrecImage *image, int relation)
+read_edges(GnnrecSnapshotEdges *out, const GnnrecSnapshot *snapshot, const GnnrecImage *image, int owner)
 {
     int64       n_val;
 
-    out->ptr = array(image, GNNREC_SECTION_PTR, relation, (int64) snapshot->types[out->from_type].n + 1);
-    out->idx = section(image, GNNREC_SECTION_IDX, relation, &out->n);
+    out->ptr = array(image, GNNREC_SECTION_PTR, owner, (int64) snapshot->types[out->from_type].n + 1);
+    out->idx = section(image, GNNREC_SECTION_IDX, owner, &out->n);
     if (out->ptr == NULL || out->idx == NULL)
         return out->ptr == NULL && out->idx == NULL;
-    out->val = section(image, GNNREC_SECTION_VAL, relation, &n_val);
+    out->val = section(image, GNNREC_SECTION_VAL, owner, &n_val);
     return out->val == NULL || n_val == out->n;
 }
 
@@ -228,7 +229,9 @@ gnnrec_image_read(GnnrecSnapshot *out, const GnnrecImage *image)
             return false;
     }
     for (int r = 0; r < out->n_relations; r++)
-        if (!read_edges(&out->relations[r], out, image, r))
+        if (!read_edges(&out->relations[r], out, image, r)
+            || !read_edges(&out->reverse[r], out, image, GNNREC_REVERSE(r))
+            || out->reverse[r].n != out->relations[r].n)
             return false;
     return true;
 }

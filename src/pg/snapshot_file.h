@@ -60,7 +60,10 @@ typedef struct GnnrecImageHeader
     GnnrecSection sections[FLEXIBLE_ARRAY_MEMBER];
 } GnnrecImageHeader;
 
-#define GNNREC_MAX_SECTIONS (GNN_MAX_TYPES * 10 + GNN_MAX_RELATIONS * 3)
+#define GNNREC_MAX_SECTIONS (GNN_MAX_TYPES * 10 + GNN_MAX_RELATIONS * 5)
+
+/* the owner of the ptr and idx of a relation's reverse */
+#define GNNREC_REVERSE(relation) (GNN_MAX_RELATIONS + (relation))
 
 /*
  * A mapped image. It belongs to the memory context it was made in: when that goes, the image is unmapped, and if it was never
