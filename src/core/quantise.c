@@ -11,14 +11,14 @@
  *
  * The sum code . whole is exact in 32 bits. The floats below that make scale step (code . whole) and the bound of it go through
  * less than 16 roundings, each of at most u times scale step |code . whole| <= c (|y| + |f|) or the bound itself. So with
- * G = (dim / 16 + 32) u
  *
+ *     G = (dim / 16 + 32) u
  *     by_scale = 127 sqrt(dim) (|f| + G |y|)         by_error = |y| (1 + G)
  *     | gnn_dot(x, y) - scale step (code . whole) |  <=  scale by_scale + error by_error
  *
  * holds for the numbers as they are computed. It needs that no product overflows and that what is lost to underflow is less than
- * u times the rest. So a query whose length is not within [SHORTEST, LONGEST] is refused; a row longer than LONGEST gets an infinite error,
- * so it passes every bar; one shorter than SHORTEST is taken for zero with that error.
+ * u times the rest. So a query whose length is not within [SHORTEST, LONGEST] is refused; a row longer than LONGEST gets an
+ * infinite error, so it passes every bar; one shorter than SHORTEST is taken for zero with that error.
  *
  * Times a factor w (cosine): rounding is monotonic, so l <= dot <= h gives w dot <= max(w l, w h) as rounded, whatever the sign.
  */

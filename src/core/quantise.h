@@ -1,5 +1,5 @@
 /*
- * quantise.h: rows in 8 bits beside those in float32, and an upper bound on each score that takes a quarter of the memory to read.
+ * quantise.h: rows in 8 bits beside those in float32, and an upper bound on each score for a quarter of the memory traffic.
  *
  * The copy is one array of blocks, GNN_BLOCK rows each; rows that do not fill a block are not in it. A block of width
  * gnn_quantised_width(dim) bytes holds, rows side by side,

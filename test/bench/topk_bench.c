@@ -1,6 +1,6 @@
 /*
- * topk_bench.c: how long one query's top 20 takes, alone and among many: float32 rows alone, and with the copy in 8 bits, by every kernel.
- * No server, one thread.
+ * topk_bench.c: how long one query's top 20 takes, alone and among many: float32 rows alone, and with the copy in 8 bits,
+ * by every kernel. No server, one thread.
  *
  *     topk_bench VECTORS [n=ITEMS] [k=K] [queries=N] [cosine=1]
  *
