@@ -14,8 +14,10 @@
 #include <math.h>
 
 #define TILE 256                /* rows of a tile: at dim 64, 64 kB */
-#define GROUP 4                 /* rows and queries scored at once in gnn_topk_many */
-#define BLOCK 32                /* queries that share a pass over a tile */
+#define GROUP 4                 /* queries scored at once in gnn_topk_many */
+#define BLOCK 256               /* queries that share a pass over the rows */
+#define MANY_TILE 64            /* rows of their tiles: 64 kB of scores */
+#define MOST_TURNED 1024        /* columns that fit on the stack, turned */
 
 /* ---- inner products ---- */
 
@@ -109,44 +111,81 @@ gnn_dot(const float *a, const float *b, int32_t dim)
     return score;
 }
 
-/* GROUP rows times GROUP queries; row i of score is query i's, TILE apart */
-GNN_INLINE void
-score_group(float *score, const float *rows, const float *queries, const GnnFloats *tails, int32_t dim)
-{
-    GnnFloats   sum[GROUP][GROUP] = {0};
-    int32_t     c = 0;
+/*
+ * Many queries against a few rows: the rows are turned, so that a vector holds a column of GNN_FLOATS rows, and a lane's sum is
+ * a vector's. It takes no folding, but the lanes' sums are added up in the order of fold, and so are the same.
+ */
 
-    for (; c + GNN_FLOATS <= dim; c += GNN_FLOATS)
-        for (int r = 0; r < GROUP; r++)
-            for (int q = 0; q < GROUP; q++)
-                sum[q][r] += load(rows + (int64_t) r * dim + c) * load(queries + (int64_t) q * dim + c);
-    if (c < dim)
-        for (int r = 0; r < GROUP; r++)
-            for (int q = 0; q < GROUP; q++)
-                sum[q][r] += load_tail(rows + (int64_t) r * dim, dim) * tails[q];
-    for (int q = 0; q < GROUP; q++)
-        for (int r = 0; r < GROUP; r++)
-            score[q * TILE + r] = fold(sum[q][r]);
+/* columns[c][r] = column c of row r, of n rows, at most GNN_FLOATS; the other lanes are 0 */
+static void
+turn_rows(GnnFloats *columns, const float *rows, int64_t n, int32_t dim)
+{
+    float      *out = (float *) columns;
+
+    if (n < GNN_FLOATS)
+        memset(columns, 0, dim * sizeof(GnnFloats));
+    for (int64_t r = 0; r < n; r++)
+        for (int32_t c = 0; c < dim; c++)
+            out[c * GNN_FLOATS + r] = rows[r * dim + c];
 }
 
-/* n rows times GROUP queries */
-static GNN_CLONES void
-score_tile(float *score, const float *rows, const float *scale, int64_t n, const float *queries, int32_t dim)
+/* sum[q] = lane l's sum of query q, for GNN_FLOATS rows: columns l, l + 16, .., and what load_tail puts there */
+GNN_INLINE void
+sum_lane(GnnFloats *sum, int32_t l, const GnnFloats *columns, const float *queries, int32_t dim)
 {
-    GnnFloats   tails[GROUP];
-    int64_t     i = 0;
+    int32_t     whole = dim - dim % GNN_FLOATS;
+    int32_t     last = dim < GNN_FLOATS ? l : dim - GNN_FLOATS + l;
 
     for (int q = 0; q < GROUP; q++)
-        tails[q] = load_query_tail(queries + (int64_t) q * dim, dim);
-    for (; i + GROUP <= n; i += GROUP)
-        score_group(score + i, rows + i * dim, queries, tails, dim);
-    for (; i < n; i++)
+        sum[q] = (GnnFloats) {0};
+    for (int32_t c = l; c < whole; c += GNN_FLOATS)
         for (int q = 0; q < GROUP; q++)
-            score[q * TILE + i] = dot(rows + i * dim, queries + (int64_t) q * dim, tails[q], dim);
-    if (scale != NULL)
+            sum[q] += columns[c] * queries[(int64_t) q * dim + c];
+    if (last >= whole && last < dim)
         for (int q = 0; q < GROUP; q++)
-            for (i = 0; i < n; i++)
-                score[q * TILE + i] *= scale[i];
+            sum[q] += columns[last] * queries[(int64_t) q * dim + last];
+}
+
+/* sum[q] = what fold has left of lanes l, l + 4, l + 8 and l + 12 when it comes to its last four */
+GNN_INLINE void
+sum_quarter(GnnFloats *sum, int32_t l, const GnnFloats *columns, const float *queries, int32_t dim)
+{
+    GnnFloats   part[3][GROUP];
+
+    sum_lane(sum, l, columns, queries, dim);
+    sum_lane(part[0], l + 8, columns, queries, dim);
+    sum_lane(part[1], l + 4, columns, queries, dim);
+    sum_lane(part[2], l + 12, columns, queries, dim);
+    for (int q = 0; q < GROUP; q++)
+        sum[q] = (sum[q] + part[0][q]) + (part[1][q] + part[2][q]);
+}
+
+/* sum[q] = the scores of GNN_FLOATS turned rows and query q */
+GNN_INLINE void
+sum_lanes(GnnFloats *sum, const GnnFloats *columns, const float *queries, int32_t dim)
+{
+    GnnFloats   part[3][GROUP];
+
+    sum_quarter(sum, 0, columns, queries, dim);
+    sum_quarter(part[0], 2, columns, queries, dim);
+    sum_quarter(part[1], 1, columns, queries, dim);
+    sum_quarter(part[2], 3, columns, queries, dim);
+    for (int q = 0; q < GROUP; q++)
+        sum[q] = (sum[q] + part[0][q]) + (part[1][q] + part[2][q]);
+}
+
+/* GNN_FLOATS turned rows times n queries, a multiple of GROUP; those of query q go to score + q * MANY_TILE */
+static GNN_CLONES void
+score_turned(float *score, const GnnFloats *columns, const float *queries, int32_t n, int32_t dim)
+{
+    for (int32_t first = 0; first < n; first += GROUP)
+    {
+        GnnFloats   sum[GROUP];
+
+        sum_lanes(sum, columns, queries + (int64_t) first * dim, dim);
+        for (int q = 0; q < GROUP; q++)
+            memcpy(score + (int64_t) (first + q) * MANY_TILE, &sum[q], sizeof(GnnFloats));
+    }
 }
 
 /* ---- the k best so far: a heap with the worst on top ---- */
@@ -312,34 +351,40 @@ gnn_topk_among(GnnHit *out, int32_t k, const GnnRows *rows, const float *query,
     return n;
 }
 
-/* GROUP queries (or the last few, one by one) against a tile */
+/* score[q * MANY_TILE + i] = row i of a tile of n times query q */
 static void
-offer_group(Scan *scans, const GnnRows *rows, const float *queries, int32_t n_queries, int64_t first, int64_t n)
+score_tile(float *score, const float *rows, const float *scale, int64_t n, const float *queries, int32_t n_queries, int32_t dim)
 {
-    const float *tile = rows->rows + first * rows->dim;
-    const float *scale = rows->scale != NULL ? rows->scale + first : NULL;
-    float       score[GROUP * TILE];
+    GnnFloats   columns[MOST_TURNED] __attribute__((aligned(64)));
+    int32_t     n_turned = dim <= MOST_TURNED ? n_queries - n_queries % GROUP : 0;
 
-    if (n_queries == GROUP)
-        score_tile(score, tile, scale, n, queries, rows->dim);
-    else
+    for (int64_t i = 0; i < n && n_turned > 0; i += GNN_FLOATS)
+    {
+        turn_rows(columns, rows + i * dim, n - i < GNN_FLOATS ? n - i : GNN_FLOATS, dim);
+        score_turned(score + i, columns, queries, n_turned, dim);
+    }
+    for (int32_t q = n_turned; q < n_queries; q++)
+        score_rows(score + (int64_t) q * MANY_TILE, rows, NULL, n, queries + (int64_t) q * dim, dim);
+    if (scale != NULL)
         for (int32_t q = 0; q < n_queries; q++)
-            score_rows(score + q * TILE, tile, scale, n, queries + (int64_t) q * rows->dim, rows->dim);
-    for (int32_t q = 0; q < n_queries; q++)
-        offer_tile(&scans[q], score + q * TILE, n, (int32_t) first);
+            for (int64_t i = 0; i < n; i++)
+                score[(int64_t) q * MANY_TILE + i] *= scale[i];
 }
 
 /* up to BLOCK queries: one pass over all rows */
 static void
 topk_block(Scan *scans, const GnnRows *rows, const float *queries, int32_t n_queries)
 {
-    for (int64_t first = 0; first < rows->n; first += TILE)
-    {
-        int64_t     n = rows->n - first < TILE ? rows->n - first : TILE;
+    float       score[BLOCK * MANY_TILE];
 
-        for (int32_t q = 0; q < n_queries; q += GROUP)
-            offer_group(scans + q, rows, queries + (int64_t) q * rows->dim,
-                        n_queries - q < GROUP ? n_queries - q : GROUP, first, n);
+    for (int64_t first = 0; first < rows->n; first += MANY_TILE)
+    {
+        int64_t     n = rows->n - first < MANY_TILE ? rows->n - first : MANY_TILE;
+
+        score_tile(score, rows->rows + first * rows->dim, rows->scale != NULL ? rows->scale + first : NULL, n,
+                   queries, n_queries, rows->dim);
+        for (int32_t q = 0; q < n_queries; q++)
+            offer_tile(&scans[q], score + q * MANY_TILE, n, (int32_t) first);
     }
 }
 

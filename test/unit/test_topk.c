@@ -145,6 +145,31 @@ among(void)
     check_hits(out, gnn_topk_among(out, 10, &rows, query, given, 0), all, 0, 10);
 }
 
+static void
+check_many(int32_t n_rows, int32_t dim, int32_t n, int32_t k, bool with)
+{
+    GnnRows     rows = {.n = n_rows, .dim = dim};
+    float      *queries = random_floats((int64_t) n * dim, false, 3);
+    GnnHit     *out = gnn_alloc(arena, n * k, sizeof(GnnHit));
+    GnnHit     *one = gnn_alloc(arena, k, sizeof(GnnHit));
+    int32_t    *n_out = gnn_alloc(arena, n, sizeof(int32_t));
+    const int32_t **skip = gnn_alloc(arena, n, sizeof(int32_t *));
+    int64_t    *n_skip = gnn_alloc(arena, n, sizeof(int64_t));
+
+    rows.rows = random_floats((int64_t) n_rows * dim, false, n_rows);
+    rows.scale = with ? random_floats(n_rows, false, 8) : NULL;
+    for (int32_t q = 0; q < n; q++)
+        skip[q] = random_skip(&n_skip[q], n_rows, q);
+    gnn_topk_many(out, n_out, k, &rows, queries, n, with ? skip : NULL, n_skip);
+    for (int32_t q = 0; q < n; q++)
+    {
+        int32_t     n_one = gnn_topk(one, k, &rows, queries + (int64_t) q * dim, skip[q], with ? n_skip[q] : 0);
+
+        CHECK(n_one == n_out[q]);
+        CHECK(memcmp(one, out + (int64_t) q * k, n_one * sizeof(GnnHit)) == 0);
+    }
+}
+
 /* many queries at once are each query alone, to the bit */
 static void
 many(void)
@@ -155,31 +180,16 @@ many(void)
         for (int i = 0; i < N_OF(numbers); i++)
             for (int j = 0; j < N_OF(n_queries); j++)
                 for (int with = 0; with < 2; with++)
-                {
-                    int32_t     n = n_queries[j];
-                    int32_t     k = j % 2 ? 20 : 1;
-                    GnnRows     rows = {.n = numbers[i], .dim = dims[d]};
-                    float      *queries = random_floats((int64_t) n * rows.dim, false, 3);
-                    GnnHit     *out = gnn_alloc(arena, n * k, sizeof(GnnHit));
-                    GnnHit     *one = gnn_alloc(arena, k, sizeof(GnnHit));
-                    int32_t    *n_out = gnn_alloc(arena, n, sizeof(int32_t));
-                    const int32_t **skip = gnn_alloc(arena, n, sizeof(int32_t *));
-                    int64_t    *n_skip = gnn_alloc(arena, n, sizeof(int64_t));
+                    check_many(numbers[i], dims[d], n_queries[j], j % 2 ? 20 : 1, with);
+}
 
-                    rows.rows = random_floats((int64_t) rows.n * rows.dim, false, i);
-                    rows.scale = with ? random_floats(rows.n, false, 8) : NULL;
-                    for (int32_t q = 0; q < n; q++)
-                        skip[q] = random_skip(&n_skip[q], rows.n, q);
-                    gnn_topk_many(out, n_out, k, &rows, queries, n, with ? skip : NULL, n_skip);
-                    for (int32_t q = 0; q < n; q++)
-                    {
-                        int32_t     n_one = gnn_topk(one, k, &rows, queries + (int64_t) q * rows.dim, skip[q],
-                                                     with ? n_skip[q] : 0);
-
-                        CHECK(n_one == n_out[q]);
-                        CHECK(memcmp(one, out + (int64_t) q * k, n_one * sizeof(GnnHit)) == 0);
-                    }
-                }
+/* and so are more than share a pass, and those of rows that are too wide to be turned */
+static void
+very_many(void)
+{
+    check_many(150, 20, 601, 7, true);
+    check_many(40, 1024, 9, 7, true);
+    check_many(40, 1025, 9, 7, true);
 }
 
 static void
@@ -215,6 +225,7 @@ static const Test tests[] = {
     {"the least scores", least_scores},
     {"among given rows", among},
     {"many queries at once are each alone", many},
+    {"very many queries, and wide rows", very_many},
     {0},
 };
 
