@@ -27,7 +27,7 @@ SECTIONS = -fvisibility=hidden -ffunction-sections -fdata-sections
 PG_CPPFLAGS = -Isrc -DNDEBUG '-DPGDLLEXPORT=__attribute__((visibility("default")))'
 PG_CFLAGS = -O3 -std=gnu11 $(WARNINGS) -Wno-unknown-pragmas $(SECTIONS)
 SHLIB_LINK = -Wl,--gc-sections -Wl,--version-script=src/gnnrec.map -lm
-TRAIN_CFLAGS = -O3 -std=gnu11 -g $(WARNINGS) $(SECTIONS) -fPIC -fopenmp -DGNN_BLAS -DNDEBUG -Isrc
+TRAIN_CFLAGS = -O3 -fno-math-errno -std=gnu11 -g $(WARNINGS) $(SECTIONS) -fPIC -fopenmp -DGNN_BLAS -DNDEBUG -Isrc
 TRAIN_LINK = -shared -fopenmp -Wl,-z,relro -Wl,-z,now -Wl,--gc-sections -Wl,--version-script=src/gnnrec_train.map -lopenblas -lm
 
 # The files in sql/ that are not install or upgrade scripts, and the specs and TAP tests below test/. The extension is

@@ -68,6 +68,7 @@ typedef struct GnnrecRun
     bool        stored;         /* the tables hold its embeddings */
     int         pid;            /* of its worker; 0: none yet */
     TimestampTz requested_at;
+    bool        explainable;    /* a score is the sum of a share of each interaction */
     TransactionId xmin;         /* of the row's version, to tell our own uncommitted rows */
 } GnnrecRun;
 
@@ -77,6 +78,9 @@ extern GnnrecModel *gnnrec_model_by_id(int32 model_id);
 
 /* the live run as the active snapshot sees it; 0: the model has none, or there is no such model */
 extern int64 gnnrec_live_run(int32 model_id);
+
+/* locks the model's row to the end of the transaction: who makes another run live, or deletes one; false: no such row any more */
+extern bool gnnrec_model_lock(int32 model_id);
 
 /* for who has waited for others and asks again, with a new snapshot */
 extern bool gnnrec_model_exists(int32 model_id, Snapshot snapshot);

@@ -195,6 +195,15 @@ attach_or_build(Mapping *m)
     LockRelease(&tag, ExclusiveLock, false);
 }
 
+/* what the row of the run says, once a mapping: it stays true */
+static bool
+is_explainable(int64 run_id)
+{
+    GnnrecRun   run;
+
+    return gnnrec_run_by_id(&run, run_id, GetActiveSnapshot()) && run.explainable;
+}
+
 static const GnnrecSnapshot *
 map_run(const GnnrecModel *model, int64 run_id, Oid catalog)
 {
@@ -210,6 +219,7 @@ map_run(const GnnrecModel *model, int64 run_id, Oid catalog)
     old = MemoryContextSwitchTo(m->context);
     attach_or_build(m);
     MemoryContextSwitchTo(old);
+    m->snapshot.explainable = is_explainable(run_id);
     MemoryContextSetParent(m->context, TopMemoryContext);
     dlist_push_head(&mappings, &m->node);
     return &m->snapshot;

@@ -369,9 +369,34 @@ receive(TupleTableSlot *slot, DestReceiver *self)
     return true;
 }
 
+/* ids are read as what the model's types say: another type's would be read as pointers, or as parts of numbers */
+static void
+check_id_types(const GnnrecRelation *r, Oid from, Oid to, Oid from_wanted, Oid to_wanted)
+{
+    if (from != from_wanted || to != to_wanted)
+        ereport(ERROR,
+                (errcode(ERRCODE_DATATYPE_MISMATCH),
+                 errmsg("the id columns of %s have changed their type since the model was created",
+                        gnnrec_relation_name(r->source)),
+                 errhint("Drop the model and create it again.")));
+}
+
+/* before a query is made: of a column that is gone it would say less */
+static void
+check_id_columns(const GnnrecRelation *r, Oid from_wanted, Oid to_wanted)
+{
+    check_id_types(r, gnnrec_source_column_type(r->source, r->from_column),
+                   gnnrec_source_column_type(r->source, r->to_column), from_wanted, to_wanted);
+}
+
+/* the source is locked by now, so its columns stay as they are here */
 static void
 startup(DestReceiver *self, int operation, TupleDesc row_type)
 {
+    const Reader *reader = (const Reader *) self;
+
+    check_id_types(reader->relation, TupleDescAttr(row_type, 0)->atttypid, TupleDescAttr(row_type, 1)->atttypid,
+                   reader->from_ids->type.type, reader->to_ids->type.type);
 }
 
 static void
@@ -443,6 +468,7 @@ gnnrec_source_read(GnnrecInteractions *out, const GnnrecRelation *r, GnnrecIdMap
     Reader      reader = {0};
 
     memset(out, 0, sizeof(*out));
+    check_id_columns(r, from_ids->type.type, to_ids->type.type);
     reader.relation = r;
     reader.out = out;
     reader.from_ids = from_ids;
@@ -558,20 +584,23 @@ void
 gnnrec_source_user_edges(GnnrecUserEdges *out, const GnnrecModel *model, Datum user_id)
 {
     const GnnrecRelation *r = &model->relations[0];
+    Oid         user_type = model->types[r->from_type].id_type;
+    Oid         item_type = model->types[r->to_type].id_type;
     MemoryContext result = CurrentMemoryContext;
     char       *sql;
     Oid         user;
     int         context;
 
     memset(out, 0, sizeof(*out));
+    check_id_columns(r, user_type, item_type);
     sql = build_query(r, true);
     GetUserIdAndSecContext(&user, &context);
     SetUserIdAndSecContext(gnnrec_relation_owner(model->types[GNNREC_ITEM].table),
                            context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
     SPI_connect();
-    if (SPI_execute_plan(user_plan(model, sql, gnnrec_source_column_type(r->source, r->from_column)),
-                         &user_id, NULL, true, 0) != SPI_OK_SELECT)
+    if (SPI_execute_plan(user_plan(model, sql, user_type), &user_id, NULL, true, 0) != SPI_OK_SELECT)
         elog(ERROR, "could not execute \"%s\"", sql);
+    check_id_types(r, SPI_gettypeid(SPI_tuptable->tupdesc, 1), SPI_gettypeid(SPI_tuptable->tupdesc, 2), user_type, item_type);
     collect_user_edges(out, r, result);
     SPI_finish();
     SetUserIdAndSecContext(user, context);
@@ -591,6 +620,11 @@ check_kind(Oid source)
                 (errcode(ERRCODE_WRONG_OBJECT_TYPE),
                  errmsg("%s is not a table, view, materialized view, foreign table or partitioned table",
                         gnnrec_relation_name(source))));
+    if (get_rel_persistence(source) == RELPERSISTENCE_TEMP)
+        ereport(ERROR,
+                (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                 errmsg("\"%s\" is temporary", get_rel_name(source)),
+                 errdetail("The worker that trains is another session, which cannot read it.")));
 }
 
 /* two ids that are equal must have the same bytes, as every deterministic collation has it */
