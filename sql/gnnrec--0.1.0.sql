@@ -565,6 +565,8 @@ COMMENT ON POLICY may_read ON gnnrec.relation IS 'Roles that may read the model'
 COMMENT ON POLICY may_read ON gnnrec.run IS 'Roles that may read the model''s item table';
 COMMENT ON POLICY may_read ON gnnrec.run_step IS 'Roles that may read the model''s item table';
 GRANT SELECT ON gnnrec.model, gnnrec.node_type, gnnrec.relation, gnnrec.run, gnnrec.run_step TO PUBLIC;
+-- for pg_dump --enable-row-security by who is no superuser
+GRANT SELECT ON SEQUENCE gnnrec.model_model_id_seq, gnnrec.run_run_id_seq TO PUBLIC;
 
 -- The views run with their owner's rights, whom row security does not bind, so they ask themselves.
 CREATE VIEW gnnrec.models WITH (security_barrier) AS
@@ -618,6 +620,14 @@ CREATE FUNCTION gnnrec.recommend_for_core(model_id integer, items anyarray, weig
     AS 'MODULE_PATHNAME', 'gnnrec_recommend_for_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000;
 COMMENT ON FUNCTION gnnrec.recommend_for_core(integer, anyarray, real[], integer, anyarray, anyarray, real, real) IS
     'What recommend_for() in a model''s schema calls';
+
+-- It may read the interactions of an item that the run does not know, as recommend_core does those of a user.
+CREATE FUNCTION gnnrec.recommend_users_core(model_id integer, item_id anyelement, user_type anycompatible, k integer,
+                                            exclude_existing boolean)
+    RETURNS TABLE (user_id anycompatible, score real, rank integer)
+    AS 'MODULE_PATHNAME', 'gnnrec_recommend_users_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000;
+COMMENT ON FUNCTION gnnrec.recommend_users_core(integer, anyelement, anycompatible, integer, boolean) IS
+    'What recommend_users() in a model''s schema calls. user_type carries the type of user ids and no value';
 
 CREATE FUNCTION gnnrec.recommend_all_core(model_id integer, item_type anycompatible, k integer, users anyarray)
     RETURNS TABLE (user_id anyelement, item_id anycompatible, score real, rank integer)

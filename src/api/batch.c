@@ -12,7 +12,7 @@
 
 #include "api/serve.h"
 
-#define BATCH_USERS 256
+#define BATCH_USERS 32
 #define BATCH_HITS (4 * 1024 * 1024)
 
 void

@@ -96,6 +96,11 @@ static const Function functions[] = {
      "BEGIN ATOMIC SELECT r.item_id, r.score, r.rank, r.source "
      "FROM gnnrec.recommend_for_core({model}, $1, $2, $3, $4, $5, $6, $7) r; END",
      "The k items that go best with a basket or an anonymous session; weights: one for each item, 1 by default; " ORDER_COMMENT},
+    {"recommend_users", "{item}, integer, boolean",
+     "(item_id {item}, k integer DEFAULT 10, exclude_existing boolean DEFAULT true) "
+     "RETURNS TABLE (user_id {user}, score real, rank integer)" READING_TABLE_FUNCTION
+     "BEGIN ATOMIC SELECT r.user_id, r.score, r.rank FROM gnnrec.recommend_users_core({model}, $1, NULL::{user}, $2, $3) r; END",
+     "The audience of an item: the k users with the highest score for it, best first; exclude_existing: leave out who has it"},
     /* the core is called in a select list, to be asked for a row at a time */
     {"recommend_all", "integer, {user}[]",
      "(k integer DEFAULT 10, users {user}[] DEFAULT NULL) "

@@ -23,9 +23,8 @@ by_node_and_weight(const void *a, const void *b)
 }
 
 GnnrecSnapshotRow
-gnnrec_edges_row(const GnnrecSnapshot *snapshot, int type, const Datum *id, const bool *is_null, const float *weight, int64 n)
+gnnrec_edges_of_nodes(const int32 *node, const float *weight, int64 n)
 {
-    const GnnrecKeyType *key = &snapshot->types[type].key;
     Weighted   *known = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(Weighted));
     int32      *idx = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(int32));
     float      *val = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(float));
@@ -33,13 +32,8 @@ gnnrec_edges_row(const GnnrecSnapshot *snapshot, int type, const Datum *id, cons
     int64       end = 0;
 
     for (int64 i = 0; i < n; i++)
-    {
-        int32       node = is_null != NULL && is_null[i] ? -1
-            : gnnrec_snapshot_find(snapshot, type, gnnrec_key_of(key, id[i]));
-
-        if (node >= 0)
-            known[n_known++] = (Weighted) {node, weight == NULL ? 1 : weight[i]};
-    }
+        if (node[i] >= 0)
+            known[n_known++] = (Weighted) {node[i], weight == NULL ? 1 : weight[i]};
     qsort(known, n_known, sizeof(Weighted), by_node_and_weight);
     for (int64 i = 0; i < n_known; i++)
     {
@@ -51,6 +45,17 @@ gnnrec_edges_row(const GnnrecSnapshot *snapshot, int type, const Datum *id, cons
         val[end - 1] += known[i].weight;
     }
     return (GnnrecSnapshotRow) {end, idx, val};
+}
+
+GnnrecSnapshotRow
+gnnrec_edges_row(const GnnrecSnapshot *snapshot, int type, const Datum *id, const bool *is_null, const float *weight, int64 n)
+{
+    int32      *node = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(int32));
+
+    for (int64 i = 0; i < n; i++)
+        node[i] = is_null != NULL && is_null[i] ? -1
+            : gnnrec_snapshot_find(snapshot, type, gnnrec_key_of(&snapshot->types[type].key, id[i]));
+    return gnnrec_edges_of_nodes(node, weight, n);
 }
 
 double

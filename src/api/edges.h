@@ -15,6 +15,9 @@
 extern GnnrecSnapshotRow gnnrec_edges_row(const GnnrecSnapshot *snapshot, int type, const Datum *id, const bool *is_null,
                                           const float *weight, int64 n);
 
+/* the same of n node numbers, below zero for what is not in the run */
+extern GnnrecSnapshotRow gnnrec_edges_of_nodes(const int32 *node, const float *weight, int64 n);
+
 /* the weight of the i-th edge of a row to nodes of a type, 0 where it says nothing: not liked, or to a node without edges */
 static inline double
 gnnrec_edges_weight(const GnnrecSnapshotNodes *nodes, const GnnrecSnapshotRow *row, int64 i)

@@ -6,18 +6,22 @@
  * into a heap. Every inner product, in every function here, adds in the same order: 16 lanes,
  * multiplied and added in steps of 16, then folded in halves (see load_tail for what is left). So answers do not depend on which
  * function gave them, and a tie is a tie.
+ *
+ * Where the rows are quantised too, only the first tiles are scored so: as soon as k hits give a bar, upper bounds are
+ * compared with it, at a quarter of the memory, and what may exceed it is scored in float32 as above. So the answer is
+ * the same to the last bit.
  */
 #include "core/topk.h"
 
 #include "core/kernel.h"
+#include "core/quantise.h"
 
 #include <math.h>
 
 #define TILE 256                /* rows of a tile: at dim 64, 64 kB */
-#define GROUP 4                 /* queries scored at once in gnn_topk_many */
-#define BLOCK 256               /* queries that share a pass over the rows */
-#define MANY_TILE 64            /* rows of their tiles: 64 kB of scores */
-#define MOST_TURNED 1024        /* columns that fit on the stack, turned */
+#define GROUP 4                 /* rows and queries scored at once in gnn_topk_many */
+#define BLOCK 32                /* queries that share a pass over a tile */
+#define LEAST_ROWS 16           /* rows a hit, from which on bounds are looked at first */
 
 /* ---- inner products ---- */
 
@@ -111,81 +115,44 @@ gnn_dot(const float *a, const float *b, int32_t dim)
     return score;
 }
 
-/*
- * Many queries against a few rows: the rows are turned, so that a vector holds a column of GNN_FLOATS rows, and a lane's sum is
- * a vector's. It takes no folding, but the lanes' sums are added up in the order of fold, and so are the same.
- */
-
-/* columns[c][r] = column c of row r, of n rows, at most GNN_FLOATS; the other lanes are 0 */
-static void
-turn_rows(GnnFloats *columns, const float *rows, int64_t n, int32_t dim)
-{
-    float      *out = (float *) columns;
-
-    if (n < GNN_FLOATS)
-        memset(columns, 0, dim * sizeof(GnnFloats));
-    for (int64_t r = 0; r < n; r++)
-        for (int32_t c = 0; c < dim; c++)
-            out[c * GNN_FLOATS + r] = rows[r * dim + c];
-}
-
-/* sum[q] = lane l's sum of query q, for GNN_FLOATS rows: columns l, l + 16, .., and what load_tail puts there */
+/* GROUP rows times GROUP queries; row i of score is query i's, TILE apart */
 GNN_INLINE void
-sum_lane(GnnFloats *sum, int32_t l, const GnnFloats *columns, const float *queries, int32_t dim)
+score_group(float *score, const float *rows, const float *queries, const GnnFloats *tails, int32_t dim)
 {
-    int32_t     whole = dim - dim % GNN_FLOATS;
-    int32_t     last = dim < GNN_FLOATS ? l : dim - GNN_FLOATS + l;
+    GnnFloats   sum[GROUP][GROUP] = {0};
+    int32_t     c = 0;
 
+    for (; c + GNN_FLOATS <= dim; c += GNN_FLOATS)
+        for (int r = 0; r < GROUP; r++)
+            for (int q = 0; q < GROUP; q++)
+                sum[q][r] += load(rows + (int64_t) r * dim + c) * load(queries + (int64_t) q * dim + c);
+    if (c < dim)
+        for (int r = 0; r < GROUP; r++)
+            for (int q = 0; q < GROUP; q++)
+                sum[q][r] += load_tail(rows + (int64_t) r * dim, dim) * tails[q];
     for (int q = 0; q < GROUP; q++)
-        sum[q] = (GnnFloats) {0};
-    for (int32_t c = l; c < whole; c += GNN_FLOATS)
-        for (int q = 0; q < GROUP; q++)
-            sum[q] += columns[c] * queries[(int64_t) q * dim + c];
-    if (last >= whole && last < dim)
-        for (int q = 0; q < GROUP; q++)
-            sum[q] += columns[last] * queries[(int64_t) q * dim + last];
+        for (int r = 0; r < GROUP; r++)
+            score[q * TILE + r] = fold(sum[q][r]);
 }
 
-/* sum[q] = what fold has left of lanes l, l + 4, l + 8 and l + 12 when it comes to its last four */
-GNN_INLINE void
-sum_quarter(GnnFloats *sum, int32_t l, const GnnFloats *columns, const float *queries, int32_t dim)
-{
-    GnnFloats   part[3][GROUP];
-
-    sum_lane(sum, l, columns, queries, dim);
-    sum_lane(part[0], l + 8, columns, queries, dim);
-    sum_lane(part[1], l + 4, columns, queries, dim);
-    sum_lane(part[2], l + 12, columns, queries, dim);
-    for (int q = 0; q < GROUP; q++)
-        sum[q] = (sum[q] + part[0][q]) + (part[1][q] + part[2][q]);
-}
-
-/* sum[q] = the scores of GNN_FLOATS turned rows and query q */
-GNN_INLINE void
-sum_lanes(GnnFloats *sum, const GnnFloats *columns, const float *queries, int32_t dim)
-{
-    GnnFloats   part[3][GROUP];
-
-    sum_quarter(sum, 0, columns, queries, dim);
-    sum_quarter(part[0], 2, columns, queries, dim);
-    sum_quarter(part[1], 1, columns, queries, dim);
-    sum_quarter(part[2], 3, columns, queries, dim);
-    for (int q = 0; q < GROUP; q++)
-        sum[q] = (sum[q] + part[0][q]) + (part[1][q] + part[2][q]);
-}
-
-/* GNN_FLOATS turned rows times n queries, a multiple of GROUP; those of query q go to score + q * MANY_TILE */
+/* n rows times GROUP queries */
 static GNN_CLONES void
-score_turned(float *score, const GnnFloats *columns, const float *queries, int32_t n, int32_t dim)
+score_tile(float *score, const float *rows, const float *scale, int64_t n, const float *queries, int32_t dim)
 {
-    for (int32_t first = 0; first < n; first += GROUP)
-    {
-        GnnFloats   sum[GROUP];
+    GnnFloats   tails[GROUP];
+    int64_t     i = 0;
 
-        sum_lanes(sum, columns, queries + (int64_t) first * dim, dim);
+    for (int q = 0; q < GROUP; q++)
+        tails[q] = load_query_tail(queries + (int64_t) q * dim, dim);
+    for (; i + GROUP <= n; i += GROUP)
+        score_group(score + i, rows + i * dim, queries, tails, dim);
+    for (; i < n; i++)
         for (int q = 0; q < GROUP; q++)
-            memcpy(score + (int64_t) (first + q) * MANY_TILE, &sum[q], sizeof(GnnFloats));
-    }
+            score[q * TILE + i] = dot(rows + i * dim, queries + (int64_t) q * dim, tails[q], dim);
+    if (scale != NULL)
+        for (int q = 0; q < GROUP; q++)
+            for (i = 0; i < n; i++)
+                score[q * TILE + i] *= scale[i];
 }
 
 /* ---- the k best so far: a heap with the worst on top ---- */
@@ -255,6 +222,8 @@ sort_hits(GnnHit *heap, int32_t n)
 typedef struct Scan
 {
     const GnnRows *rows;
+    const float *query;
+    const GnnQuantisedQuery *quantised; /* NULL: bounds are of no use */
     GnnHit     *heap;
     int32_t     n;
     int32_t     k;
@@ -316,10 +285,76 @@ offer_tile(Scan *s, const float *score, int64_t n, int32_t first)
     }
 }
 
-static Scan
-start_scan(GnnHit *out, int32_t k, const GnnRows *rows, const int32_t *skip, int64_t n_skip)
+/* does it pay to look at bounds first? Not where most rows are hits. */
+static bool
+bounds_pay(const GnnRows *rows, int32_t k)
 {
-    return (Scan) {.rows = rows, .heap = out, .k = k, .skip = skip, .skip_end = skip + n_skip};
+    return rows->quantised != NULL && k < rows->n / LEAST_ROWS;
+}
+
+/* quantised: room for it, until the scan ends */
+static Scan
+start_scan(GnnHit *out, int32_t k, const GnnRows *rows, const float *query, GnnQuantisedQuery *quantised,
+           const int32_t *skip, int64_t n_skip)
+{
+    bool        bounded = bounds_pay(rows, k) && gnn_quantise_query(quantised, query, rows->dim);
+
+    return (Scan) {.rows = rows, .query = query, .quantised = bounded ? quantised : NULL, .heap = out, .k = k,
+                   .skip = skip, .skip_end = skip + n_skip};
+}
+
+/* ---- scanning ---- */
+
+/* rows first .. first + n, at most TILE, in full */
+static void
+scan_rows(Scan *s, int64_t first, int64_t n)
+{
+    const GnnRows *rows = s->rows;
+    float       score[TILE];
+
+    score_rows(score, rows->rows + first * rows->dim, rows->scale != NULL ? rows->scale + first : NULL, n,
+               s->query, rows->dim);
+    offer_tile(s, score, n, (int32_t) first);
+}
+
+/* the next block that has rows to look at; see gnn_quantised_next */
+static int64_t
+next_found(uint32_t *found, const Scan *s, int64_t block, int64_t end)
+{
+    return gnn_quantised_next(found, s->quantised, s->rows->quantised, s->rows->scale, block, end, bar(s));
+}
+
+/* the same by their bounds, once there is a bar; first begins a block, and the rows of one that is not whole have none */
+static void
+scan_bounds(Scan *s, int64_t first, int64_t n)
+{
+    int64_t     block = first / GNN_BLOCK;
+    int64_t     end = gnn_quantised_blocks(first + n);
+    uint32_t    found;
+
+    while ((block = next_found(&found, s, block, end)) < end)
+    {
+        for (; found != 0; found &= found - 1)
+            scan_rows(s, block * GNN_BLOCK + __builtin_ctz(found), 1);
+        block++;
+    }
+    if (end * GNN_BLOCK < first + n)
+        scan_rows(s, end * GNN_BLOCK, first + n - end * GNN_BLOCK);
+}
+
+static bool
+has_use_of_bounds(const Scan *s)
+{
+    return s->quantised != NULL && s->n == s->k;
+}
+
+static void
+scan_tile(Scan *s, int64_t first, int64_t n)
+{
+    if (has_use_of_bounds(s))
+        scan_bounds(s, first, n);
+    else
+        scan_rows(s, first, n);
 }
 
 /* ---- the functions ---- */
@@ -327,19 +362,13 @@ start_scan(GnnHit *out, int32_t k, const GnnRows *rows, const int32_t *skip, int
 int32_t
 gnn_topk(GnnHit *out, int32_t k, const GnnRows *rows, const float *query, const int32_t *skip, int64_t n_skip)
 {
-    Scan        s = start_scan(out, k, rows, skip, n_skip);
-    float       score[TILE];
+    GnnQuantisedQuery quantised;
+    Scan        s = start_scan(out, k, rows, query, &quantised, skip, n_skip);
 
     if (k <= 0)
         return 0;
     for (int64_t first = 0; first < rows->n; first += TILE)
-    {
-        int64_t     n = rows->n - first < TILE ? rows->n - first : TILE;
-
-        score_rows(score, rows->rows + first * rows->dim, rows->scale != NULL ? rows->scale + first : NULL, n,
-                   query, rows->dim);
-        offer_tile(&s, score, n, (int32_t) first);
-    }
+        scan_tile(&s, first, rows->n - first < TILE ? rows->n - first : TILE);
     sort_hits(out, s.n);
     return s.n;
 }
@@ -365,41 +394,42 @@ gnn_topk_among(GnnHit *out, int32_t k, const GnnRows *rows, const float *query,
     return n;
 }
 
-/* score[q * MANY_TILE + i] = row i of a tile of n times query q */
-static void
-score_tile(float *score, const float *rows, const float *scale, int64_t n, const float *queries, int32_t n_queries, int32_t dim)
+static bool
+any_has_use_of_bounds(const Scan *scans)
 {
-    GnnFloats   columns[MOST_TURNED] __attribute__((aligned(64)));
-    int32_t     n_turned = dim <= MOST_TURNED ? n_queries - n_queries % GROUP : 0;
+    bool        any = false;
 
-    for (int64_t i = 0; i < n && n_turned > 0; i += GNN_FLOATS)
-    {
-        turn_rows(columns, rows + i * dim, n - i < GNN_FLOATS ? n - i : GNN_FLOATS, dim);
-        score_turned(score + i, columns, queries, n_turned, dim);
-    }
-    for (int32_t q = n_turned; q < n_queries; q++)
-        score_rows(score + (int64_t) q * MANY_TILE, rows, NULL, n, queries + (int64_t) q * dim, dim);
-    if (scale != NULL)
-        for (int32_t q = 0; q < n_queries; q++)
-            for (int64_t i = 0; i < n; i++)
-                score[(int64_t) q * MANY_TILE + i] *= scale[i];
+    for (int32_t q = 0; q < GROUP; q++)
+        any |= has_use_of_bounds(&scans[q]);
+    return any;
 }
 
-/* up to BLOCK queries: one pass over all rows */
+/* up to GROUP queries against a tile; without bounds as many share the reading of it */
 static void
-topk_block(Scan *scans, const GnnRows *rows, const float *queries, int32_t n_queries)
+scan_group(Scan *scans, const GnnRows *rows, int32_t n_scans, int64_t first, int64_t n)
 {
-    float       score[BLOCK * MANY_TILE];
+    const float *scale = rows->scale != NULL ? rows->scale + first : NULL;
+    float       score[GROUP * TILE];
 
-    for (int64_t first = 0; first < rows->n; first += MANY_TILE)
+    if (n_scans < GROUP || any_has_use_of_bounds(scans))
     {
-        int64_t     n = rows->n - first < MANY_TILE ? rows->n - first : MANY_TILE;
-
-        score_tile(score, rows->rows + first * rows->dim, rows->scale != NULL ? rows->scale + first : NULL, n,
-                   queries, n_queries, rows->dim);
-        for (int32_t q = 0; q < n_queries; q++)
-            offer_tile(&scans[q], score + q * MANY_TILE, n, (int32_t) first);
+        for (int32_t q = 0; q < n_scans; q++)
+            scan_tile(&scans[q], first, n);
+        return;
     }
+    score_tile(score, rows->rows + first * rows->dim, scale, n, scans[0].query, rows->dim);
+    for (int32_t q = 0; q < GROUP; q++)
+        offer_tile(&scans[q], score + q * TILE, n, (int32_t) first);
+}
+
+/* up to BLOCK queries, whose vectors follow one another: one pass over all rows */
+static void
+scan_block(Scan *scans, const GnnRows *rows, int32_t n_scans)
+{
+    for (int64_t first = 0; first < rows->n; first += TILE)
+        for (int32_t q = 0; q < n_scans; q += GROUP)
+            scan_group(scans + q, rows, n_scans - q < GROUP ? n_scans - q : GROUP, first,
+                       rows->n - first < TILE ? rows->n - first : TILE);
 }
 
 void
@@ -409,13 +439,14 @@ gnn_topk_many(GnnHit *out, int32_t *n_out, int32_t k, const GnnRows *rows, const
     for (int32_t first = 0; first < n_queries; first += BLOCK)
     {
         Scan        scans[BLOCK];
+        GnnQuantisedQuery quantised[BLOCK];
         int32_t     n = n_queries - first < BLOCK ? n_queries - first : BLOCK;
 
         for (int32_t q = 0; q < n; q++)
-            scans[q] = start_scan(out + (int64_t) (first + q) * k, k, rows, skip != NULL ? skip[first + q] : NULL,
-                                  skip != NULL ? n_skip[first + q] : 0);
+            scans[q] = start_scan(out + (int64_t) (first + q) * k, k, rows, queries + (int64_t) (first + q) * rows->dim,
+                                  &quantised[q], skip != NULL ? skip[first + q] : NULL, skip != NULL ? n_skip[first + q] : 0);
         if (k > 0)
-            topk_block(scans, rows, queries + (int64_t) first * rows->dim, n);
+            scan_block(scans, rows, n);
         for (int32_t q = 0; q < n; q++)
         {
             sort_hits(scans[q].heap, scans[q].n);

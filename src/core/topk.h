@@ -27,6 +27,7 @@ typedef struct GnnRows
     int32_t     dim;
     const float *degree;        /* from 0; read with a penalty only */
     float       penalty;        /* from 0 */
+    const void *quantised;      /* the rows once more, see quantise.h: the same answers, sooner; NULL: none */
 } GnnRows;
 
 /* out[0 .. result) gets the top k of all rows but those in skip (ascending, may repeat) */

@@ -6,7 +6,7 @@
  * Mappings that are no longer wanted (another run of their model is live, or the model is gone) are freed when the
  * transaction ends: an older run may be in use by a query around the one that found the newer.
  *
- * A run whose rows were written by this very transaction is not shared: they may yet roll back, or be joined by more. Its
+ * A run from tables that this very transaction has written to is not shared: that may yet roll back, or be joined by more. Its
  * mapping holds for one command and is built again for the next.
  *
  * Builders of one run queue on an advisory lock, (database, run, 0x676F): the first one builds, the others find its file. Members
@@ -37,8 +37,9 @@ typedef struct Mapping
     MemoryContext context;      /* this struct, all it points to, and the image */
     GnnrecImage *image;         /* what the snapshot's arrays lie in */
     Oid         catalog;        /* OID of gnnrec.model */
-    bool        own;            /* rows of this transaction, as of this command */
+    bool        own;            /* with what this transaction has done, as of this command */
     CommandId   command;
+    SubTransactionId subtransaction;    /* a savepoint's rollback takes back what was done, and counts no command */
     bool        damaged;        /* not to be used again */
     bool        retired;        /* to be freed at the end of the transaction, unless it is asked for again */
     GnnrecSnapshot snapshot;
@@ -80,7 +81,8 @@ static bool
 answers(const Mapping *m, Oid catalog, int32 model_id, int64 run_id)
 {
     return m->snapshot.run_id == run_id && m->snapshot.model_id == model_id && m->catalog == catalog
-        && !m->damaged && (!m->own || m->command == GetActiveSnapshot()->curcid);
+        && !m->damaged
+        && (!m->own || (m->command == GetActiveSnapshot()->curcid && m->subtransaction == GetCurrentSubTransactionId()));
 }
 
 static Mapping *
@@ -136,6 +138,8 @@ describe(GnnrecSnapshot *out, const GnnrecModel *model, int64 run_id)
     {
         out->relations[r].from_type = model->relations[r].from_type;
         out->relations[r].to_type = model->relations[r].to_type;
+        out->reverse[r].from_type = model->relations[r].to_type;
+        out->reverse[r].to_type = model->relations[r].from_type;
     }
 }
 
@@ -173,6 +177,7 @@ build(Mapping *m)
 {
     m->image = gnnrec_snapshot_build(&m->snapshot, m->catalog, &m->own);
     m->command = GetActiveSnapshot()->curcid;
+    m->subtransaction = GetCurrentSubTransactionId();
     gnnrec_image_publish(m->image);
     if (m->own)
         retire(m);
@@ -350,10 +355,9 @@ gnnrec_snapshot_id(const GnnrecSnapshot *snapshot, int type, int32 node)
     return gnnrec_key_datum(&snapshot->types[type].key, key_at(snapshot, type, node));
 }
 
-void
-gnnrec_snapshot_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int relation, int32 node)
+static void
+row_of(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, const GnnrecSnapshotEdges *edges, int32 node)
 {
-    const GnnrecSnapshotEdges *edges = &snapshot->relations[relation];
     int32       n_to = snapshot->types[edges->to_type].n;
     int64       begin;
 
@@ -369,4 +373,16 @@ gnnrec_snapshot_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int 
     for (int64 i = 0; i < out->n; i++)
         if (out->idx[i] < (i == 0 ? 0 : out->idx[i - 1] + 1) || out->idx[i] >= n_to)
             gnnrec_snapshot_damaged(snapshot);
+}
+
+void
+gnnrec_snapshot_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int relation, int32 node)
+{
+    row_of(out, snapshot, &snapshot->relations[relation], node);
+}
+
+void
+gnnrec_snapshot_reverse_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int relation, int32 node)
+{
+    row_of(out, snapshot, &snapshot->reverse[relation], node);
 }

@@ -34,6 +34,7 @@ typedef struct GnnrecSnapshotNodes
     const float *embedding;     /* n x dim */
     const float *fold_in;       /* n x dim, optional: what an edge to this node adds to a new node's vector */
     const float *inverse_norm;  /* n; 0 for a zero vector */
+    const void *quantised;      /* the embedding in 8 bits, see core/quantise.h; NULL where the dimension is too high for it */
     const float *degree;        /* n */
     int32       n_popular;
     int32       n_isolated;
@@ -62,6 +63,7 @@ typedef struct GnnrecSnapshot
     int         n_relations;
     GnnrecSnapshotNodes types[GNN_MAX_TYPES];
     GnnrecSnapshotEdges relations[GNN_MAX_RELATIONS];
+    GnnrecSnapshotEdges reverse[GNN_MAX_RELATIONS]; /* the same edges by the node they lead to; without val */
 } GnnrecSnapshot;
 
 /* one node's edges */
@@ -93,6 +95,9 @@ extern Datum gnnrec_snapshot_id(const GnnrecSnapshot *snapshot, int type, int32 
 /* the edges of a node; none where the run keeps none of this relation */
 extern void gnnrec_snapshot_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int relation, int32 node);
 
+/* the nodes whose edges lead to a node; what the edges say stands in their rows */
+extern void gnnrec_snapshot_reverse_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int relation, int32 node);
+
 /* ERROR data_corrupted; the file goes, and the next question has it built afresh */
 pg_noreturn extern void gnnrec_snapshot_damaged(const GnnrecSnapshot *snapshot);
 
@@ -106,7 +111,8 @@ gnnrec_snapshot_vector(const GnnrecSnapshotNodes *nodes, int32 node)
 static inline GnnRows
 gnnrec_snapshot_rows(const GnnrecSnapshotNodes *nodes, bool cosine)
 {
-    GnnRows     rows = {nodes->embedding, cosine ? nodes->inverse_norm : NULL, nodes->n, nodes->dim};
+    GnnRows     rows = {.rows = nodes->embedding, .scale = cosine ? nodes->inverse_norm : NULL, .n = nodes->n,
+                        .dim = nodes->dim, .quantised = nodes->quantised};
 
     return rows;
 }

@@ -18,8 +18,8 @@
 #include <math.h>
 
 #include "access/detoast.h"
+#include "access/parallel.h"
 #include "access/relation.h"
-#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
@@ -27,6 +27,7 @@
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -35,7 +36,10 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "core/quantise.h"
 #include "pg/embedding.h"
+
+#define QUANTISE_AT_ONCE 1024   /* blocks, between two looks at interrupts */
 
 /* the relation whose edges lie in the rows of the type it starts from; see catalog.h */
 #define RANKED_RELATION 0
@@ -81,7 +85,7 @@ typedef struct Build
     MemoryContext work;         /* until the build ends */
     MemoryContext row;          /* until the next row */
     int32       dim;            /* 0: no row seen yet */
-    bool        own;            /* a row is this transaction's own */
+    bool        own;            /* this transaction may have changed a table */
     Table       tables[GNN_MAX_TYPES];
 } Build;
 
@@ -125,6 +129,17 @@ column(const Build *b, const Table *t, const char *name, Oid type)
     return number;
 }
 
+/*
+ * May this transaction have changed the table? Rows that it deleted are not to be seen, but the lock that this takes lasts as long as it
+ * does. The leader of a parallel query holds its locks itself: its workers go by whether it has written anything at all.
+ */
+static bool
+may_be_own(Relation rel)
+{
+    return IsParallelWorker() ? TransactionIdIsValid(GetTopTransactionIdIfAny())
+        : CheckRelationLockedByMe(rel, RowExclusiveLock, true);
+}
+
 static void
 open_table(Build *b, Table *t, int type)
 {
@@ -139,6 +154,7 @@ open_table(Build *b, Table *t, int type)
                  errhint("Drop the model with gnnrec.drop_model() and create it again.")));
     if (t->rel->rd_rel->relkind != RELKIND_RELATION)
         complain(b, t, "It is not an ordinary table.");
+    b->own |= may_be_own(t->rel);
     t->id = column(b, t, psprintf("%s_id", nodes->name), nodes->key.base);
     t->run = column(b, t, "run_id", INT8OID);
     t->embedding = column(b, t, "embedding", b->embedding_type);
@@ -234,15 +250,6 @@ list_length_of(Datum array)
     return Max(bytes, 0) / 4;
 }
 
-static bool
-is_own_row(TupleTableSlot *slot)
-{
-    bool        isnull;
-    Datum       xmin = slot_getsysattr(slot, MinTransactionIdAttributeNumber, &isnull);
-
-    return TransactionIdIsCurrentTransactionId(DatumGetTransactionId(xmin));
-}
-
 static void
 measure_row(Build *b, Table *t, TupleTableSlot *slot, int64 i)
 {
@@ -272,7 +279,6 @@ measure_row(Build *b, Table *t, TupleTableSlot *slot, int64 i)
     t->n_bytes += entry->key.len;
     t->n_popular += entry->degree > 0;
     t->n_edges += entry->n_edges;
-    b->own |= is_own_row(slot);
     MemoryContextSwitchTo(old);
 }
 
@@ -316,6 +322,8 @@ lay_out_nodes(GnnrecImageHeader *h, const Table *t, int type)
     gnnrec_image_add(h, GNNREC_SECTION_EMBEDDING, type, t->n);
     if (t->n_fold_in > 0)
         gnnrec_image_add(h, GNNREC_SECTION_FOLD_IN, type, t->n);
+    if (gnn_quantised_width(h->dim) > 0)
+        gnnrec_image_add(h, GNNREC_SECTION_QUANTISED, type, gnn_quantised_blocks(t->n));
     gnnrec_image_add(h, GNNREC_SECTION_INVERSE_NORM, type, t->n);
     gnnrec_image_add(h, GNNREC_SECTION_DEGREE, type, t->n);
     gnnrec_image_add(h, GNNREC_SECTION_POPULAR, type, t->n_popular);
@@ -323,12 +331,14 @@ lay_out_nodes(GnnrecImageHeader *h, const Table *t, int type)
 }
 
 static void
-lay_out_edges(GnnrecImageHeader *h, const Table *t, int relation)
+lay_out_edges(GnnrecImageHeader *h, const Table *t, const Table *to, int relation)
 {
     gnnrec_image_add(h, GNNREC_SECTION_PTR, relation, t->n + 1);
     gnnrec_image_add(h, GNNREC_SECTION_IDX, relation, t->n_edges);
     if (t->n_weighted > 0)
         gnnrec_image_add(h, GNNREC_SECTION_VAL, relation, t->n_edges);
+    gnnrec_image_add(h, GNNREC_SECTION_PTR, GNNREC_REVERSE(relation), to->n + 1);
+    gnnrec_image_add(h, GNNREC_SECTION_IDX, GNNREC_REVERSE(relation), t->n_edges);
 }
 
 static GnnrecImageHeader *
@@ -344,7 +354,8 @@ lay_out(const Build *b, Oid catalog)
     h->dim = b->dim;
     for (int t = 0; t < b->out->n_types; t++)
         lay_out_nodes(h, &b->tables[t], t);
-    lay_out_edges(h, &b->tables[b->out->relations[RANKED_RELATION].from_type], RANKED_RELATION);
+    lay_out_edges(h, &b->tables[b->out->relations[RANKED_RELATION].from_type],
+                  &b->tables[b->out->relations[RANKED_RELATION].to_type], RANKED_RELATION);
     return h;
 }
 
@@ -494,6 +505,37 @@ place_row(Build *b, Table *t, TupleTableSlot *slot, int64 i)
     MemoryContextReset(b->row);
 }
 
+/* once all vectors of a type are in place */
+static void
+fill_quantised(GnnrecSnapshotNodes *out)
+{
+    int64       n_blocks = gnn_quantised_blocks(out->n);
+
+    for (int64 first = 0; out->quantised != NULL && first < n_blocks; first += QUANTISE_AT_ONCE)
+    {
+        CHECK_FOR_INTERRUPTS();
+        gnn_quantise((char *) out->quantised + first * gnn_quantised_width(out->dim),
+                     gnnrec_snapshot_vector(out, first * GNN_BLOCK), Min(n_blocks - first, QUANTISE_AT_ONCE), out->dim);
+    }
+}
+
+/* the edges by the node they lead to, in the order of rows: counted, summed up, placed; ptr ends up one row ahead, and moves back */
+static void
+fill_reverse(GnnrecSnapshotEdges *out, const GnnrecSnapshotEdges *edges, int32 n_from, int32 n_to)
+{
+    int64      *ptr = (int64 *) out->ptr;
+
+    for (int64 e = 0; e < edges->n; e++)
+        ptr[edges->idx[e] + 1]++;
+    for (int32 i = 0; i < n_to; i++)
+        ptr[i + 1] += ptr[i];
+    for (int32 from = 0; from < n_from; from++)
+        for (int64 e = edges->ptr[from]; e < edges->ptr[from + 1]; e++)
+            ((int32 *) out->idx)[ptr[edges->idx[e]]++] = from;
+    memmove(ptr + 1, ptr, n_to * sizeof(int64));
+    ptr[0] = 0;
+}
+
 /* -------------------------------------------------------------------------------------------------------------------
  * the build
  * ------------------------------------------------------------------------------------------------------------------- */
@@ -523,8 +565,12 @@ fill(Build *b)
     for (int t = 0; t < b->out->n_types; t++)
     {
         scan_run(b, &b->tables[t], place_row);
+        fill_quantised(&b->out->types[t]);
         relation_close(b->tables[t].rel, AccessShareLock);
     }
+    fill_reverse(&b->out->reverse[RANKED_RELATION], &b->out->relations[RANKED_RELATION],
+                 b->tables[b->out->relations[RANKED_RELATION].from_type].n,
+                 b->tables[b->out->relations[RANKED_RELATION].to_type].n);
 }
 
 GnnrecImage *

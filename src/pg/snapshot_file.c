@@ -26,6 +26,8 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "core/quantise.h"
+#include "pg/embedding.h"
 
 #define DIRECTORY "base/" PG_TEMP_FILES_DIR
 #define FILE_PREFIX PG_TEMP_FILE_PREFIX "_gnnrec_"
@@ -66,6 +68,8 @@ width_of(int kind, int32 dim)
         case GNNREC_SECTION_ISOLATED:
         case GNNREC_SECTION_IDX:
             return sizeof(int32);
+        case GNNREC_SECTION_QUANTISED:
+            return gnn_quantised_width(dim);
         default:
             return sizeof(float);
     }
@@ -105,8 +109,8 @@ checksum(const GnnrecImageHeader *header)
 static bool
 is_sound(const GnnrecSection *s, const GnnrecImageHeader *h)
 {
-    return s->kind >= GNNREC_SECTION_NUMBERS && s->kind <= GNNREC_SECTION_VAL
-        && s->width == width_of(s->kind, h->dim)
+    return s->kind >= GNNREC_SECTION_NUMBERS && s->kind < GNNREC_SECTION_END
+        && s->width > 0 && s->width == width_of(s->kind, h->dim)
         && s->offset >= 0 && s->offset <= h->size && s->offset % GNNREC_IMAGE_ALIGN == 0
         && s->count >= 0 && s->count <= (h->size - s->offset) / s->width;
 }
@@ -133,7 +137,7 @@ is_header_of(const GnnrecImageHeader *h, size_t size, Oid catalog, int32 model_i
         && h->size == size
         && h->database == MyDatabaseId && h->catalog == catalog
         && h->model_id == model_id && h->run_id == run_id
-        && h->dim > 0 && are_sound(h);
+        && h->dim > 0 && h->dim <= GNNREC_MAX_DIM && are_sound(h);
 }
 
 /* the elements of a section; NULL where there is none */
@@ -173,6 +177,13 @@ read_keys(GnnrecSnapshotNodes *out, const GnnrecImage *image, int type)
 }
 
 static bool
+read_quantised(GnnrecSnapshotNodes *out, const GnnrecImage *image, int type)
+{
+    out->quantised = array(image, GNNREC_SECTION_QUANTISED, type, gnn_quantised_blocks(out->n));
+    return out->quantised != NULL || gnn_quantised_width(out->dim) == 0;
+}
+
+static bool
 read_nodes(GnnrecSnapshotNodes *out, const GnnrecImage *image, int type)
 {
     int64       n;
@@ -191,19 +202,19 @@ read_nodes(GnnrecSnapshotNodes *out, const GnnrecImage *image, int type)
     out->inverse_norm = array(image, GNNREC_SECTION_INVERSE_NORM, type, n);
     out->fold_in = section(image, GNNREC_SECTION_FOLD_IN, type, &n_fold_in);
     return out->isolated != NULL && out->embedding != NULL && out->inverse_norm != NULL
-        && (out->fold_in == NULL || n_fold_in == n) && read_keys(out, image, type);
+        && (out->fold_in == NULL || n_fold_in == n) && read_quantised(out, image, type) && read_keys(out, image, type);
 }
 
 static bool
-read_edges(GnnrecSnapshotEdges *out, const GnnrecSnapshot *snapshot, const GnnrecImage *image, int relation)
+read_edges(GnnrecSnapshotEdges *out, const GnnrecSnapshot *snapshot, const GnnrecImage *image, int owner)
 {
     int64       n_val;
 
-    out->ptr = array(image, GNNREC_SECTION_PTR, relation, (int64) snapshot->types[out->from_type].n + 1);
-    out->idx = section(image, GNNREC_SECTION_IDX, relation, &out->n);
+    out->ptr = array(image, GNNREC_SECTION_PTR, owner, (int64) snapshot->types[out->from_type].n + 1);
+    out->idx = section(image, GNNREC_SECTION_IDX, owner, &out->n);
     if (out->ptr == NULL || out->idx == NULL)
         return out->ptr == NULL && out->idx == NULL;
-    out->val = section(image, GNNREC_SECTION_VAL, relation, &n_val);
+    out->val = section(image, GNNREC_SECTION_VAL, owner, &n_val);
     return out->val == NULL || n_val == out->n;
 }
 
@@ -218,7 +229,9 @@ gnnrec_image_read(GnnrecSnapshot *out, const GnnrecImage *image)
             return false;
     }
     for (int r = 0; r < out->n_relations; r++)
-        if (!read_edges(&out->relations[r], out, image, r))
+        if (!read_edges(&out->relations[r], out, image, r)
+            || !read_edges(&out->reverse[r], out, image, GNNREC_REVERSE(r))
+            || out->reverse[r].n != out->relations[r].n)
             return false;
     return true;
 }

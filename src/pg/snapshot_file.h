@@ -13,7 +13,7 @@
 #include "pg/snapshot.h"
 
 #define GNNREC_IMAGE_MAGIC UINT64CONST(0x0a6365726e6e67b1)  /* a byte that is no text, "gnnrec", a newline */
-#define GNNREC_IMAGE_LAYOUT 1
+#define GNNREC_IMAGE_LAYOUT 2
 #define GNNREC_IMAGE_ALIGN 64
 
 /* what a section holds, and so the width of its elements; n is the number of nodes of its type */
@@ -30,7 +30,9 @@ typedef enum GnnrecSectionKind
     GNNREC_SECTION_ISOLATED,    /* int32[]; together with popular n */
     GNNREC_SECTION_PTR,         /* int64[n + 1], of a relation, n of the type it starts from */
     GNNREC_SECTION_IDX,         /* int32[], of a relation */
-    GNNREC_SECTION_VAL          /* float[], of a relation, optional */
+    GNNREC_SECTION_VAL,         /* float[], of a relation, optional */
+    GNNREC_SECTION_QUANTISED,   /* block[n / GNN_BLOCK], see core/quantise.h; none where the dimension is too high for it */
+    GNNREC_SECTION_END          /* of the kinds */
 } GnnrecSectionKind;
 
 typedef struct GnnrecSection
@@ -58,7 +60,10 @@ typedef struct GnnrecImageHeader
     GnnrecSection sections[FLEXIBLE_ARRAY_MEMBER];
 } GnnrecImageHeader;
 
-#define GNNREC_MAX_SECTIONS (GNN_MAX_TYPES * 9 + GNN_MAX_RELATIONS * 3)
+#define GNNREC_MAX_SECTIONS (GNN_MAX_TYPES * 10 + GNN_MAX_RELATIONS * 5)
+
+/* the owner of the ptr and idx of a relation's reverse */
+#define GNNREC_REVERSE(relation) (GNN_MAX_RELATIONS + (relation))
 
 /*
  * A mapped image. It belongs to the memory context it was made in: when that goes, the image is unmapped, and if it was never

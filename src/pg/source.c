@@ -17,6 +17,7 @@
 #include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
+#include "nodes/params.h"
 #include "tcop/dest.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -405,7 +406,7 @@ nothing(DestReceiver *self)
 }
 
 static void
-execute(Reader *reader, const char *sql)
+execute(Reader *reader, const char *sql, ParamListInfo params)
 {
     SPIExecuteOptions options = {0};
     int         result;
@@ -415,6 +416,7 @@ execute(Reader *reader, const char *sql)
     reader->dest.rShutdown = nothing;
     reader->dest.rDestroy = nothing;
     reader->dest.mydest = DestNone;
+    options.params = params;
     options.read_only = true;
     options.dest = &reader->dest;
     SPI_connect();
@@ -461,9 +463,10 @@ joined(List *names)
     return s.data;
 }
 
-void
-gnnrec_source_read(GnnrecInteractions *out, const GnnrecRelation *r, GnnrecIdMap *from_ids, GnnrecIdMap *to_ids,
-                   GnnrecReadTick tick, void *tick_arg)
+/* the rows of a query, which build_query began */
+static void
+read_rows(GnnrecInteractions *out, const GnnrecRelation *r, GnnrecIdMap *from_ids, GnnrecIdMap *to_ids,
+          GnnrecReadTick tick, void *tick_arg, const char *sql, ParamListInfo params)
 {
     Reader      reader = {0};
 
@@ -480,11 +483,43 @@ gnnrec_source_read(GnnrecInteractions *out, const GnnrecRelation *r, GnnrecIdMap
     if (r->event_weights != NULL)
         read_event_weights(&reader.weights, r->event_weights);
     grow(&reader);
-    execute(&reader, build_query(r, false));
+    execute(&reader, sql, params);
     if (r->half_life != NULL)
         decay(out->weight, out->time, out->n, half_life_seconds(r->half_life));
     out->unknown_events = joined(reader.unknown);
     MemoryContextDelete(reader.row);
+}
+
+void
+gnnrec_source_read(GnnrecInteractions *out, const GnnrecRelation *r, GnnrecIdMap *from_ids, GnnrecIdMap *to_ids,
+                   GnnrecReadTick tick, void *tick_arg)
+{
+    read_rows(out, r, from_ids, to_ids, tick, tick_arg, build_query(r, false), NULL);
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * One item's rows
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+void
+gnnrec_source_item_read(GnnrecInteractions *out, const GnnrecModel *model, GnnrecIdMap *user_ids, GnnrecIdMap *item_ids,
+                        Datum item_id)
+{
+    const GnnrecRelation *r = &model->relations[0];
+    ParamListInfo params = makeParamList(1);
+    char       *sql;
+    Oid         user;
+    int         context;
+
+    params->params[0] = (ParamExternData) {.value = item_id, .pflags = PARAM_FLAG_CONST,
+                                           .ptype = gnnrec_source_column_type(r->source, r->to_column)};
+    sql = psprintf("%s %s s.%s OPERATOR(pg_catalog.=) $1", build_query(r, false), r->has_since ? "AND" : "WHERE",
+                   quote_identifier(r->to_column));
+    GetUserIdAndSecContext(&user, &context);
+    SetUserIdAndSecContext(gnnrec_relation_owner(model->types[GNNREC_ITEM].table),
+                           context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+    read_rows(out, r, user_ids, item_ids, NULL, NULL, sql, params);
+    SetUserIdAndSecContext(user, context);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------

@@ -44,6 +44,13 @@ typedef void (*GnnrecReadTick) (void *arg, int64 rows);
 extern void gnnrec_source_read(GnnrecInteractions *out, const GnnrecRelation *r, GnnrecIdMap *from_ids, GnnrecIdMap *to_ids,
                                GnnrecReadTick tick, void *tick_arg);
 
+/*
+ * The same of one item, as it is now, with the model owner's rights, as a view would: whoever may ask for an audience need not be
+ * allowed to read interactions. An index on the item column saves reading all of them.
+ */
+extern void gnnrec_source_item_read(GnnrecInteractions *out, const GnnrecModel *model, GnnrecIdMap *user_ids,
+                                    GnnrecIdMap *item_ids, Datum item_id);
+
 /* one user's interactions, not merged, the same weights up to a common factor */
 typedef struct GnnrecUserEdges
 {

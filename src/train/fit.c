@@ -18,7 +18,6 @@
 #include "train/loss.h"
 #include "train/measure.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -192,7 +191,7 @@ write_result(GnnFit *out, const Fit *f)
             fold_in_type(out->fold_in[t], f, nodes);
         if (out->degree[t] != NULL)
             for (int64_t i = 0; i < nodes->n; i++)
-                out->degree[t][i] = (float) fmin(f->adjacency.degree[nodes->first + i], FLT_MAX);
+                out->degree[t][i] = (float) f->adjacency.degree[nodes->first + i];
     }
 }
 

@@ -2,9 +2,10 @@
  * fit_bench.c: trains on a file of interactions, ranks all items for all users of another, prints how good
  * that is and how long it took. No server.
  *
- *     fit_bench TRAIN TEST [threads=N] [fold_in=1] [verbose=1] [parameter=value ...]
+ *     fit_bench TRAIN TEST [threads=N] [fold_in=1] [verbose=1] [vectors=FILE] [parameter=value ...]
  *
  * TRAIN and TEST hold a user and an item number in tab-separated columns below a header line; '-' for no TEST.
+ * FILE gets the vectors, for topk_bench: the numbers of users, items and dimensions as int32, then their floats.
  * Built by
  *
  *     cc -O3 -std=gnu11 -fopenmp -DGNN_BLAS -Isrc -o build/fit_bench src/core/?*.c src/model/?*.c \
@@ -158,6 +159,21 @@ evaluate(const GnnFit *fit, const GnnCsr *train, const GnnCsr *test, int dim)
 }
 
 static void
+write_vectors(const char *path, const GnnFit *fit, const int32_t *n, int32_t dim)
+{
+    FILE       *file = fopen(path, "wb");
+    int32_t     sizes[] = {n[0], n[1], dim};
+
+    if (file == NULL || fwrite(sizes, sizeof(sizes), 1, file) != 1
+        || fwrite(fit->embedding[0], sizeof(float) * dim, n[0], file) != (size_t) n[0]
+        || fwrite(fit->embedding[1], sizeof(float) * dim, n[1], file) != (size_t) n[1] || fclose(file) != 0)
+    {
+        perror(path);
+        exit(1);
+    }
+}
+
+static void
 print_step(void *arg, const GnnStep *done)
 {
     if (done != NULL && *(bool *) arg)
@@ -200,6 +216,7 @@ main(int argc, char **argv)
     int         threads = 0;
     bool        fold_in = false;
     bool        verbose = false;
+    const char *vectors = NULL;
     GnnTick     tick = {.call = print_step, .arg = &verbose};
     GnnPart     parts[GNN_MAX_PARTS];
     int         n_parts;
@@ -210,7 +227,7 @@ main(int argc, char **argv)
 
     if (argc < 3)
     {
-        fprintf(stderr, "usage: fit_bench TRAIN TEST [threads=N] [fold_in=1] [verbose=1] [parameter=value ...]\n");
+        fprintf(stderr, "usage: fit_bench TRAIN TEST [threads=N] [fold_in=1] [verbose=1] [vectors=FILE] [parameter=value ...]\n");
         return 1;
     }
     gnn_config_defaults(&config);
@@ -227,6 +244,8 @@ main(int argc, char **argv)
             fold_in = atoi(value) != 0;
         else if (strcmp(argv[i], "verbose") == 0)
             verbose = atoi(value) != 0;
+        else if (strcmp(argv[i], "vectors") == 0)
+            vectors = value;
         else
             set_parameter(&config, argv[i], value);
     }
@@ -261,6 +280,8 @@ main(int argc, char **argv)
     getrusage(RUSAGE_SELF, &usage);
     printf("fit %.2f s, best step %d of %d, loss %.6f, held out: recall %.4f ndcg %.4f, peak %ld MB\n", gnn_now() - start,
            fit.best_step, fit.steps, fit.loss, fit.recall, fit.ndcg, usage.ru_maxrss / 1024);
+    if (vectors != NULL)
+        write_vectors(vectors, &fit, n, config.dim);
     if (truth.n > 0)
         evaluate(&fit, &train, &test, config.dim);
     if (fold_in && truth.n > 0)

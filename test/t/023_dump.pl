@@ -33,6 +33,15 @@ for my $jobs (1, 4)
     is($node->safe_psql($database, 'SELECT name FROM gnnrec.models'), 'n', "restored by $jobs: is dropped as any other");
 }
 
+# a role that is no superuser, in a database of its own
+$node->safe_psql('postgres', 'CREATE ROLE owner LOGIN');
+$node->safe_psql('postgres', 'CREATE DATABASE owned OWNER owner');
+$node->safe_psql('owned', 'CREATE EXTENSION gnnrec');
+$node->safe_psql('owned', q{CREATE SCHEMA own; CREATE TABLE own.rows AS SELECT 1 AS user_id, n AS item_id FROM generate_series(1, 3) n;
+    SELECT gnnrec.create_model('m', 'own.rows')}, extra_params => ['--username=owner']);
+$node->command_ok(['pg_dump', '--enable-row-security', '--username=owner', "--file=$dump.sql", 'owned'], 'dumped by its owner');
+like(slurp_file("$dump.sql"), qr/^COPY gnnrec\.model .*\n1\tm\t/m, 'dumped by its owner: the model is there');
+
 # with jobs it is chance which table is filled first
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_constraint JOIN pg_extension ON conrelid = ANY (extconfig) WHERE contype = 'f' AND extname = 'gnnrec'}),
     '0', 'tables of a dump do not depend on each other');

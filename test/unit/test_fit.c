@@ -320,7 +320,7 @@ exotic_weights(void)
     static const float tiny[] = {1e-30f, 1e-30f, 2e-30f, 1e-30f, 3e-30f};
     static const float huge[] = {1e30f, 2e30f, 1e30f, 1e30f, 1e30f};
     static const float both[] = {1e30f, 1e-30f, 1, 1e-30f, 1e30f};
-    static const float most[] = {3e38f, 3e38f, 3e38f, 3e38f, 1e-45f};
+    static const float most[] = {8e37f, 8e37f, 8e37f, 8e37f, 1e-45f};
     GnnGraph    g;
 
     graph_of(&g, 3, 3, 5, few_users, few_items, tiny);

@@ -3,6 +3,7 @@
  */
 #include "test.h"
 
+#include "core/quantise.h"
 #include "core/topk.h"
 
 #include <math.h>
@@ -87,9 +88,23 @@ check_hits(const GnnHit *is, int32_t n_is, const GnnHit *all, int32_t n_all, int
                   i, n, is[i].row, is[i].score, all[i].row, all[i].score);
 }
 
+/* the rows' copy in 8 bits */
+static const void *
+quantised(const GnnRows *rows)
+{
+    int64_t     n_blocks = gnn_quantised_blocks(rows->n);
+    void       *blocks = gnn_alloc(arena, n_blocks, gnn_quantised_width(rows->dim));
+
+    gnn_quantise(blocks, rows->rows, n_blocks, rows->dim);
+    return blocks;
+}
+
+/* in turn without a copy in 8 bits and with one, by each kernel */
 static void
 against_full_sort(bool whole, bool scaled, bool skips)
 {
+    int         turn = 0;
+
     for (int d = 0; d < N_OF(dims); d++)
         for (int i = 0; i < N_OF(numbers); i++)
             for (int j = 0; j < N_OF(ks); j++)
@@ -105,6 +120,10 @@ against_full_sort(bool whole, bool scaled, bool skips)
                     n_skip = 0;
                 rows.rows = random_floats((int64_t) rows.n * rows.dim, whole, i);
                 rows.scale = scaled ? random_floats(rows.n, false, i + 5) : NULL;
+                rows.quantised = turn > 0 ? quantised(&rows) : NULL;
+                if (turn > 0)
+                    gnn_quantised_choose(turn - 1);
+                turn = gnn_quantised_kernels[turn] == NULL ? 0 : turn + 1;
                 check_hits(out, gnn_topk(out, ks[j], &rows, query, skip, n_skip), all,
                            full_sort(all, &rows, query, skip, n_skip), ks[j]);
             }
@@ -145,31 +164,6 @@ among(void)
     check_hits(out, gnn_topk_among(out, 10, &rows, query, given, 0), all, 0, 10);
 }
 
-static void
-check_many(int32_t n_rows, int32_t dim, int32_t n, int32_t k, bool with)
-{
-    GnnRows     rows = {.n = n_rows, .dim = dim};
-    float      *queries = random_floats((int64_t) n * dim, false, 3);
-    GnnHit     *out = gnn_alloc(arena, n * k, sizeof(GnnHit));
-    GnnHit     *one = gnn_alloc(arena, k, sizeof(GnnHit));
-    int32_t    *n_out = gnn_alloc(arena, n, sizeof(int32_t));
-    const int32_t **skip = gnn_alloc(arena, n, sizeof(int32_t *));
-    int64_t    *n_skip = gnn_alloc(arena, n, sizeof(int64_t));
-
-    rows.rows = random_floats((int64_t) n_rows * dim, false, n_rows);
-    rows.scale = with ? random_floats(n_rows, false, 8) : NULL;
-    for (int32_t q = 0; q < n; q++)
-        skip[q] = random_skip(&n_skip[q], n_rows, q);
-    gnn_topk_many(out, n_out, k, &rows, queries, n, with ? skip : NULL, n_skip);
-    for (int32_t q = 0; q < n; q++)
-    {
-        int32_t     n_one = gnn_topk(one, k, &rows, queries + (int64_t) q * dim, skip[q], with ? n_skip[q] : 0);
-
-        CHECK(n_one == n_out[q]);
-        CHECK(memcmp(one, out + (int64_t) q * k, n_one * sizeof(GnnHit)) == 0);
-    }
-}
-
 /* many queries at once are each query alone, to the bit */
 static void
 many(void)
@@ -180,16 +174,35 @@ many(void)
         for (int i = 0; i < N_OF(numbers); i++)
             for (int j = 0; j < N_OF(n_queries); j++)
                 for (int with = 0; with < 2; with++)
-                    check_many(numbers[i], dims[d], n_queries[j], j % 2 ? 20 : 1, with);
-}
+                {
+                    int32_t     n = n_queries[j];
+                    int32_t     k = j % 2 ? 20 : 1;
+                    GnnRows     rows = {.n = numbers[i], .dim = dims[d]};
+                    GnnRows     plain;
+                    float      *queries = random_floats((int64_t) n * rows.dim, false, 3);
+                    GnnHit     *out = gnn_alloc(arena, n * k, sizeof(GnnHit));
+                    GnnHit     *one = gnn_alloc(arena, k, sizeof(GnnHit));
+                    int32_t    *n_out = gnn_alloc(arena, n, sizeof(int32_t));
+                    const int32_t **skip = gnn_alloc(arena, n, sizeof(int32_t *));
+                    int64_t    *n_skip = gnn_alloc(arena, n, sizeof(int64_t));
 
-/* and so are more than share a pass, and those of rows that are too wide to be turned */
-static void
-very_many(void)
-{
-    check_many(150, 20, 601, 7, true);
-    check_many(40, 1024, 9, 7, true);
-    check_many(40, 1025, 9, 7, true);
+                    rows.rows = random_floats((int64_t) rows.n * rows.dim, false, i);
+                    rows.scale = with ? random_floats(rows.n, false, 8) : NULL;
+                    rows.quantised = j % 3 != 0 ? quantised(&rows) : NULL;
+                    plain = rows;
+                    plain.quantised = NULL;
+                    for (int32_t q = 0; q < n; q++)
+                        skip[q] = random_skip(&n_skip[q], rows.n, q);
+                    gnn_topk_many(out, n_out, k, &rows, queries, n, with ? skip : NULL, n_skip);
+                    for (int32_t q = 0; q < n; q++)
+                    {
+                        int32_t     n_one = gnn_topk(one, k, &plain, queries + (int64_t) q * rows.dim, skip[q],
+                                                     with ? n_skip[q] : 0);
+
+                        CHECK(n_one == n_out[q]);
+                        CHECK(memcmp(one, out + (int64_t) q * k, n_one * sizeof(GnnHit)) == 0);
+                    }
+                }
 }
 
 static void
@@ -243,6 +256,7 @@ penalised(void)
                 }
                 rows.rows = random_floats((int64_t) rows.n * rows.dim, true, i);
                 rows.degree = degree;
+                rows.quantised = p % 2 ? quantised(&rows) : NULL;
                 full_sort(all, &rows, query, NULL, 0);
                 for (int32_t r = 0; r < rows.n; r++)
                     all[r].score = (float) (all[r].score - rows.penalty * log1p(degree[all[r].row]));
@@ -262,7 +276,6 @@ static const Test tests[] = {
     {"with a penalty", penalised},
     {"among given rows", among},
     {"many queries at once are each alone", many},
-    {"very many queries, and wide rows", very_many},
     {0},
 };
 
