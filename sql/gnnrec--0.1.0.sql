@@ -629,11 +629,11 @@ CREATE FUNCTION gnnrec.recommend_users_core(model_id integer, item_id anyelement
 COMMENT ON FUNCTION gnnrec.recommend_users_core(integer, anyelement, anycompatible, integer, boolean) IS
     'What recommend_users() in a model''s schema calls. user_type carries the type of user ids and no value';
 
-CREATE FUNCTION gnnrec.recommend_all_core(model_id integer, user_type anyelement, item_type anycompatible, k integer, users anyarray)
+CREATE FUNCTION gnnrec.recommend_all_core(model_id integer, item_type anycompatible, k integer, users anyarray)
     RETURNS TABLE (user_id anyelement, item_id anycompatible, score real, rank integer)
     AS 'MODULE_PATHNAME', 'gnnrec_recommend_all_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 100000 COST 10000000;
-COMMENT ON FUNCTION gnnrec.recommend_all_core(integer, anyelement, anycompatible, integer, anyarray) IS
-    'What recommend_all() in a model''s schema calls. user_type and item_type carry the types of ids and no values';
+COMMENT ON FUNCTION gnnrec.recommend_all_core(integer, anycompatible, integer, anyarray) IS
+    'What recommend_all() in a model''s schema calls. item_type carries the type of item ids and no value';
 
 CREATE FUNCTION gnnrec.similar_core(model_id integer, node_type text, id anyelement, k integer)
     RETURNS TABLE (similar_id anyelement, score real, rank integer)

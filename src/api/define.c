@@ -107,7 +107,7 @@ static const Function functions[] = {
      "RETURNS TABLE (user_id {user}, item_id {item}, score real, rank integer) "
      "LANGUAGE sql STABLE PARALLEL SAFE ROWS 100000 COST 10000000 "
      "BEGIN ATOMIC SELECT (a.r).user_id, (a.r).item_id, (a.r).score, (a.r).rank "
-     "FROM (SELECT gnnrec.recommend_all_core({model}, NULL::{user}, NULL::{item}, $1, $2) AS r) a; END",
+     "FROM (SELECT gnnrec.recommend_all_core({model}, NULL::{item}, $1, $2) AS r) a; END",
      "What recommend(user, k, fresh => false) answers for every user of the run, in the order of ids, or for each of an array"},
     {"similar_items", "{item}, integer",
      "(item_id {item}, k integer DEFAULT 10) RETURNS TABLE (item_id {item}, score real, rank integer)" TABLE_FUNCTION

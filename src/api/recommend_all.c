@@ -105,7 +105,7 @@ next_list(Walk *w)
  * the function
  * ------------------------------------------------------------------------------------------------------------------- */
 
-enum {A_MODEL, A_USER_TYPE, A_ITEM_TYPE, A_K, A_USERS};
+enum {A_MODEL, A_ITEM_TYPE, A_K, A_USERS};
 
 static void
 read_users(Walk *w, FunctionCallInfo fcinfo, const GnnrecSnapshotNodes *users)
@@ -137,7 +137,6 @@ start(FunctionCallInfo fcinfo)
 
     gnnrec_serve_check_right(items);
     gnnrec_serve_check_right(users);
-    gnnrec_serve_check_id(fcinfo, A_USER_TYPE, users);
     gnnrec_serve_check_id(fcinfo, A_ITEM_TYPE, items);
     gnnrec_serve_check_ids(fcinfo, A_USERS, users);
     read_users(w, fcinfo, users);
@@ -168,7 +167,7 @@ row(Walk *w, TupleDesc desc)
     return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }
 
-/* gnnrec.recommend_all_core(model_id, user_type, item_type, k, users) */
+/* gnnrec.recommend_all_core(model_id, item_type, k, users) */
 Datum
 gnnrec_recommend_all_core(PG_FUNCTION_ARGS)
 {

@@ -419,7 +419,7 @@ is_wanted(Oid database, Oid catalog, Oid our_catalog, int64 run_id)
         return SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database));
 
     /* as of now, not as of some snapshot: a run deleted meanwhile would otherwise leave its file for good */
-    return catalog == our_catalog && gnnrec_run_by_id(&run, run_id, SnapshotSelf);
+    return catalog == our_catalog && gnnrec_run_by_id(&run, run_id, SnapshotSelf) && run.stored;
 }
 
 void
