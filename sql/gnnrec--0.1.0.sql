@@ -408,12 +408,14 @@ CREATE TABLE gnnrec.relation
     time_column   name,
     half_life     interval,
     since         timestamptz,
+    seen_events   text[],
     PRIMARY KEY (model_id, relation_no),
     UNIQUE (model_id, name),
     FOREIGN KEY (model_id, from_type) REFERENCES gnnrec.node_type,
     FOREIGN KEY (model_id, to_type) REFERENCES gnnrec.node_type
 );
 COMMENT ON TABLE gnnrec.relation IS 'The relations of a model''s graph: which columns of which table are edges, and what weighs them; relation 0 is what is learned and ranked';
+COMMENT ON COLUMN gnnrec.relation.seen_events IS 'The kinds of event that hide an item from who has seen it; NULL: every kind does';
 
 CREATE TABLE gnnrec.run
 (
@@ -435,7 +437,8 @@ CREATE TABLE gnnrec.run
     peak_memory  bigint,
     requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     started_at   timestamptz,
-    finished_at  timestamptz
+    finished_at  timestamptz,
+    newest_event float8
 );
 CREATE INDEX run_model_idx ON gnnrec.run (model_id, run_id);
 COMMENT ON TABLE gnnrec.run IS 'One row a training run: what it was asked for, how far it is, how it ended';
@@ -443,6 +446,7 @@ COMMENT ON COLUMN gnnrec.run.params IS 'All parameters of the run, defaults incl
 COMMENT ON COLUMN gnnrec.run.stored IS 'Whether the model''s tables hold the run''s embeddings';
 COMMENT ON COLUMN gnnrec.run.metrics IS 'Sizes, seconds of each phase, and recall@20 and ndcg@20 on the held-out interactions where there are any';
 COMMENT ON COLUMN gnnrec.run.rows_skipped IS 'Interactions left out: NULL ids, unknown event kinds';
+COMMENT ON COLUMN gnnrec.run.newest_event IS 'Time of the newest interaction the run read, seconds since 1970: later ones are fresh, and decay counts from here';
 COMMENT ON COLUMN gnnrec.run.peak_memory IS 'Largest resident memory of the training process, bytes';
 
 CREATE TABLE gnnrec.run_step
@@ -471,17 +475,17 @@ SELECT pg_catalog.pg_extension_config_dump('gnnrec.run_run_id_seq', '');
 CREATE FUNCTION gnnrec.create_model(model text, source regclass, user_column name DEFAULT 'user_id', item_column name DEFAULT 'item_id',
     event_column name DEFAULT NULL, event_weights jsonb DEFAULT NULL, value_column name DEFAULT NULL, time_column name DEFAULT NULL,
     half_life interval DEFAULT NULL, since timestamptz DEFAULT NULL, params jsonb DEFAULT '{}', schema name DEFAULT NULL,
-    keep_runs integer DEFAULT 2) RETURNS void
+    keep_runs integer DEFAULT 2, seen_events text[] DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_create_model';
-COMMENT ON FUNCTION gnnrec.create_model(text, regclass, name, name, name, jsonb, name, name, interval, timestamptz, jsonb, name, integer) IS
-    'Makes a model of an interaction table: a schema (the model''s name, or the one given) with typed functions and embedding tables. A row''s weight is its event''s weight times its value, halved every half_life; rows before since are not read';
+COMMENT ON FUNCTION gnnrec.create_model(text, regclass, name, name, name, jsonb, name, name, interval, timestamptz, jsonb, name, integer, text[]) IS
+    'Makes a model of an interaction table: a schema (the model''s name, or the one given) with typed functions and embedding tables. A row''s weight is its event''s weight times its value, halved every half_life; rows before since are not read. What a user has seen is hidden from them; seen_events: only by these kinds of event';
 
 CREATE FUNCTION gnnrec.alter_model(model text, params jsonb DEFAULT NULL, keep_runs integer DEFAULT NULL, source regclass DEFAULT NULL,
     user_column name DEFAULT NULL, item_column name DEFAULT NULL, event_column name DEFAULT NULL, event_weights jsonb DEFAULT NULL,
     value_column name DEFAULT NULL, time_column name DEFAULT NULL, half_life interval DEFAULT NULL, since timestamptz DEFAULT NULL,
-    reset text[] DEFAULT NULL, new_name text DEFAULT NULL) RETURNS void
+    reset text[] DEFAULT NULL, new_name text DEFAULT NULL, seen_events text[] DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_alter_model';
-COMMENT ON FUNCTION gnnrec.alter_model(text, jsonb, integer, regclass, name, name, name, jsonb, name, name, interval, timestamptz, text[], text) IS
+COMMENT ON FUNCTION gnnrec.alter_model(text, jsonb, integer, regclass, name, name, name, jsonb, name, name, interval, timestamptz, text[], text, text[]) IS
     'Changes what is given and leaves the rest; params are merged into the model''s, a null value takes one back; reset names options to take away. Takes effect with the next training';
 
 CREATE FUNCTION gnnrec.drop_model(model text, if_exists boolean DEFAULT false, cascade boolean DEFAULT false) RETURNS void
@@ -569,7 +573,7 @@ CREATE VIEW gnnrec.models WITH (security_barrier) AS
 SELECT m.name, i.embedding_table::text AS item_table, u.embedding_table::text AS user_table,
        u.id_type AS user_id_type, i.id_type AS item_id_type,
        r.source::text AS source, r.from_column AS user_column, r.to_column AS item_column, r.event_column, r.event_weights,
-       r.value_column, r.time_column, r.half_life, r.since, m.params, m.keep_runs,
+       r.value_column, r.time_column, r.half_life, r.since, r.seen_events, m.params, m.keep_runs,
        m.live_run, l.finished_at AS trained_at,
        (l.metrics ->> 'users')::integer AS users, (l.metrics ->> 'items')::integer AS items,
        (l.metrics ->> 'interactions')::bigint AS interactions,

@@ -195,7 +195,7 @@ add_subject(Block *b, Test *t, int32 user)
 
     if (node >= 0)
         gnnrec_snapshot_row(&row, t->snapshot, INTERACTIONS, node);
-    s->seen = (GnnrecNodes) {row.idx, row.n};
+    s->seen = gnnrec_serve_hidden(&row, true);
     s->query = -1;
     read_truth(t, s, user);
     if (s->n_truth == 0)

@@ -6,8 +6,9 @@
  * are items, those without edges: the model knows nothing of them. Both leave out what is to be skipped, and both are
  * stable: equal scores are in the order of items.
  *
- * A user's vector is that of the run or, for one the run does not know, folded in from the items of a basket:
- * z_u = sum over items of w / sqrt(D_u * D_i) * fold_in_i, with D_u the sum of the weights w above zero.
+ * A user's vector is that of the run, brought up to date with what they have done since (fresh.h) or, for one the run does not
+ * know, folded in from the items of a basket: z_u = sum over items of w / sqrt(D_u * D_i) * fold_in_i, with D_u the sum of the
+ * weights w above zero.
  */
 #include "postgres.h"
 
@@ -20,9 +21,9 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "api/fresh.h"
 #include "api/nodes.h"
 #include "api/serve.h"
-#include "pg/source.h"
 
 PG_FUNCTION_INFO_V1(gnnrec_recommend_core);
 PG_FUNCTION_INFO_V1(gnnrec_recommend_for_core);
@@ -143,68 +144,24 @@ read_limits(Question *q, FunctionCallInfo fcinfo, int k, int candidates, int exc
  * who asks
  * ------------------------------------------------------------------------------------------------------------------- */
 
-/* the items of a row: all, or those that are disliked */
-static GnnrecNodes
-nodes_of(const GnnrecSnapshotRow *row, bool all)
-{
-    int32      *node;
-    int64       n = 0;
-
-    if (all)
-        return (GnnrecNodes) {row->idx, row->n};
-    if (row->val == NULL)
-        return (GnnrecNodes) {NULL, 0};
-    node = palloc(row->n * sizeof(int32));
-    for (int64 i = 0; i < row->n; i++)
-        if (row->val[i] < 0)
-            node[n++] = row->idx[i];
-    return (GnnrecNodes) {node, n};
-}
-
-typedef struct Weighted
-{
-    int32       node;
-    float       weight;
-} Weighted;
-
-static int
-by_node_and_weight(const void *a, const void *b)
-{
-    const Weighted *x = a;
-    const Weighted *y = b;
-
-    return x->node != y->node ? (x->node > y->node) - (x->node < y->node) : (x->weight > y->weight) - (x->weight < y->weight);
-}
-
-/* a basket as a row of the snapshot would have it: known items, ascending, an item's weights summed in an order of their own */
+/* a basket as a row of the snapshot would have it; weight NULL: all 1 */
 static GnnrecSnapshotRow
-basket_of(const Question *q, const Datum *item, const bool *is_null, const float *weight, int64 n)
+basket_of(const Question *q, const Elements *items, const float *weight)
 {
-    Weighted   *known = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(Weighted));
-    int32      *idx = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(int32));
-    float      *val = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(float));
-    int64       n_known = 0;
-    int64       end = 0;
+    const GnnrecSnapshotRow nothing = {0};
+    GnnrecUserEvents events = {.item = palloc(items->n * sizeof(Datum)), .weight = palloc(items->n * sizeof(float)),
+                               .hides = palloc(items->n * sizeof(bool)), .is_later = palloc0(items->n * sizeof(bool))};
+    GnnrecSnapshotRow basket;
 
-    for (int64 i = 0; i < n; i++)
-    {
-        int32       node = is_null != NULL && is_null[i] ? -1
-            : gnnrec_snapshot_find(q->snapshot, GNNREC_ITEM, gnnrec_key_of(&q->items->key, item[i]));
-
-        if (node >= 0)
-            known[n_known++] = (Weighted) {node, weight == NULL ? 1 : weight[i]};
-    }
-    qsort(known, n_known, sizeof(Weighted), by_node_and_weight);
-    for (int64 i = 0; i < n_known; i++)
-    {
-        if (end == 0 || idx[end - 1] != known[i].node)
+    for (int i = 0; i < items->n; i++)
+        if (!items->is_null[i])
         {
-            idx[end] = known[i].node;
-            val[end++] = 0;
+            events.item[events.n] = items->value[i];
+            events.weight[events.n] = weight == NULL ? 1 : weight[i];
+            events.hides[events.n++] = true;
         }
-        val[end - 1] += known[i].weight;
-    }
-    return (GnnrecSnapshotRow) {end, idx, val};
+    gnnrec_fresh_add(&basket, q->snapshot, &nothing, &events);
+    return basket;
 }
 
 /* the vector of who has a basket; NULL where nothing in it says anything */
@@ -216,38 +173,46 @@ folded_in(const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *basket)
     return gnnrec_serve_fold_in(vector, items, basket) ? vector : NULL;
 }
 
+/* who is not of the run, by a row of their own */
 static void
-ask_by_basket(Question *q, const GnnrecSnapshotRow *basket, bool exclude_seen)
+ask_by_row(Question *q, const GnnrecSnapshotRow *row, bool exclude_seen)
 {
-    q->vector = folded_in(q->items, basket);
+    q->vector = folded_in(q->items, row);
     q->source = "fold_in";
-    q->skip = nodes_of(basket, exclude_seen);
+    q->skip = gnnrec_serve_hidden(row, exclude_seen);
 }
 
-/* a user of the run */
+/* a user of the run, whose row was then and is now */
 static void
-ask_by_node(Question *q, int32 user, bool exclude_seen)
+ask_by_node(Question *q, int32 user, const GnnrecSnapshotRow *then, const GnnrecSnapshotRow *now, bool changed, bool exclude_seen)
 {
     const GnnrecSnapshotNodes *users = &q->snapshot->types[GNNREC_USER];
-    GnnrecSnapshotRow seen;
 
-    if (users->degree[user] > 0)
+    q->source = changed ? "fresh" : "model";
+    if (changed)
+        q->vector = gnnrec_fresh_vector(q->snapshot, user, then, now);
+    else if (users->degree[user] > 0)
         q->vector = gnnrec_snapshot_vector(users, user);
-    q->source = "model";
-    gnnrec_snapshot_row(&seen, q->snapshot, INTERACTIONS, user);
-    q->skip = nodes_of(&seen, exclude_seen);
+    q->skip = gnnrec_serve_hidden(now, exclude_seen);
 }
 
-/* a user the run does not know, by the interactions there are by now */
+/* user -1: the run does not know the id */
 static void
-ask_by_interactions(Question *q, Datum user, bool exclude_seen)
+ask(Question *q, int32 user, Datum id, bool exclude_seen, bool fresh)
 {
-    GnnrecUserEdges edges;
-    GnnrecSnapshotRow basket;
+    GnnrecSnapshotRow then = {0};
+    GnnrecSnapshotRow now;
+    bool        changed = false;
 
-    gnnrec_source_user_edges(&edges, gnnrec_model_by_id(q->snapshot->model_id), user);
-    basket = basket_of(q, edges.item, NULL, edges.weight, edges.n);
-    ask_by_basket(q, &basket, exclude_seen);
+    if (user >= 0)
+        gnnrec_snapshot_row(&then, q->snapshot, INTERACTIONS, user);
+    now = then;
+    if (fresh)
+        changed = gnnrec_fresh_row(&now, q->snapshot, &then, user, id) && q->items->fold_in != NULL;
+    if (user >= 0)
+        ask_by_node(q, user, &then, &now, changed, exclude_seen);
+    else
+        ask_by_row(q, &now, exclude_seen);
 }
 
 /* -------------------------------------------------------------------------------------------------------------------
@@ -329,19 +294,15 @@ gnnrec_recommend_core(PG_FUNCTION_ARGS)
 {
     const GnnrecSnapshot *snapshot = gnnrec_serve(fcinfo);
     const GnnrecSnapshotNodes *users = &snapshot->types[GNNREC_USER];
-    bool        exclude_seen = true_or_null(fcinfo, R_EXCLUDE_SEEN);
-    int32       user;
     Question    q;
 
     begin(&q, snapshot);
     gnnrec_serve_check_right(users);
     gnnrec_serve_check_id(fcinfo, R_USER, users);
     gnnrec_serve_check_id(fcinfo, R_ITEM_TYPE, q.items);
-    user = gnnrec_serve_node(fcinfo, R_USER, snapshot, GNNREC_USER);
-    if (user >= 0)
-        ask_by_node(&q, user, exclude_seen);
-    else if (!PG_ARGISNULL(R_USER) && true_or_null(fcinfo, R_FRESH))
-        ask_by_interactions(&q, PG_GETARG_DATUM(R_USER), exclude_seen);
+    if (!PG_ARGISNULL(R_USER))
+        ask(&q, gnnrec_serve_node(fcinfo, R_USER, snapshot, GNNREC_USER), PG_GETARG_DATUM(R_USER),
+            true_or_null(fcinfo, R_EXCLUDE_SEEN), true_or_null(fcinfo, R_FRESH));
     read_limits(&q, fcinfo, R_K, R_CANDIDATES, R_EXCLUDE);
     answer(&q, fcinfo, false);
     return (Datum) 0;
@@ -389,8 +350,8 @@ gnnrec_recommend_for_core(PG_FUNCTION_ARGS)
     gnnrec_serve_check_ids(fcinfo, F_ITEMS, q.items);
     if (!PG_ARGISNULL(F_ITEMS))
         items = elements_of(PG_GETARG_ARRAYTYPE_P(F_ITEMS));
-    basket = basket_of(&q, items.value, items.is_null, weights_argument(fcinfo, F_WEIGHTS, items.n), items.n);
-    ask_by_basket(&q, &basket, true);
+    basket = basket_of(&q, &items, weights_argument(fcinfo, F_WEIGHTS, items.n));
+    ask_by_row(&q, &basket, true);
     read_limits(&q, fcinfo, F_K, F_CANDIDATES, F_EXCLUDE);
     answer(&q, fcinfo, false);
     return (Datum) 0;
@@ -415,12 +376,8 @@ gnnrec_recommend(PG_FUNCTION_ARGS)
     if (!PG_ARGISNULL(1))
     {
         Datum       id = gnnrec_serve_parse_id(fcinfo, 1, users);
-        int32       user = gnnrec_snapshot_find(snapshot, GNNREC_USER, gnnrec_key_of(&users->key, id));
 
-        if (user >= 0)
-            ask_by_node(&q, user, true);
-        else
-            ask_by_interactions(&q, id, true);
+        ask(&q, gnnrec_snapshot_find(snapshot, GNNREC_USER, gnnrec_key_of(&users->key, id)), id, true, true);
     }
     q.k = gnnrec_serve_k(fcinfo, 2, q.items->n);
     q.pool = whole_pool(&q);

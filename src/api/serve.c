@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rls.h"
 #include "utils/tuplestore.h"
 
@@ -141,6 +142,23 @@ gnnrec_serve_fold_in(float *out, const GnnrecSnapshotNodes *items, const GnnrecS
             out[c] += share * fold_in[c];
     }
     return true;
+}
+
+GnnrecNodes
+gnnrec_serve_hidden(const GnnrecSnapshotRow *row, bool exclude_seen)
+{
+    int32      *node;
+    int64       n = 0;
+
+    if (exclude_seen && row->shown == NULL)
+        return (GnnrecNodes) {row->idx, row->n};
+    if (!exclude_seen && row->val == NULL)
+        return (GnnrecNodes) {NULL, 0};
+    node = MemoryContextAllocHuge(CurrentMemoryContext, Max(row->n, 1) * sizeof(int32));
+    for (int64 i = 0; i < row->n; i++)
+        if ((row->val != NULL && row->val[i] < 0) || (exclude_seen && !(row->shown != NULL && row->shown[i])))
+            node[n++] = row->idx[i];
+    return (GnnrecNodes) {node, n};
 }
 
 void

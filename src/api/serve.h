@@ -9,6 +9,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 
+#include "api/nodes.h"
 #include "core/topk.h"
 #include "pg/snapshot.h"
 
@@ -39,6 +40,9 @@ extern Datum gnnrec_serve_parse_id(FunctionCallInfo fcinfo, int argument, const 
  * where no item says anything; then out means nothing.
  */
 extern bool gnnrec_serve_fold_in(float *out, const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *row);
+
+/* the items of a user's row that are not to be recommended: the disliked ones and, if seen ones are, those that hide */
+extern GnnrecNodes gnnrec_serve_hidden(const GnnrecSnapshotRow *row, bool exclude_seen);
 
 /* the rows of an answer: id, score, rank and, where there is one, source */
 typedef struct GnnrecAnswer

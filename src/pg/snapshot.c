@@ -356,6 +356,7 @@ gnnrec_snapshot_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int 
     out->n = edges->ptr[node + 1] - begin;
     out->idx = edges->idx + begin;
     out->val = edges->val == NULL ? NULL : edges->val + begin;
+    out->shown = edges->shown == NULL ? NULL : edges->shown + begin;
     for (int64 i = 0; i < out->n; i++)
         if (out->idx[i] < (i == 0 ? 0 : out->idx[i - 1] + 1) || out->idx[i] >= n_to)
             gnnrec_snapshot_damaged(snapshot);

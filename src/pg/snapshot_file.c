@@ -58,6 +58,8 @@ width_of(int kind, int32 dim)
             return sizeof(int64);
         case GNNREC_SECTION_BYTES:
             return 1;
+        case GNNREC_SECTION_SHOWN:
+            return sizeof(uint8);
         case GNNREC_SECTION_EMBEDDING:
         case GNNREC_SECTION_FOLD_IN:
             return dim * sizeof(float);
@@ -104,7 +106,7 @@ checksum(const GnnrecImageHeader *header)
 static bool
 is_sound(const GnnrecSection *s, const GnnrecImageHeader *h)
 {
-    return s->kind >= GNNREC_SECTION_NUMBERS && s->kind <= GNNREC_SECTION_VAL
+    return s->kind >= GNNREC_SECTION_NUMBERS && s->kind <= GNNREC_SECTION_SHOWN
         && s->width == width_of(s->kind, h->dim)
         && s->offset >= 0 && s->offset <= h->size && s->offset % GNNREC_IMAGE_ALIGN == 0
         && s->count >= 0 && s->count <= (h->size - s->offset) / s->width;
@@ -197,13 +199,15 @@ static bool
 read_edges(GnnrecSnapshotEdges *out, const GnnrecSnapshot *snapshot, const GnnrecImage *image, int relation)
 {
     int64       n_val;
+    int64       n_shown;
 
     out->ptr = array(image, GNNREC_SECTION_PTR, relation, (int64) snapshot->types[out->from_type].n + 1);
     out->idx = section(image, GNNREC_SECTION_IDX, relation, &out->n);
     if (out->ptr == NULL || out->idx == NULL)
         return out->ptr == NULL && out->idx == NULL;
     out->val = section(image, GNNREC_SECTION_VAL, relation, &n_val);
-    return out->val == NULL || n_val == out->n;
+    out->shown = section(image, GNNREC_SECTION_SHOWN, relation, &n_shown);
+    return (out->val == NULL || n_val == out->n) && (out->shown == NULL || n_shown == out->n);
 }
 
 bool

@@ -30,7 +30,8 @@ typedef enum GnnrecSectionKind
     GNNREC_SECTION_ISOLATED,    /* int32[]; together with popular n */
     GNNREC_SECTION_PTR,         /* int64[n + 1], of a relation, n of the type it starts from */
     GNNREC_SECTION_IDX,         /* int32[], of a relation */
-    GNNREC_SECTION_VAL          /* float[], of a relation, optional */
+    GNNREC_SECTION_VAL,         /* float[], of a relation, optional */
+    GNNREC_SECTION_SHOWN        /* uint8[], of a relation, optional */
 } GnnrecSectionKind;
 
 typedef struct GnnrecSection
@@ -58,7 +59,7 @@ typedef struct GnnrecImageHeader
     GnnrecSection sections[FLEXIBLE_ARRAY_MEMBER];
 } GnnrecImageHeader;
 
-#define GNNREC_MAX_SECTIONS (GNN_MAX_TYPES * 9 + GNN_MAX_RELATIONS * 3)
+#define GNNREC_MAX_SECTIONS (GNN_MAX_TYPES * 9 + GNN_MAX_RELATIONS * 4)
 
 /*
  * A mapped image. It belongs to the memory context it was made in: when that goes, the image is unmapped, and if it was never
