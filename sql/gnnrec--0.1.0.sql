@@ -602,12 +602,17 @@ GRANT SELECT ON gnnrec.progress TO PUBLIC;
 -- Recommending: what the wrappers in a model's schema call
 ------------------------------------------------------------------------------------------------------------------------
 
--- recommend_core may read the interactions of a user whom the run does not know, from whatever the source is: in the leader only.
+CREATE FUNCTION gnnrec.list_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'gnnrec_list_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION gnnrec.list_support(internal) IS 'Tells the planner how many rows a list has, by its argument k';
+
+-- recommend_core may read what a user has done since the run, from whatever the source is: in the leader only.
 CREATE FUNCTION gnnrec.recommend_core(model_id integer, user_id anyelement, item_type anycompatible, k integer,
                                       candidates anycompatiblearray, exclude anycompatiblearray,
                                       exclude_seen boolean, fresh boolean)
     RETURNS TABLE (item_id anycompatible, score real, rank integer, source text)
-    AS 'MODULE_PATHNAME', 'gnnrec_recommend_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000;
+    AS 'MODULE_PATHNAME', 'gnnrec_recommend_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000
+    SUPPORT gnnrec.list_support;
 COMMENT ON FUNCTION gnnrec.recommend_core(integer, anyelement, anycompatible, integer, anycompatiblearray, anycompatiblearray,
                                           boolean, boolean) IS
     'What recommend() in a model''s schema calls. item_type carries the type of item ids and no value';
@@ -615,13 +620,15 @@ COMMENT ON FUNCTION gnnrec.recommend_core(integer, anyelement, anycompatible, in
 CREATE FUNCTION gnnrec.recommend_for_core(model_id integer, items anyarray, weights real[], k integer,
                                           candidates anyarray, exclude anyarray)
     RETURNS TABLE (item_id anyelement, score real, rank integer, source text)
-    AS 'MODULE_PATHNAME', 'gnnrec_recommend_for_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000;
+    AS 'MODULE_PATHNAME', 'gnnrec_recommend_for_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000
+    SUPPORT gnnrec.list_support;
 COMMENT ON FUNCTION gnnrec.recommend_for_core(integer, anyarray, real[], integer, anyarray, anyarray) IS
     'What recommend_for() in a model''s schema calls';
 
 CREATE FUNCTION gnnrec.similar_core(model_id integer, node_type text, id anyelement, k integer)
     RETURNS TABLE (similar_id anyelement, score real, rank integer)
-    AS 'MODULE_PATHNAME', 'gnnrec_similar_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000;
+    AS 'MODULE_PATHNAME', 'gnnrec_similar_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000
+    SUPPORT gnnrec.list_support;
 COMMENT ON FUNCTION gnnrec.similar_core(integer, text, anyelement, integer) IS
     'What similar_items() and similar_users() in a model''s schema call';
 
@@ -637,13 +644,15 @@ COMMENT ON FUNCTION gnnrec.score_core(integer, anyelement, anycompatible) IS
 
 CREATE FUNCTION gnnrec.recommend(model text, user_id text, k integer DEFAULT 10)
     RETURNS TABLE (item_id text, score real, rank integer, source text)
-    AS 'MODULE_PATHNAME', 'gnnrec_recommend' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000;
+    AS 'MODULE_PATHNAME', 'gnnrec_recommend' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000
+    SUPPORT gnnrec.list_support;
 COMMENT ON FUNCTION gnnrec.recommend(text, text, integer) IS
     'The k items with the highest score for a user of a model, for tools that do not know the id types: ids are text';
 
 CREATE FUNCTION gnnrec.similar_items(model text, item_id text, k integer DEFAULT 10)
     RETURNS TABLE (similar_id text, score real, rank integer)
-    AS 'MODULE_PATHNAME', 'gnnrec_similar_items' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000;
+    AS 'MODULE_PATHNAME', 'gnnrec_similar_items' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000
+    SUPPORT gnnrec.list_support;
 COMMENT ON FUNCTION gnnrec.similar_items(text, text, integer) IS
     'The k items of a model most similar to an item, for tools that do not know the id types: ids are text';
 

@@ -44,7 +44,8 @@ static const char *const table_statements[] = {
     "embedding gnnrec.embedding NOT NULL, fold_in gnnrec.embedding NOT NULL, degree real NOT NULL, "
     "PRIMARY KEY (item_id, run_id))",
     "CREATE TABLE {schema}.user_embedding (user_id {user} NOT NULL, run_id bigint NOT NULL, "
-    "embedding gnnrec.embedding NOT NULL, degree real NOT NULL, seen integer[] NOT NULL, seen_weight real[], shown integer[], "
+    "embedding gnnrec.embedding NOT NULL, degree real NOT NULL, seen integer[] NOT NULL, seen_weight real[], "
+    "shown integer[], "
     "PRIMARY KEY (user_id, run_id))",
     "COMMENT ON TABLE {schema}.item_embedding IS 'gnnrec: the items of a run and their vectors'",
     "COMMENT ON COLUMN {schema}.item_embedding.run_id IS 'the run that made the row; gnnrec.model.live_run is served'",

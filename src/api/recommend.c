@@ -31,7 +31,7 @@ PG_FUNCTION_INFO_V1(gnnrec_recommend);
 
 #define INTERACTIONS 0          /* the relation of users to items */
 
-/* where answers are taken from: the items with edges, by popularity, and those without, ascending */
+/* where answers are taken from: the items with edges, by popularity where that matters, and those without, ascending */
 typedef struct Pool
 {
     GnnrecNodes popular;
@@ -74,30 +74,6 @@ elements_of(ArrayType *array)
     return e;
 }
 
-/* the items an array argument names; NULL elements and items that are not in the run are nothing */
-static GnnrecNodes
-items_argument(FunctionCallInfo fcinfo, int argument, const Question *q)
-{
-    Elements    e;
-    int32      *node;
-    int64       n = 0;
-
-    gnnrec_serve_check_ids(fcinfo, argument, q->items);
-    if (PG_ARGISNULL(argument))
-        return (GnnrecNodes) {NULL, 0};
-    e = elements_of(PG_GETARG_ARRAYTYPE_P(argument));
-    node = palloc(e.n * sizeof(int32));
-    for (int i = 0; i < e.n; i++)
-    {
-        int32       found = e.is_null[i] ? -1
-            : gnnrec_snapshot_find(q->snapshot, GNNREC_ITEM, gnnrec_key_of(&q->items->key, e.value[i]));
-
-        if (found >= 0)
-            node[n++] = found;
-    }
-    return gnnrec_nodes_make(node, n);
-}
-
 static int
 by_popularity(const void *a, const void *b, void *degree)
 {
@@ -107,22 +83,32 @@ by_popularity(const void *a, const void *b, void *degree)
     return of_a != of_b ? (of_a < of_b) - (of_a > of_b) : gnnrec_nodes_compare(a, b);
 }
 
-/* the candidates that are not to be skipped, in the order a pool has */
+/* the candidates that are not to be skipped, in the order a pool has; who has a vector does not go by popularity */
 static Pool
 chosen_pool(const Question *q, GnnrecNodes candidates)
 {
-    int32      *node = palloc(candidates.n * sizeof(int32));
-    int64       n = 0;
+    int32      *popular = MemoryContextAllocHuge(CurrentMemoryContext, Max(candidates.n, 1) * sizeof(int32));
+    int32      *isolated = MemoryContextAllocHuge(CurrentMemoryContext, Max(candidates.n, 1) * sizeof(int32));
     int64       n_popular = 0;
+    int64       n_isolated = 0;
+    int64       s = 0;
 
     for (int64 i = 0; i < candidates.n; i++)
-        if (!gnnrec_nodes_contain(q->skip, candidates.node[i]))
-        {
-            node[n++] = candidates.node[i];
-            n_popular += q->items->degree[candidates.node[i]] > 0;
-        }
-    qsort_arg(node, n, sizeof(int32), by_popularity, (void *) q->items->degree);
-    return (Pool) {{node, n_popular}, {node + n_popular, n - n_popular}, true};
+    {
+        int32       node = candidates.node[i];
+
+        while (s < q->skip.n && q->skip.node[s] < node)
+            s++;
+        if (s < q->skip.n && q->skip.node[s] == node)
+            continue;
+        if (q->items->degree[node] > 0)
+            popular[n_popular++] = node;
+        else
+            isolated[n_isolated++] = node;
+    }
+    if (q->vector == NULL)
+        qsort_arg(popular, n_popular, sizeof(int32), by_popularity, (void *) q->items->degree);
+    return (Pool) {{popular, n_popular}, {isolated, n_isolated}, true};
 }
 
 static Pool
@@ -136,8 +122,8 @@ static void
 read_limits(Question *q, FunctionCallInfo fcinfo, int k, int candidates, int exclude)
 {
     q->k = gnnrec_serve_k(fcinfo, k, q->items->n);
-    q->skip = gnnrec_nodes_merge(q->skip, items_argument(fcinfo, exclude, q));
-    q->pool = PG_ARGISNULL(candidates) ? whole_pool(q) : chosen_pool(q, items_argument(fcinfo, candidates, q));
+    q->skip = gnnrec_nodes_merge(q->skip, gnnrec_serve_items(fcinfo, exclude, q->snapshot));
+    q->pool = PG_ARGISNULL(candidates) ? whole_pool(q) : chosen_pool(q, gnnrec_serve_items(fcinfo, candidates, q->snapshot));
 }
 
 /* -------------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,10 @@
 #include "core/topk.h"
 #include "pg/snapshot.h"
 
-/* the live run of the model whose number is the first argument */
+/*
+ * The live run of the model whose number is the first argument. A set-returning function looks it up once a query: what a call
+ * keeps for the next one lives as long as the executor's run, and that has one view of the database.
+ */
 extern const GnnrecSnapshot *gnnrec_serve(FunctionCallInfo fcinfo);
 
 /* ERROR unless the current role may read all of the type's table */
@@ -25,6 +28,12 @@ extern void gnnrec_serve_check_right(const GnnrecSnapshotNodes *nodes);
  */
 extern void gnnrec_serve_check_id(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshotNodes *nodes);
 extern void gnnrec_serve_check_ids(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshotNodes *nodes);
+
+/*
+ * The items an array argument names, ascending; NULL elements and items that are not in the run are nothing. The array of the
+ * call before, if it is the same, is not looked up again.
+ */
+extern GnnrecNodes gnnrec_serve_items(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshot *snapshot);
 
 /* k of n: NULL is all, below zero an ERROR */
 extern int32 gnnrec_serve_k(FunctionCallInfo fcinfo, int argument, int32 n);

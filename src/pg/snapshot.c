@@ -310,6 +310,32 @@ key_at(const GnnrecSnapshot *snapshot, int type, int32 node)
     return key;
 }
 
+/* keys that are numbers: often all from the first to the last, and then the place is known */
+static int32
+find_number(const GnnrecSnapshotNodes *nodes, int64 number)
+{
+    const int64 *numbers = nodes->numbers;
+    int32       low = 0;
+    int32       high = nodes->n;
+    uint64      guess;
+
+    if (nodes->n == 0 || number < numbers[0] || number > numbers[nodes->n - 1])
+        return -1;
+    guess = (uint64) number - (uint64) numbers[0];
+    if (guess < nodes->n && numbers[guess] == number)
+        return guess;
+    while (high - low > 1)
+    {
+        int32       middle = low + (high - low) / 2;
+
+        if (numbers[middle] <= number)
+            low = middle;
+        else
+            high = middle;
+    }
+    return numbers[low] == number ? low : -1;
+}
+
 int32
 gnnrec_snapshot_find(const GnnrecSnapshot *snapshot, int type, GnnrecKey key)
 {
@@ -317,6 +343,8 @@ gnnrec_snapshot_find(const GnnrecSnapshot *snapshot, int type, GnnrecKey key)
     int32       low = 0;
     int32       high = snapshot->types[type].n;
 
+    if (kind == GNNREC_KEY_INT)
+        return find_number(&snapshot->types[type], key.number);
     while (low < high)
     {
         int32       middle = low + (high - low) / 2;

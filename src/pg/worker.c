@@ -522,7 +522,8 @@ publish(Worker *w)
 
     gnnrec_catalog_write("UPDATE gnnrec.model SET live_run = $1 WHERE model_id = $2", 2, types, values, NULL, &isnull);
     gnnrec_catalog_write("UPDATE gnnrec.run SET status = 'succeeded', phase = NULL, metrics = $3, loss = $4, rows_read = $5, "
-                         "rows_skipped = $6, peak_memory = $7, message = $8, newest_event = $9, finished_at = pg_catalog.clock_timestamp() "
+                         "rows_skipped = $6, peak_memory = $7, message = $8, newest_event = $9, "
+                         "finished_at = pg_catalog.clock_timestamp() "
                          "WHERE run_id = $1 AND $2 IS NOT NULL",
                          lengthof(types), types, values, nulls, &isnull);
 }
