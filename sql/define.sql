@@ -43,6 +43,8 @@ SELECT gnnrec.create_model('define_test', 'events', item_column => 'product_id')
 SELECT gnnrec.create_model('m', 'events', item_column => 'product_id', schema => 'shop');
 SELECT gnnrec.create_model('m', 'no_such_table');
 SELECT gnnrec.create_model('m', 'not_a_table');
+CREATE TEMP TABLE brief AS SELECT 1 AS user_id, 1 AS item_id;
+SELECT gnnrec.create_model('m', 'brief', schema => 'public');
 SELECT gnnrec.create_model('m', 'events');
 SELECT gnnrec.create_model('m', 'events', item_column => 'payload');
 SELECT gnnrec.create_model('m', 'events', item_column => 'ip');
@@ -114,6 +116,13 @@ DROP TABLE "view".item_embedding;
 SELECT gnnrec.drop_model('view');
 DROP SCHEMA mat CASCADE;
 SELECT gnnrec.drop_model('mat');
+-- or the type of the ids, with what was made of it
+CREATE DOMAIN short_lived AS text;
+CREATE TABLE of_short_lived (user_id int, item_id short_lived);
+SELECT gnnrec.create_model('of_short_lived', 'of_short_lived');
+DROP DOMAIN short_lived CASCADE;
+SELECT gnnrec.drop_model('of_short_lived');
+SELECT count(*) AS schemas FROM pg_namespace WHERE nspname = 'of_short_lived';
 SET client_min_messages = notice;
 SELECT gnnrec.drop_model('mat', if_exists => true);
 SET client_min_messages = warning;

@@ -537,9 +537,9 @@ DROP SCHEMA serving CASCADE;
 SELECT * FROM failure($$SELECT gnnrec.recommend('serving', '100')$$);
 ROLLBACK;
 
-SELECT count(*) > 0 AS files FROM files WHERE run > 1000;
+SELECT count(*) > 0 AS files FROM files WHERE run BETWEEN 1001 AND 1999;
 SELECT gnnrec.drop_model('serving');
-SELECT count(*) AS files FROM files WHERE run > 1000;
+SELECT count(*) AS files FROM files WHERE run BETWEEN 1001 AND 1999;
 DROP OWNED BY gnnrec_serving_role;
 DROP ROLE gnnrec_serving_role;
 DROP TABLE events, question, id_type, pairs CASCADE;

@@ -431,12 +431,23 @@ SELECT part, bytes > 0 AS counted FROM gnnrec.estimate('train_runs');
 SELECT sum(bytes) FILTER (WHERE part <> 'total') = sum(bytes) FILTER (WHERE part = 'total') AS adds_up FROM gnnrec.estimate('train_runs');
 SELECT (SELECT bytes FROM gnnrec.estimate('train_runs', '{"dim": 1024}') WHERE part = 'total')
        > 10 * (SELECT bytes FROM gnnrec.estimate('train_runs', '{"dim": 16}') WHERE part = 'total') AS grows;
+SET gnnrec.threads = 1;
+SELECT bytes AS one_thread FROM gnnrec.estimate('train_runs') WHERE part = 'total' \gset
+SET gnnrec.threads = 8;
+SELECT bytes - :one_thread >= 7 * 2048 * 8 * 4 AS each_thread_counts FROM gnnrec.estimate('train_runs') WHERE part = 'total';
+RESET gnnrec.threads;
 SELECT gnnrec.estimate('train_runs', '{"dim": 0}');
 SET gnnrec.train_memory = '16MB';
 SELECT gnnrec.train('train_runs', '{"dim": 1024, "negatives": 65536}') IS NOT NULL AS asked;
 SELECT regexp_replace(complaint($$SELECT gnnrec.wait('train_runs')$$), 'about \d+ MB', 'about N MB');
-RESET gnnrec.train_memory;
 SELECT bits('train_runs') = :'before' AS still_live;
+-- many rows that make few edges: reading them is not for free either
+CREATE VIEW many AS SELECT n % 50 AS user_id, n % 7 AS item_id FROM generate_series(1, 3000000) n;
+SELECT gnnrec.create_model('train_many', 'many', params => '{"dim": 4, "steps": 2}');
+SELECT gnnrec.train('train_many') IS NOT NULL AS asked;
+SELECT complaint($$SELECT gnnrec.wait('train_many')$$);
+SELECT gnnrec.drop_model('train_many');
+RESET gnnrec.train_memory;
 
 -- parameters are checked when they are given
 SELECT gnnrec.train('train_runs', '{"dim": 64.5}');
@@ -551,6 +562,13 @@ SELECT status, split_part(message, E'\n', 1) AS message FROM runs WHERE model = 
 ALTER TABLE fragile ALTER item_id TYPE bigint;
 SELECT gnnrec.train('train_fragile') IS NOT NULL AS asked;
 SELECT complaint($$SELECT gnnrec.wait('train_fragile')$$);
+-- nor does recommend(), which reads there what a new user has done, take one type for another
+SELECT complaint($$SELECT train_fragile.recommend(1000)$$);
+ALTER TABLE fragile ALTER item_id TYPE text;
+SELECT complaint($$SELECT train_fragile.recommend(1000)$$);
+ALTER TABLE fragile ALTER item_id TYPE int USING item_id::int, ALTER user_id TYPE text;
+SELECT complaint($$SELECT train_fragile.recommend(1000)$$);
+ALTER TABLE fragile ALTER user_id TYPE int USING user_id::int;
 ALTER TABLE fragile RENAME item_id TO product_id;
 SELECT gnnrec.train('train_fragile') IS NOT NULL AS asked;
 SELECT complaint($$SELECT gnnrec.wait('train_fragile')$$);
@@ -561,6 +579,10 @@ SELECT item_id, rank, source FROM train_fragile.recommend(7, 10, exclude_seen =>
 CREATE TABLE fragile (user_id int, item_id int, weight float8);
 INSERT INTO fragile SELECT 1, n, -n FROM generate_series(0, 3) n;
 SELECT gnnrec.alter_model('train_fragile', source => 'fragile', value_column => 'weight');
+SELECT gnnrec.train('train_fragile') IS NOT NULL AS asked;
+SELECT complaint($$SELECT gnnrec.wait('train_fragile')$$);
+-- a sum of weights that is no real would go live and could not be served
+INSERT INTO fragile SELECT 1, n, 3e38 FROM generate_series(1, 3) n;
 SELECT gnnrec.train('train_fragile') IS NOT NULL AS asked;
 SELECT complaint($$SELECT gnnrec.wait('train_fragile')$$);
 -- an error in the middle of reading is the run's message

@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
 #include "pg/catalog.h"
 #include "pg/compat.h"
@@ -78,22 +79,34 @@ typedef struct Function
 #define READING_TABLE_FUNCTION " LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 10 COST 10000 "
 #define SCALAR_FUNCTION " LANGUAGE sql STABLE PARALLEL SAFE COST 100 "
 
+#define ORDER_COMMENT \
+    "diversity, 0 to 1: leave out what is like a better item; popularity_penalty: score - popularity_penalty * log(1 + degree)"
+
 static const Function functions[] = {
-    {"recommend", "{user}, integer, {item}[], {item}[], boolean, boolean",
+    {"recommend", "{user}, integer, {item}[], {item}[], boolean, boolean, real, real",
      "(user_id {user}, k integer DEFAULT 10, candidates {item}[] DEFAULT NULL, exclude {item}[] DEFAULT NULL, "
-     "exclude_seen boolean DEFAULT true, fresh boolean DEFAULT true) "
+     "exclude_seen boolean DEFAULT true, fresh boolean DEFAULT true, "
+     "diversity real DEFAULT 0, popularity_penalty real DEFAULT 0) "
      "RETURNS TABLE (item_id {item}, score real, rank integer, source pg_catalog.text)" READING_TABLE_FUNCTION
      "BEGIN ATOMIC SELECT r.item_id, r.score, r.rank, r.source "
-     "FROM gnnrec.recommend_core({model}, $1, NULL::{item}, $2, $3, $4, $5, $6) r; END",
+     "FROM gnnrec.recommend_core({model}, $1, NULL::{item}, $2, $3, $4, $5, $6, $7, $8) r; END",
      "The k items with the highest score for a user, best first; candidates: rank only these; exclude: leave these out; "
-     "exclude_seen: leave out what the user has seen; fresh: count the user''s interactions after the run too"},
-    {"recommend_for", "{item}[], real[], integer, {item}[], {item}[]",
+     "exclude_seen: leave out what the user has seen; fresh: count the user''s interactions after the run too; " ORDER_COMMENT},
+    {"recommend_for", "{item}[], real[], integer, {item}[], {item}[], real, real",
      "(items {item}[], weights real[] DEFAULT NULL, k integer DEFAULT 10, candidates {item}[] DEFAULT NULL, "
-     "exclude {item}[] DEFAULT NULL) "
+     "exclude {item}[] DEFAULT NULL, diversity real DEFAULT 0, popularity_penalty real DEFAULT 0) "
      "RETURNS TABLE (item_id {item}, score real, rank integer, source pg_catalog.text)" TABLE_FUNCTION
      "BEGIN ATOMIC SELECT r.item_id, r.score, r.rank, r.source "
-     "FROM gnnrec.recommend_for_core({model}, $1, $2, $3, $4, $5) r; END",
-     "The k items that go best with a basket or an anonymous session; weights: one for each item, 1 by default"},
+     "FROM gnnrec.recommend_for_core({model}, $1, $2, $3, $4, $5, $6, $7) r; END",
+     "The k items that go best with a basket or an anonymous session; weights: one for each item, 1 by default; " ORDER_COMMENT},
+    /* the core is called in a select list, to be asked for a row at a time */
+    {"recommend_all", "integer, {user}[]",
+     "(k integer DEFAULT 10, users {user}[] DEFAULT NULL) "
+     "RETURNS TABLE (user_id {user}, item_id {item}, score real, rank integer) "
+     "LANGUAGE sql STABLE PARALLEL SAFE ROWS 100000 COST 10000000 "
+     "BEGIN ATOMIC SELECT (a.r).user_id, (a.r).item_id, (a.r).score, (a.r).rank "
+     "FROM (SELECT gnnrec.recommend_all_core({model}, NULL::{user}, NULL::{item}, $1, $2) AS r) a; END",
+     "What recommend(user, k, fresh => false) answers for every user of the run, in the order of ids, or for each of an array"},
     {"similar_items", "{item}, integer",
      "(item_id {item}, k integer DEFAULT 10) RETURNS TABLE (item_id {item}, score real, rank integer)" TABLE_FUNCTION
      "BEGIN ATOMIC SELECT r.similar_id, r.score, r.rank FROM gnnrec.similar_core({model}, 'item', $1, $2) r; END",
@@ -110,13 +123,19 @@ static const Function functions[] = {
      "(user_id {user}, item_id {item}) RETURNS real" SCALAR_FUNCTION
      "BEGIN ATOMIC SELECT gnnrec.score_core({model}, $1, $2); END",
      "The inner product of a user's and an item's vectors; NULL where the run does not know one of them"},
+    {"explain", "{user}, {item}, integer",
+     "(user_id {user}, item_id {item}, k integer DEFAULT 10) RETURNS TABLE (because_item_id {item}, contribution real)"
+     READING_TABLE_FUNCTION
+     "BEGIN ATOMIC SELECT r.because_item_id, r.contribution FROM gnnrec.explain_core({model}, $1, $2, $3) r; END",
+     "Why a user gets an item: the k of the user's items that contribute most to the score, and in the last row, without an "
+     "item, what the user's own vector contributes; with k => NULL contributions sum to the score"},
 };
 
 typedef struct Names
 {
     char       *schema;         /* quoted */
-    char       *user_type;
-    char       *item_type;
+    char       *user_type;      /* NULL: it was dropped */
+    char       *item_type;      /* the same */
     char       *model_id;
 } Names;
 
@@ -166,7 +185,7 @@ execute(const char *sql)
 static char *
 qualified_type(Oid type)
 {
-    return format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY);
+    return format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY | FORMAT_TYPE_INVALID_AS_NULL);
 }
 
 static void
@@ -504,7 +523,21 @@ merged_params(Jsonb *a, Jsonb *b)
 {
     Datum       merged = DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(a), JsonbPGetDatum(b));
 
-    return DatumGetJsonbP(DirectFunctionCall1(jsonb_strip_nulls, merged));
+    /* the second argument, of arrays, is there since 18 */
+    return DatumGetJsonbP(DirectFunctionCall2(jsonb_strip_nulls, merged, BoolGetDatum(false)));
+}
+
+/* the model as it is now that nobody else changes it: who did may have committed after our statement began */
+static GnnrecModel *
+locked(const GnnrecModel *m)
+{
+    GnnrecModel *now;
+
+    gnnrec_job_lock_model(m->model_id);
+    PushActiveSnapshot(GetLatestSnapshot());
+    now = gnnrec_model_by_id(m->model_id);
+    PopActiveSnapshot();
+    return now;
 }
 
 Datum
@@ -517,6 +550,7 @@ gnnrec_alter_model(PG_FUNCTION_ARGS)
     required(fcinfo, A_MODEL, "model");
     m = gnnrec_model_by_name(text_to_cstring(PG_GETARG_TEXT_PP(A_MODEL)), false);
     gnnrec_model_check_owner(m);
+    m = locked(m);
     r = m->relations[0];
     params = m->params;
     if (!PG_ARGISNULL(A_RESET))
@@ -577,6 +611,14 @@ schema_of(const GnnrecModel *m)
     return InvalidOid;
 }
 
+/* DROP DOMAIN CASCADE has taken the functions along whose arguments are of that type */
+static bool
+went_with_its_type(const Function *f, const Names *names)
+{
+    return (names->user_type == NULL && strstr(f->arguments, "{user}") != NULL)
+        || (names->item_type == NULL && strstr(f->arguments, "{item}") != NULL);
+}
+
 static void
 drop_objects(const GnnrecModel *m, const char *schema, bool cascade)
 {
@@ -585,8 +627,9 @@ drop_objects(const GnnrecModel *m, const char *schema, bool cascade)
 
     names_of(&names, schema, m->types[GNNREC_USER].id_type, m->types[GNNREC_ITEM].id_type, m->model_id);
     for (int i = 0; i < lengthof(functions); i++)
-        execute(psprintf("DROP FUNCTION IF EXISTS %s.%s(%s) %s", names.schema, functions[i].name,
-                         filled(functions[i].arguments, &names), behaviour));
+        if (!went_with_its_type(&functions[i], &names))
+            execute(psprintf("DROP FUNCTION IF EXISTS %s.%s(%s) %s", names.schema, functions[i].name,
+                             filled(functions[i].arguments, &names), behaviour));
     for (int t = 0; t < m->n_types; t++)
         if (get_rel_name(m->types[t].table) != NULL)
             execute(psprintf("DROP TABLE %s %s", gnnrec_relation_name(m->types[t].table), behaviour));

@@ -9,8 +9,8 @@
  *   an item the run does not know stays in the truth, and nobody can find it;
  *   a user the run does not know is shown the popular items, in both lists, and counts like any other.
  *
- * Metrics are averaged over the users who have something left in the truth. Users go through gnn_topk_many in blocks of as
- * many as it scores in one pass over the items; a block's memory is freed before the next one, and a cancel is heeded between.
+ * Metrics are averaged over the users who have something left in the truth. Users are ranked a batch at a
+ * time (batch.h), and a cancel is heeded between.
  */
 #include "postgres.h"
 
@@ -22,16 +22,13 @@
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
+#include "api/batch.h"
 #include "api/evaluation.h"
 #include "api/nodes.h"
 #include "api/serve.h"
 #include "pg/compat.h"
 
 PG_FUNCTION_INFO_V1(gnnrec_evaluate);
-
-#define INTERACTIONS 0          /* the relation of users to items */
-#define BLOCK_USERS 32
-#define BLOCK_HITS (4 * 1024 * 1024)
 
 /* one of the two lists that every user is shown */
 typedef struct Lists
@@ -66,25 +63,15 @@ typedef struct Test
 /* a user who is shown lists */
 typedef struct Subject
 {
-    GnnrecNodes seen;
     GnnrecNodes truth;          /* of the items of the run */
     int64       n_truth;        /* those that are not in the run included */
-    int32       query;          /* number of the user's vector in the block; -1: there is none */
 } Subject;
 
 typedef struct Block
 {
-    MemoryContext context;      /* reset after each block: masks and truths */
-    int32       room;
-    int32       n;
-    int32       n_queries;
-    Subject    *subjects;
-    float      *queries;        /* n_queries x dim, */
-    const int32 **skip;         /* with what they leave out */
-    int64      *n_skip;
-    GnnHit     *hits;           /* and their answers, length each */
-    int32      *n_hits;
-    int32      *list;           /* of one subject */
+    GnnrecBatch batch;
+    Subject    *subjects;       /* the users of the batch */
+    GnnHit     *list;           /* of one subject */
     bool       *hit;            /* is its item in the truth? */
 } Block;
 
@@ -106,7 +93,7 @@ nodes_of_ids(const GnnrecSnapshot *snapshot, int type, const GnnrecIdMap *ids)
 static void
 read_test(Test *t, Oid test)
 {
-    const GnnrecRelation *trained = &gnnrec_model_by_id(t->snapshot->model_id)->relations[INTERACTIONS];
+    const GnnrecRelation *trained = &gnnrec_model_by_id(t->snapshot->model_id)->relations[GNNREC_INTERACTIONS];
     GnnrecRelation r = {.source = test, .from_column = trained->from_column, .to_column = trained->to_column};
     GnnrecKeyType user;
     GnnrecKeyType item;
@@ -122,9 +109,9 @@ read_test(Test *t, Oid test)
     t->item_node = nodes_of_ids(t->snapshot, GNNREC_ITEM, &t->truth.items);
 }
 
-/* what is to be found for a user, and what is not a question */
+/* what is to be found for a user who has seen some items, and what is not a question */
 static void
-read_truth(Test *t, Subject *s, int32 user)
+read_truth(Subject *out, Test *t, int32 user, GnnrecNodes seen)
 {
     const GnnCsr *items_of = &t->truth.items_of;
     int64       n_pairs = items_of->ptr[user + 1] - items_of->ptr[user];
@@ -140,13 +127,13 @@ read_truth(Test *t, Subject *s, int32 user)
 
         if (node < 0)
             n_unknown++;
-        else if (gnnrec_nodes_contain(s->seen, node))
+        else if (gnnrec_nodes_contain(seen, node))
             n_seen++;
         else
             truth[n_known++] = node;
     }
-    s->truth = (GnnrecNodes) {truth, n_known};
-    s->n_truth = n_known + n_unknown;
+    out->truth = (GnnrecNodes) {truth, n_known};
+    out->n_truth = n_known + n_unknown;
     t->misfits.unknown_items += n_unknown;
     t->misfits.seen_pairs += n_seen;
 }
@@ -158,90 +145,27 @@ read_truth(Test *t, Subject *s, int32 user)
 static void
 init_block(Block *b, const Test *t)
 {
-    b->room = Max(1, Min(BLOCK_USERS, BLOCK_HITS / Max(t->length, 1)));
-    b->context = AllocSetContextCreate(CurrentMemoryContext, "gnnrec evaluation", ALLOCSET_DEFAULT_SIZES);
-    b->subjects = palloc(sizeof(Subject) * b->room);
-    b->queries = palloc(sizeof(float) * b->room * t->items->dim);
-    b->skip = palloc(sizeof(int32 *) * b->room);
-    b->n_skip = palloc(sizeof(int64) * b->room);
-    b->hits = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(GnnHit) * b->room * (Size) t->length);
-    b->n_hits = palloc(sizeof(int32) * b->room);
-    b->list = palloc(sizeof(int32) * t->length);
+    gnnrec_batch_init(&b->batch, t->snapshot, t->length, t->folded);
+    b->subjects = palloc(sizeof(Subject) * b->batch.room);
+    b->list = palloc(sizeof(GnnHit) * t->length);
     b->hit = palloc(sizeof(bool) * t->length);
-}
-
-/* the user's vector; false: recommend() would not have one either */
-static bool
-read_vector(float *out, const Test *t, int32 node, const GnnrecSnapshotRow *row)
-{
-    const GnnrecSnapshotNodes *users = &t->snapshot->types[GNNREC_USER];
-
-    if (t->folded)
-        return gnnrec_serve_fold_in(out, t->items, row);
-    if (users->degree[node] <= 0)
-        return false;
-    memcpy(out, gnnrec_snapshot_vector(users, node), sizeof(float) * users->dim);
-    return true;
 }
 
 /* a user of the truth becomes a subject of the block, if there is a question left */
 static void
 add_subject(Block *b, Test *t, int32 user)
 {
-    Subject    *s = &b->subjects[b->n];
+    Subject    *s = &b->subjects[b->batch.n];
     int32       node = t->user_node[user];
-    GnnrecSnapshotRow row = {0};
-    GnnrecNodes skip;
+    GnnrecSnapshotRow seen = {0};
 
     if (node >= 0)
-        gnnrec_snapshot_row(&row, t->snapshot, INTERACTIONS, node);
-    s->seen = gnnrec_serve_hidden(&row, true);
-    s->query = -1;
-    read_truth(t, s, user);
+        gnnrec_snapshot_row(&seen, t->snapshot, GNNREC_INTERACTIONS, node);
+    read_truth(s, t, user, gnnrec_serve_hidden(&seen, true));
     if (s->n_truth == 0)
         return;
-    b->n++;
     t->misfits.unknown_users += node < 0;
-    if (node < 0 || !read_vector(b->queries + (int64) b->n_queries * t->items->dim, t, node, &row))
-        return;
-    skip = gnnrec_nodes_merge(s->seen, (GnnrecNodes) {t->items->isolated, t->items->n_isolated});
-    b->skip[b->n_queries] = skip.node;
-    b->n_skip[b->n_queries] = skip.n;
-    s->query = b->n_queries++;
-}
-
-/* appends what is not seen to a list of n; returns how many it has then */
-static int32
-append(int32 *list, int32 n, const Test *t, const int32 *nodes, int32 n_nodes, GnnrecNodes seen)
-{
-    for (int32 i = 0; i < n_nodes && n < t->length; i++)
-    {
-        if (nodes[i] < 0 || nodes[i] >= t->items->n)
-            gnnrec_snapshot_damaged(t->snapshot);
-        if (!gnnrec_nodes_contain(seen, nodes[i]))
-            list[n++] = nodes[i];
-    }
-    return n;
-}
-
-/* both kinds of list end with the items without edges, as those of recommend() do */
-static int32
-list_model(int32 *list, const Test *t, const Block *b, const Subject *s)
-{
-    const GnnHit *hits = b->hits + (int64) s->query * t->length;
-    int32       n = b->n_hits[s->query];
-
-    for (int32 i = 0; i < n; i++)
-        list[i] = hits[i].row;
-    return append(list, n, t, t->items->isolated, t->items->n_isolated, s->seen);
-}
-
-static int32
-list_popular(int32 *list, const Test *t, const Subject *s)
-{
-    int32       n = append(list, 0, t, t->items->popular, t->items->n_popular, s->seen);
-
-    return append(list, n, t, t->items->isolated, t->items->n_isolated, s->seen);
+    gnnrec_batch_add(&b->batch, node, &seen);
 }
 
 /* the list of n in the block is what the subject is shown */
@@ -250,8 +174,10 @@ tally(Lists *lists, Block *b, const Subject *s, int32 n)
 {
     for (int32 i = 0; i < n; i++)
     {
-        b->hit[i] = gnnrec_nodes_contain(s->truth, b->list[i]);
-        lists->best_place[b->list[i]] = Min(lists->best_place[b->list[i]], i);
+        int32       item = b->list[i].row;
+
+        b->hit[i] = gnnrec_nodes_contain(s->truth, item);
+        lists->best_place[item] = Min(lists->best_place[item], i);
     }
     gnnrec_tally_add(&lists->tally, b->hit, n, s->n_truth);
 }
@@ -259,18 +185,13 @@ tally(Lists *lists, Block *b, const Subject *s, int32 n)
 static void
 measure_block(Test *t, Block *b)
 {
-    GnnRows     rows = gnnrec_snapshot_rows(t->items, false);
-
-    gnn_topk_many(b->hits, b->n_hits, t->length, &rows, b->queries, b->n_queries, b->skip, b->n_skip);
-    for (int32 i = 0; i < b->n; i++)
+    gnnrec_batch_rank(&b->batch);
+    for (int32 i = 0; i < b->batch.n; i++)
     {
         const Subject *s = &b->subjects[i];
-        int32       n = list_popular(b->list, t, s);
 
-        tally(&t->popular, b, s, n);
-        if (s->query >= 0)
-            n = list_model(b->list, t, b, s);
-        tally(&t->model, b, s, n);
+        tally(&t->popular, b, s, gnnrec_batch_popular(b->list, &b->batch, i));
+        tally(&t->model, b, s, gnnrec_batch_list(b->list, &b->batch, i));
     }
 }
 
@@ -278,22 +199,20 @@ static void
 measure(Test *t)
 {
     int32       user = 0;
-    Block       b = {0};
+    Block       b;
 
     init_block(&b, t);
     while (user < t->truth.users.n)
     {
-        MemoryContext old = MemoryContextSwitchTo(b.context);
+        MemoryContext old = MemoryContextSwitchTo(b.batch.context);
 
         CHECK_FOR_INTERRUPTS();
-        b.n = b.n_queries = 0;
-        while (user < t->truth.users.n && b.n < b.room)
+        while (user < t->truth.users.n && !gnnrec_batch_is_full(&b.batch))
             add_subject(&b, t, user++);
         measure_block(t, &b);
         MemoryContextSwitchTo(old);
-        MemoryContextReset(b.context);
+        gnnrec_batch_clear(&b.batch);
     }
-    MemoryContextDelete(b.context);
 }
 
 /* -------------------------------------------------------------------------------------------------------------------

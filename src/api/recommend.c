@@ -9,6 +9,9 @@
  * A user's vector is that of the run, brought up to date with what they have done since (fresh.h) or, for one the run does not
  * know, folded in from the items of a basket: z_u = sum over items of w / sqrt(D_u * D_i) * fold_in_i, with D_u the sum of the
  * weights w above zero.
+ *
+ * A popularity penalty is part of the score: the answer is the k with the highest penalised one. Diversity is not: it chooses k,
+ * and their order, from the first part's DIVERSITY_POOL * k with the highest score (core/mmr.h).
  */
 #include "postgres.h"
 
@@ -21,15 +24,18 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "api/edges.h"
 #include "api/fresh.h"
 #include "api/nodes.h"
 #include "api/serve.h"
+#include "core/mmr.h"
 
 PG_FUNCTION_INFO_V1(gnnrec_recommend_core);
 PG_FUNCTION_INFO_V1(gnnrec_recommend_for_core);
 PG_FUNCTION_INFO_V1(gnnrec_recommend);
 
 #define INTERACTIONS 0          /* the relation of users to items */
+#define DIVERSITY_POOL 5
 
 /* where answers are taken from: the items with edges, by popularity where that matters, and those without, ascending */
 typedef struct Pool
@@ -46,6 +52,8 @@ typedef struct Question
     int32       k;
     const float *vector;        /* of who asks; NULL: nothing is known */
     const char *source;         /* of the vector */
+    float       diversity;      /* 0 .. 1 */
+    float       penalty;        /* of popularity, from 0 */
     GnnrecNodes skip;
     Pool        pool;
 } Question;
@@ -126,29 +134,29 @@ read_limits(Question *q, FunctionCallInfo fcinfo, int k, int candidates, int exc
     q->pool = PG_ARGISNULL(candidates) ? whole_pool(q) : chosen_pool(q, gnnrec_serve_items(fcinfo, candidates, q->snapshot));
 }
 
+/* sets diversity and penalty; NULL is none */
+static void
+read_order(Question *q, FunctionCallInfo fcinfo, int diversity, int penalty)
+{
+    q->diversity = PG_ARGISNULL(diversity) ? 0 : PG_GETARG_FLOAT4(diversity);
+    q->penalty = PG_ARGISNULL(penalty) ? 0 : PG_GETARG_FLOAT4(penalty);
+    if (!(q->diversity >= 0 && q->diversity <= 1))
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                 errmsg("diversity must be between 0 and 1"),
+                 errdetail("It is %g.", q->diversity),
+                 errhint("0 ranks by score alone, 1 by how little items are like those before them.")));
+    if (!(q->penalty >= 0 && isfinite(q->penalty)))
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                 errmsg("popularity_penalty must be a finite number from 0 on"),
+                 errdetail("It is %g.", q->penalty),
+                 errhint("An item's score is lowered by popularity_penalty * log(1 + degree); 0 leaves it as it is.")));
+}
+
 /* -------------------------------------------------------------------------------------------------------------------
  * who asks
  * ------------------------------------------------------------------------------------------------------------------- */
-
-/* a basket as a row of the snapshot would have it; weight NULL: all 1 */
-static GnnrecSnapshotRow
-basket_of(const Question *q, const Elements *items, const float *weight)
-{
-    const GnnrecSnapshotRow nothing = {0};
-    GnnrecUserEvents events = {.item = palloc(items->n * sizeof(Datum)), .weight = palloc(items->n * sizeof(float)),
-                               .hides = palloc(items->n * sizeof(bool)), .is_later = palloc0(items->n * sizeof(bool))};
-    GnnrecSnapshotRow basket;
-
-    for (int i = 0; i < items->n; i++)
-        if (!items->is_null[i])
-        {
-            events.item[events.n] = items->value[i];
-            events.weight[events.n] = weight == NULL ? 1 : weight[i];
-            events.hides[events.n++] = true;
-        }
-    gnnrec_fresh_add(&basket, q->snapshot, &nothing, &events);
-    return basket;
-}
 
 /* the vector of who has a basket; NULL where nothing in it says anything */
 static const float *
@@ -223,30 +231,62 @@ take(GnnHit *hits, int32 k, GnnrecNodes list, const Question *q)
     return n;
 }
 
-/* the items with edges, by the asker's vector */
+/* the k items with edges that have the highest score, by the asker's vector */
 static int32
-rank(GnnHit *hits, const Question *q)
+rank(GnnHit *hits, int32 k, const Question *q)
 {
     GnnRows     rows = gnnrec_snapshot_rows(q->items, false);
     GnnrecNodes skip;
 
+    rows.degree = q->items->degree;
+    rows.penalty = q->penalty;
     if (q->pool.is_chosen)
-        return gnn_topk_among(hits, q->k, &rows, q->vector, q->pool.popular.node, q->pool.popular.n);
+        return gnn_topk_among(hits, k, &rows, q->vector, q->pool.popular.node, q->pool.popular.n);
     skip = gnnrec_nodes_merge(q->skip, q->pool.isolated);
-    return gnn_topk(hits, q->k, &rows, q->vector, skip.node, skip.n);
+    return gnn_topk(hits, k, &rows, q->vector, skip.node, skip.n);
+}
+
+/* how many to rank for an answer of k */
+static int32
+n_to_rank(const Question *q)
+{
+    return q->diversity > 0 ? Min((int64) q->k * DIVERSITY_POOL, q->items->n) : q->k;
+}
+
+/* of n hits by score, the k that repeat each other least; returns how many */
+static int32
+diversify(GnnHit *hits, int32 n, const Question *q)
+{
+    GnnRows     rows = gnnrec_snapshot_rows(q->items, true);
+    float      *closest = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(float));
+    GnnMmr      mmr;
+
+    gnn_mmr_begin(&mmr, hits, closest, n, &rows, q->diversity);
+    while (mmr.n_chosen < Min(q->k, n))
+    {
+        CHECK_FOR_INTERRUPTS();
+        gnn_mmr_next(&mmr);
+    }
+    pfree(closest);
+    return mmr.n_chosen;
 }
 
 static void
 answer(const Question *q, FunctionCallInfo fcinfo, bool as_text)
 {
-    GnnHit     *hits = MemoryContextAllocHuge(CurrentMemoryContext, q->k * sizeof(GnnHit));
+    GnnHit     *hits = MemoryContextAllocHuge(CurrentMemoryContext, n_to_rank(q) * sizeof(GnnHit));
     int32       n_ranked = 0;
     int32       n = 0;
     GnnrecAnswer rows;
 
     gnnrec_answer_begin(&rows, fcinfo, q->snapshot, GNNREC_ITEM, as_text);
     if (q->vector != NULL)
-        n = n_ranked = rank(hits, q);
+    {
+        n_ranked = rank(hits, n_to_rank(q), q);
+        if (q->diversity > 0)
+            n_ranked = diversify(hits, n_ranked, q);
+        n = n_ranked;
+    }
     else
         n = take(hits, q->k, q->pool.popular, q);
     n += take(hits + n, q->k - n, q->pool.isolated, q);
@@ -272,13 +312,17 @@ true_or_null(FunctionCallInfo fcinfo, int argument)
     return PG_ARGISNULL(argument) || PG_GETARG_BOOL(argument);
 }
 
-enum {R_MODEL, R_USER, R_ITEM_TYPE, R_K, R_CANDIDATES, R_EXCLUDE, R_EXCLUDE_SEEN, R_FRESH};
+enum {R_MODEL, R_USER, R_ITEM_TYPE, R_K, R_CANDIDATES, R_EXCLUDE, R_EXCLUDE_SEEN, R_FRESH,
+      R_DIVERSITY, R_POPULARITY_PENALTY};
 
-/* gnnrec.recommend_core(model_id, user_id, item_type, k, candidates, exclude, exclude_seen, fresh) */
+/*
+ * gnnrec.recommend_core(model_id, user_id, item_type, k, candidates, exclude, exclude_seen, fresh, diversity,
+ *                       popularity_penalty)
+ */
 Datum
 gnnrec_recommend_core(PG_FUNCTION_ARGS)
 {
-    const GnnrecSnapshot *snapshot = gnnrec_serve(fcinfo);
+    const GnnrecSnapshot *snapshot = gnnrec_serve_kept(fcinfo);
     const GnnrecSnapshotNodes *users = &snapshot->types[GNNREC_USER];
     Question    q;
 
@@ -290,11 +334,12 @@ gnnrec_recommend_core(PG_FUNCTION_ARGS)
         ask(&q, gnnrec_serve_node(fcinfo, R_USER, snapshot, GNNREC_USER), PG_GETARG_DATUM(R_USER),
             true_or_null(fcinfo, R_EXCLUDE_SEEN), true_or_null(fcinfo, R_FRESH));
     read_limits(&q, fcinfo, R_K, R_CANDIDATES, R_EXCLUDE);
+    read_order(&q, fcinfo, R_DIVERSITY, R_POPULARITY_PENALTY);
     answer(&q, fcinfo, false);
     return (Datum) 0;
 }
 
-enum {F_MODEL, F_ITEMS, F_WEIGHTS, F_K, F_CANDIDATES, F_EXCLUDE};
+enum {F_MODEL, F_ITEMS, F_WEIGHTS, F_K, F_CANDIDATES, F_EXCLUDE, F_DIVERSITY, F_POPULARITY_PENALTY};
 
 /* the weights of a basket of n; NULL: all 1 */
 static const float *
@@ -324,7 +369,7 @@ weights_argument(FunctionCallInfo fcinfo, int argument, int n)
     return weight;
 }
 
-/* gnnrec.recommend_for_core(model_id, items, weights, k, candidates, exclude) */
+/* gnnrec.recommend_for_core(model_id, items, weights, k, candidates, exclude, diversity, popularity_penalty) */
 Datum
 gnnrec_recommend_for_core(PG_FUNCTION_ARGS)
 {
@@ -332,13 +377,15 @@ gnnrec_recommend_for_core(PG_FUNCTION_ARGS)
     GnnrecSnapshotRow basket;
     Question    q;
 
-    begin(&q, gnnrec_serve(fcinfo));
+    begin(&q, gnnrec_serve_kept(fcinfo));
     gnnrec_serve_check_ids(fcinfo, F_ITEMS, q.items);
     if (!PG_ARGISNULL(F_ITEMS))
         items = elements_of(PG_GETARG_ARRAYTYPE_P(F_ITEMS));
-    basket = basket_of(&q, &items, weights_argument(fcinfo, F_WEIGHTS, items.n));
+    basket = gnnrec_edges_row(q.snapshot, GNNREC_ITEM, items.value, items.is_null, weights_argument(fcinfo, F_WEIGHTS, items.n),
+                              items.n);
     ask_by_row(&q, &basket, true);
     read_limits(&q, fcinfo, F_K, F_CANDIDATES, F_EXCLUDE);
+    read_order(&q, fcinfo, F_DIVERSITY, F_POPULARITY_PENALTY);
     answer(&q, fcinfo, false);
     return (Datum) 0;
 }

@@ -18,6 +18,7 @@
 #include "utils/rls.h"
 #include "utils/tuplestore.h"
 
+#include "api/edges.h"
 #include "pg/compat.h"
 
 /* an array argument and the items it names */
@@ -50,17 +51,29 @@ kept(FunctionCallInfo fcinfo)
     return fcinfo->flinfo->fn_extra;
 }
 
-const GnnrecSnapshot *
-gnnrec_serve(FunctionCallInfo fcinfo)
+static int32
+model_argument(FunctionCallInfo fcinfo)
 {
-    Kept       *before = kept(fcinfo);
-    int32       model_id;
 
     if (PG_ARGISNULL(0))
         ereport(ERROR,
                 (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
                  errmsg("model must not be NULL")));
-    model_id = PG_GETARG_INT32(0);
+    return PG_GETARG_INT32(0);
+}
+
+const GnnrecSnapshot *
+gnnrec_serve(FunctionCallInfo fcinfo)
+{
+    return gnnrec_snapshot_live(model_argument(fcinfo));
+}
+
+const GnnrecSnapshot *
+gnnrec_serve_kept(FunctionCallInfo fcinfo)
+{
+    int32       model_id = model_argument(fcinfo);
+    Kept       *before = kept(fcinfo);
+
     if (before == NULL)
         return gnnrec_snapshot_live(model_id);
     if (before->snapshot == NULL || before->model_id != model_id)
@@ -235,29 +248,18 @@ gnnrec_serve_parse_id(FunctionCallInfo fcinfo, int argument, const GnnrecSnapsho
     return OidInputFunctionCall(input, text_to_cstring(PG_GETARG_TEXT_PP(argument)), parameter, -1);
 }
 
-/* the weight of the i-th edge of a row, 0 where it says nothing: not liked, or an item without edges */
-static double
-telling_weight(const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *row, int64 i)
-{
-    float       weight = row->val == NULL ? 1 : row->val[i];
-
-    return weight > 0 && items->degree[row->idx[i]] > 0 ? weight : 0;
-}
-
 bool
 gnnrec_serve_fold_in(float *out, const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *row)
 {
-    double      degree = 0;
+    double      degree = gnnrec_edges_degree(items, row);
 
-    for (int64 i = 0; i < row->n; i++)
-        degree += telling_weight(items, row, i);
     if (degree == 0 || items->fold_in == NULL)
         return false;
     memset(out, 0, items->dim * sizeof(float));
     for (int64 i = 0; i < row->n; i++)
     {
         const float *fold_in = items->fold_in + (int64) row->idx[i] * items->dim;
-        double      weight = telling_weight(items, row, i);
+        double      weight = gnnrec_edges_weight(items, row, i);
         float       share;
 
         if (weight == 0)

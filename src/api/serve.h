@@ -13,11 +13,14 @@
 #include "core/topk.h"
 #include "pg/snapshot.h"
 
-/*
- * The live run of the model whose number is the first argument. A set-returning function looks it up once a query: what a call
- * keeps for the next one lives as long as the executor's run, and that has one view of the database.
- */
+/* the live run of the model whose number is the first argument */
 extern const GnnrecSnapshot *gnnrec_serve(FunctionCallInfo fcinfo);
+
+/*
+ * The same, looked up once a query, for functions that materialize a set at each call and leave fn_extra to us: what a call keeps
+ * there for the next one lives as long as the executor's run, and that has one view of the database.
+ */
+extern const GnnrecSnapshot *gnnrec_serve_kept(FunctionCallInfo fcinfo);
 
 /* ERROR unless the current role may read all of the type's table */
 extern void gnnrec_serve_check_right(const GnnrecSnapshotNodes *nodes);
@@ -31,7 +34,7 @@ extern void gnnrec_serve_check_ids(FunctionCallInfo fcinfo, int argument, const 
 
 /*
  * The items an array argument names, ascending; NULL elements and items that are not in the run are nothing. The array of the
- * call before, if it is the same, is not looked up again.
+ * call before, if it is the same, is not looked up again: for functions that ask gnnrec_serve_kept.
  */
 extern GnnrecNodes gnnrec_serve_items(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshot *snapshot);
 

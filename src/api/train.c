@@ -162,15 +162,28 @@ is_ours(const GnnrecRun *run)
     return TransactionIdIsCurrentTransactionId(run->xmin) && strcmp(run->status, "starting") == 0;
 }
 
+/* what a look finds lies here until the next one: who waits for hours looks often */
+static MemoryContext
+looks(void)
+{
+    return AllocSetContextCreate(CurrentMemoryContext, "gnnrec wait", ALLOCSET_SMALL_SIZES);
+}
+
 /* the state of a run as of now, by a snapshot of this moment */
 static const char *
-look(GnnrecRun *run, int64 run_id)
+look(GnnrecRun *run, int64 run_id, MemoryContext context)
 {
+    MemoryContext old = MemoryContextSwitchTo(context);
+    const char *state;
+
+    MemoryContextReset(context);
     if (!gnnrec_run_by_id(run, run_id, GetLatestSnapshot()))
         ereport(ERROR,
                 (errcode(ERRCODE_UNDEFINED_OBJECT),
                  errmsg("run " INT64_FORMAT " does not exist any more", run_id)));
-    return gnnrec_job_state(run->model_id, run->status, run->requested_at);
+    state = gnnrec_job_state(run->model_id, run->status, run->requested_at);
+    MemoryContextSwitchTo(old);
+    return state;
 }
 
 static TimestampTz
@@ -189,6 +202,7 @@ gnnrec_wait(PG_FUNCTION_ARGS)
     GnnrecRun   run;
     bool        limited = !PG_ARGISNULL(1);
     TimestampTz end = limited ? deadline(PG_GETARG_INTERVAL_P(1)) : 0;
+    MemoryContext context = looks();
     const char *state;
 
     if (PG_ARGISNULL(0))
@@ -206,7 +220,7 @@ gnnrec_wait(PG_FUNCTION_ARGS)
                  errhint("Call gnnrec.wait in a transaction of its own, or CALL gnnrec.retrain, which commits in between.")));
     for (;;)
     {
-        state = look(&run, run.run_id);
+        state = look(&run, run.run_id, context);
         if (gnnrec_job_is_over(state) || (limited && GetCurrentTimestamp() >= end))
             break;
         nap();
@@ -229,13 +243,14 @@ may_commit(FunctionCallInfo fcinfo)
 static void
 wait_between_transactions(const char *model, int64 run_id)
 {
+    MemoryContext context = looks();
     GnnrecRun   run;
     const char *state;
 
     for (;;)
     {
         PushActiveSnapshot(GetTransactionSnapshot());
-        state = look(&run, run_id);
+        state = look(&run, run_id, context);
         PopActiveSnapshot();
         if (gnnrec_job_is_over(state))
             break;
@@ -323,6 +338,7 @@ gnnrec_rollback(PG_FUNCTION_ARGS)
         PG_RETURN_NULL();
     m = own_model(PG_GETARG_TEXT_PP(0));
     gnnrec_job_lock_model(m->model_id);
+    gnnrec_model_lock(m->model_id);     /* a worker that publishes deletes old runs: to be seen by the next statement */
     values[0] = Int32GetDatum(m->model_id);
     values[1] = PG_ARGISNULL(1) ? (Datum) 0 : PG_GETARG_DATUM(1);
     run = gnnrec_catalog_write("UPDATE gnnrec.model m SET live_run = r.run_id FROM gnnrec.run r "

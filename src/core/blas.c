@@ -66,9 +66,9 @@ gnn_gemm_plain(real *c, int64_t c_stride, int64_t m, int64_t n, int64_t k, real 
         }
 }
 
-/* odd sizes, so that the edges of a blocked product are tried as well */
-#define CHECK_M 37
-#define CHECK_N 83
+/* odd sizes, so that the edges of a blocked product are tried as well; OpenBLAS has other code for products below 100^3 */
+#define CHECK_M 131
+#define CHECK_N 139
 #define CHECK_K 65
 
 const char *

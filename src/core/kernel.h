@@ -13,8 +13,8 @@
 
 #include <string.h>
 
-/* sanitizers see through neither the resolver nor its clones, and double is for tests alone */
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && __GNUC__ >= 12 && !defined(__clang__) \
+/* sanitizers see through neither the resolver nor its clones, musl has no resolvers, and double is for tests alone */
+#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && __GNUC__ >= 12 && !defined(__clang__) \
     && !defined(GNN_DOUBLE) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define GNN_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else

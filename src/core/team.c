@@ -6,6 +6,7 @@
 #include "core/team.h"
 
 #include <time.h>
+#include <unistd.h>
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -22,17 +23,23 @@ gnn_now(void)
 int
 gnn_team_size(int threads)
 {
+    if (threads > 0)
+        return threads;
 #ifdef _OPENMP
-    return threads > 0 ? threads : omp_get_num_procs();
+    return omp_get_num_procs();
 #else
-    return 1;
+    return (int) sysconf(_SC_NPROCESSORS_ONLN);
 #endif
 }
 
 void
 gnn_team_open(GnnTeam *team, int threads, void (*tick)(void *arg), void *arg)
 {
+#ifdef _OPENMP
     team->threads = gnn_team_size(threads);
+#else
+    team->threads = 1;
+#endif
     team->tick = tick;
     team->arg = arg;
     team->ticked = gnn_now();

@@ -24,7 +24,7 @@ typedef struct GnnTeam
 /* threads: 0 for one a core; without OpenMP always one */
 extern void gnn_team_open(GnnTeam *team, int threads, void (*tick)(void *arg), void *arg);
 
-/* how many threads gnn_team_open would use */
+/* how many threads gnn_team_open uses where there is OpenMP; estimates are made where there is none */
 extern int gnn_team_size(int threads);
 
 /* block is 0 .. n_blocks - 1, thread (for scratch memory) 0 .. threads - 1 */

@@ -215,6 +215,7 @@ sort_hits(GnnHit *heap, int32_t n)
 /* one query's scan: rows come in ascending order, and so do those to skip */
 typedef struct Scan
 {
+    const GnnRows *rows;
     GnnHit     *heap;
     int32_t     n;
     int32_t     k;
@@ -254,20 +255,32 @@ any_above(const float *score, int64_t n, float least)
     return found;
 }
 
+/* a row's score, from its inner product with the query */
+static inline float
+penalised(const GnnRows *rows, float product, int32_t row)
+{
+    return rows->penalty > 0 ? (float) (product - rows->penalty * log1p(rows->degree[row])) : product;
+}
+
+/* score: the products, which no penalty makes larger; so most rows are thrown away without a look at it */
 static void
 offer_tile(Scan *s, const float *score, int64_t n, int32_t first)
 {
     if (s->n == s->k && !any_above(score, n, bar(s)))
         return;
     for (int64_t i = 0; i < n; i++)
-        if ((s->n < s->k || score[i] > s->heap[0].score) && !skips(s, first + (int32_t) i))
-            keep_best(s->heap, &s->n, s->k, (GnnHit) {.score = score[i], .row = first + (int32_t) i});
+    {
+        int32_t     row = first + (int32_t) i;
+
+        if ((s->n < s->k || score[i] > s->heap[0].score) && !skips(s, row))
+            keep_best(s->heap, &s->n, s->k, (GnnHit) {.score = penalised(s->rows, score[i], row), .row = row});
+    }
 }
 
 static Scan
-start_scan(GnnHit *out, int32_t k, const int32_t *skip, int64_t n_skip)
+start_scan(GnnHit *out, int32_t k, const GnnRows *rows, const int32_t *skip, int64_t n_skip)
 {
-    return (Scan) {.heap = out, .k = k, .skip = skip, .skip_end = skip + n_skip};
+    return (Scan) {.rows = rows, .heap = out, .k = k, .skip = skip, .skip_end = skip + n_skip};
 }
 
 /* ---- the functions ---- */
@@ -275,7 +288,7 @@ start_scan(GnnHit *out, int32_t k, const int32_t *skip, int64_t n_skip)
 int32_t
 gnn_topk(GnnHit *out, int32_t k, const GnnRows *rows, const float *query, const int32_t *skip, int64_t n_skip)
 {
-    Scan        s = start_scan(out, k, skip, n_skip);
+    Scan        s = start_scan(out, k, rows, skip, n_skip);
     float       score[TILE];
 
     if (k <= 0)
@@ -306,6 +319,7 @@ gnn_topk_among(GnnHit *out, int32_t k, const GnnRows *rows, const float *query,
 
         score_rows(&hit.score, rows->rows + (int64_t) hit.row * rows->dim,
                    rows->scale != NULL ? rows->scale + hit.row : NULL, 1, query, rows->dim);
+        hit.score = penalised(rows, hit.score, hit.row);
         keep_best(out, &n, k, hit);
     }
     sort_hits(out, n);
@@ -353,7 +367,7 @@ gnn_topk_many(GnnHit *out, int32_t *n_out, int32_t k, const GnnRows *rows, const
         int32_t     n = n_queries - first < BLOCK ? n_queries - first : BLOCK;
 
         for (int32_t q = 0; q < n; q++)
-            scans[q] = start_scan(out + (int64_t) (first + q) * k, k, skip != NULL ? skip[first + q] : NULL,
+            scans[q] = start_scan(out + (int64_t) (first + q) * k, k, rows, skip != NULL ? skip[first + q] : NULL,
                                   skip != NULL ? n_skip[first + q] : 0);
         if (k > 0)
             topk_block(scans, rows, queries + (int64_t) first * rows->dim, n);

@@ -15,13 +15,18 @@ typedef struct GnnHit
     int32_t     row;
 } GnnHit;
 
-/* the rows to rank: row i is rows + i * dim, times scale[i] where scale is given (cosine) */
+/*
+ * The rows to rank: row i is rows + i * dim, times scale[i] where scale is given (cosine). With a penalty, a score is the inner
+ * product less penalty * log(1 + degree[i]): never more than the product, so what bounds one bounds the other.
+ */
 typedef struct GnnRows
 {
     const float *rows;
     const float *scale;         /* NULL: 1 */
     int32_t     n;
     int32_t     dim;
+    const float *degree;        /* from 0; read with a penalty only */
+    float       penalty;        /* from 0 */
 } GnnRows;
 
 /* out[0 .. result) gets the top k of all rows but those in skip (ascending, may repeat) */

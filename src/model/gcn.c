@@ -47,6 +47,7 @@ const GnnModel gnn_gcn = {
     .name = "gcn",
     .what = "GCN of Kipf and Welling: learned weights and a leaky ReLU in every layer, over learned embeddings",
     .learning_rate = 0.02,
+    .linear = false,
     .build = gcn_build,
     .fold_in = gnn_fold_in_mean,
 };

@@ -46,6 +46,7 @@ const GnnModel gnn_lightgcn = {
     .name = "lightgcn",
     .what = "LightGCN: the mean of propagated embeddings, linear, without weights",
     .learning_rate = 0.1,
+    .linear = true,
     .build = lightgcn_build,
     .fold_in = lightgcn_fold_in,
 };

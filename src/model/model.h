@@ -13,6 +13,12 @@ typedef struct GnnModel
     const char *what;           /* one sentence */
     double      learning_rate;  /* where the configuration leaves it to the model */
 
+    /*
+     * With layers, a node's vector is a share of its own plus, exactly, w / sqrt(D_u D_i) fold_in_i from each
+     * neighbour. Without linear, fold_in is an approximation.
+     */
+    bool        linear;
+
     /* writes the plan, from shapes alone; returns the matrix of all nodes' embeddings, n_nodes x dim */
     GnnMat     *(*build)(GnnPlan *plan, const GnnGraph *graph, const GnnConfig *config);
 

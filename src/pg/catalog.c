@@ -15,6 +15,7 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -32,9 +33,9 @@ enum {TYPE_MODEL = 1, TYPE_NO, TYPE_NAME, TYPE_ID_TYPE, TYPE_TABLE};
 enum {REL_MODEL = 1, REL_NO, REL_NAME, REL_SOURCE, REL_FROM_TYPE, REL_FROM_COLUMN, REL_TO_TYPE, REL_TO_COLUMN,
       REL_EVENT_COLUMN, REL_EVENT_WEIGHTS, REL_VALUE_COLUMN, REL_TIME_COLUMN, REL_HALF_LIFE, REL_SINCE, REL_SEEN_EVENTS};
 enum {RUN_ID = 1, RUN_MODEL, RUN_STATUS, RUN_MESSAGE = 9, RUN_PARAMS, RUN_STORED, RUN_PID, RUN_REQUESTED_AT = 17, RUN_STARTED_AT,
-      RUN_NEWEST_EVENT = 20};
+      RUN_EXPLAINABLE = 20, RUN_NEWEST_EVENT};
 
-#define MAX_COLUMNS 20
+#define MAX_COLUMNS 21
 
 /* what a scan hands each row to */
 typedef void (*RowReader) (void *arg, HeapTuple row, Datum *values, bool *nulls);
@@ -307,6 +308,7 @@ read_run(void *arg, HeapTuple row, Datum *values, bool *nulls)
     run->stored = DatumGetBool(values[RUN_STORED - 1]);
     run->pid = nulls[RUN_PID - 1] ? 0 : DatumGetInt32(values[RUN_PID - 1]);
     run->requested_at = DatumGetTimestampTz(values[RUN_REQUESTED_AT - 1]);
+    run->explainable = DatumGetBool(values[RUN_EXPLAINABLE - 1]);
     run->xmin = HeapTupleHeaderGetXmin(row->t_data);
     run->reading_at = nulls[RUN_STARTED_AT - 1] ? NAN : gnnrec_unix_seconds(DatumGetTimestampTz(values[RUN_STARTED_AT - 1]));
     run->newest_event = nulls[RUN_NEWEST_EVENT - 1] ? NAN : DatumGetFloat8(values[RUN_NEWEST_EVENT - 1]);
@@ -367,4 +369,16 @@ gnnrec_catalog_write(const char *sql, int n_args, Oid *types, Datum *values, con
     SetUserIdAndSecContext(user, context);
     AtEOXact_GUC(false, level);
     return result;
+}
+
+bool
+gnnrec_model_lock(int32 model_id)
+{
+    Oid         types[] = {INT4OID};
+    Datum       values[] = {Int32GetDatum(model_id)};
+    bool        isnull;
+
+    gnnrec_catalog_write("SELECT model_id FROM gnnrec.model WHERE model_id = $1 FOR NO KEY UPDATE",
+                         1, types, values, NULL, &isnull);
+    return !isnull;
 }

@@ -71,6 +71,7 @@ typedef struct GnnrecRun
     bool        stored;         /* the tables hold its embeddings */
     int         pid;            /* of its worker; 0: none yet */
     TimestampTz requested_at;
+    bool        explainable;    /* a score is the sum of a share of each interaction */
     TransactionId xmin;         /* of the row's version, to tell our own uncommitted rows */
     double      reading_at;     /* when it began to read, seconds since 1970; NaN: not known */
     double      newest_event;   /* time of the newest interaction it read, seconds since 1970; NaN: none has a time */
@@ -93,6 +94,9 @@ extern int64 gnnrec_live_run(int32 model_id);
 
 /* of the model's row as the active snapshot sees it; false: there is no such model */
 extern bool gnnrec_model_version(GnnrecModelVersion *out, int32 model_id);
+
+/* locks the model's row to the end of the transaction: who makes another run live, or deletes one; false: no such row any more */
+extern bool gnnrec_model_lock(int32 model_id);
 
 /* for who has waited for others and asks again, with a new snapshot */
 extern bool gnnrec_model_exists(int32 model_id, Snapshot snapshot);

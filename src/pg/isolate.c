@@ -2,8 +2,8 @@
  * isolate.c: training in a forked child; see isolate.h.
  *
  * The child is a copy of a server process that must not behave like one: it takes the default signal handlers, its own process
- * group, the parent's death as its own, unmaps the server's shared memory, and never calls a server function again; it leaves
- * by _exit. gnnrec_train.so, with OpenBLAS and OpenMP, is opened there and nowhere else: OpenMP does not survive a fork, so it
+ * group, the parent's death as its own, forgets the server's exit callbacks, unmaps the server's shared memory, and never calls
+ * a server function again; it leaves by _exit. gnnrec_train.so, with OpenBLAS and OpenMP, is opened there and nowhere else: OpenMP does not survive a fork, so it
  * must not be touched before one. The parent kills and reaps the child on every way out, because an orphan that dies of a signal
  * under a postmaster that is process 1 would be taken for a crashed backend.
  */
@@ -32,15 +32,19 @@
 #include "utils/wait_event.h"
 
 #include "core/arena.h"
+#include "core/team.h"
 
 #define POLL_MILLISECONDS 50
 #define MESSAGE_BYTES 512
 #define ALIGN_BYTES 64
 
-/* what a library and its threads map beside the numbers: OpenBLAS's buffers, stacks */
+/* what a library maps beside the numbers */
 #define LIBRARY_MEMORY (INT64CONST(256) * 1024 * 1024)
 
-/* shared between child and parent; the child writes, and raises n_steps after a step's report is complete */
+/*
+ * Shared between child and parent; the child writes, and raises n_steps after a step's report is complete. A child that overruns
+ * its arrays may write anything anywhere here: the parent takes no count, pointer or end of a string from it unchecked.
+ */
 typedef struct GnnrecSharedArea
 {
     size_t      bytes;
@@ -87,6 +91,15 @@ lay_out(char *base, const GnnrecTraining *t, GnnFit *fit)
     return used;
 }
 
+static void
+point_to_arrays(GnnrecTraining *t)
+{
+    lay_out((char *) t->area, t, t->fit);
+    for (int type = 0; type < t->graph->n_types; type++)
+        if (type != 1)
+            t->fit->fold_in[type] = NULL;
+}
+
 void
 gnnrec_isolate_init(GnnrecTraining *t)
 {
@@ -101,10 +114,7 @@ gnnrec_isolate_init(GnnrecTraining *t)
     t->area->bytes = bytes;
     t->fit = &t->area->fit;
     t->steps_taken = 0;
-    lay_out(base, t, t->fit);
-    for (int type = 0; type < t->graph->n_types; type++)
-        if (type != 1)
-            t->fit->fold_in[type] = NULL;
+    point_to_arrays(t);
 }
 
 void
@@ -119,7 +129,7 @@ gnnrec_isolate_free(GnnrecTraining *t)
 int
 gnnrec_isolate_new_steps(GnnrecTraining *t, const GnnStep **steps)
 {
-    int         n = atomic_load(&t->area->n_steps);
+    int         n = Max(t->steps_taken, Min(atomic_load(&t->area->n_steps), t->config->steps));
     int         new_steps = n - t->steps_taken;
 
     *steps = t->area->steps + t->steps_taken;
@@ -305,10 +315,13 @@ data_now(void)
     return pages * sysconf(_SC_PAGESIZE);
 }
 
+/* what each thread maps: a stack, and a buffer of OpenBLAS, 128 MB mostly untouched; OpenBLAS tries for it for ever */
+#define THREAD_MEMORY (INT64CONST(192) * 1024 * 1024)
+
 static void
-limit_memory(int64 bytes)
+limit_memory(int64 bytes, int threads)
 {
-    rlim_t      limit = data_now() + bytes + LIBRARY_MEMORY;
+    rlim_t      limit = data_now() + bytes + LIBRARY_MEMORY + gnn_team_size(threads) * THREAD_MEMORY;
 
     setrlimit(RLIMIT_DATA, &(struct rlimit) {limit, limit});
 }
@@ -320,6 +333,7 @@ child_main(GnnrecTraining *t, pid_t parent, const char *library)
     GnnTick     tick = {child_tick, t->area};
 
     PG_exception_stack = NULL;
+    on_exit_reset();            /* a library that calls exit() must not run the server's exit callbacks */
     default_signals();
     setpgid(0, 0);
     if (!die_with_parent(parent))
@@ -329,7 +343,7 @@ child_main(GnnrecTraining *t, pid_t parent, const char *library)
     offer_to_oom_killer();
     if (t->nice > 0)
         setpriority(PRIO_PROCESS, 0, t->nice);
-    limit_memory(t->memory);
+    limit_memory(t->memory, t->threads);
     gnn_arena_malloc(&arena, child_out_of_memory, t->area);
     _exit(train(t, library, &arena.arena, &tick) ? CHILD_DONE : CHILD_FAILED);
 }
@@ -396,6 +410,7 @@ check_status(const GnnrecTraining *t, int status)
 {
     if (WIFEXITED(status) && WEXITSTATUS(status) == CHILD_DONE)
         return;
+    t->area->message[MESSAGE_BYTES - 1] = '\0';
     if (t->area->message[0] != '\0')
         ereport(ERROR,
                 (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
@@ -446,6 +461,7 @@ run_in_child(GnnrecTraining *t, const char *library, void (*poll) (void *arg), v
     }
     PG_END_TRY();
     check_status(t, status);
+    point_to_arrays(t);
 }
 
 typedef struct InProcess

@@ -35,7 +35,7 @@ typedef struct GnnrecTraining
 extern void gnnrec_isolate_init(GnnrecTraining *t);
 
 /*
- * Trains; poll is called about ten times a second and may raise, which ends the child. ERROR where the training fails: out of
+ * Trains; poll is called some twenty times a second and may raise, which ends the child. ERROR where the training fails: out of
  * memory, a crash, or what gnn_fit says.
  */
 extern void gnnrec_isolate_run(GnnrecTraining *t, void (*poll) (void *arg), void *arg);

@@ -167,8 +167,8 @@ gnnrec_job_request(const GnnrecModel *model, Jsonb *params)
     return order.run_id;
 }
 
-/* a run that has not been picked up yet is called off in its row; the worker looks there first */
-static void
+/* a run that has not been picked up yet is called off in its row; the worker looks there first; false: it has been picked up */
+static bool
 call_off(int64 run_id)
 {
     Oid         types[] = {INT8OID};
@@ -176,22 +176,34 @@ call_off(int64 run_id)
     bool        isnull;
 
     gnnrec_catalog_write("UPDATE gnnrec.run SET status = 'cancelled', finished_at = pg_catalog.clock_timestamp(), "
-                         "message = 'cancelled before it started' WHERE run_id = $1 AND status = 'starting'",
+                         "message = 'cancelled before it started' WHERE run_id = $1 AND status = 'starting' RETURNING run_id",
                          1, types, values, NULL, &isnull);
+    return !isnull;
+}
+
+/* a row may name a process of before a crash, whose number is another's by now: it must hold the lock, too */
+static bool
+interrupt_worker(const GnnrecRun *run)
+{
+    return run->pid != 0 && run->pid == training_worker(run->model_id) && kill(run->pid, SIGINT) == 0;
 }
 
 bool
 gnnrec_job_cancel(const GnnrecRun *run)
 {
     const char *state = gnnrec_job_state(run->model_id, run->status, run->requested_at);
+    GnnrecRun   now = *run;
 
     if (gnnrec_job_is_over(state))
         return false;
     if (strcmp(state, "starting") == 0)
-        call_off(run->run_id);
-    else if (run->pid == 0 || kill(run->pid, SIGINT) != 0)
-        return false;
-    return true;
+    {
+        if (call_off(run->run_id))
+            return true;
+        if (!gnnrec_run_by_id(&now, run->run_id, GetLatestSnapshot()))
+            return false;
+    }
+    return interrupt_worker(&now);
 }
 
 /*

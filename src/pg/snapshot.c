@@ -6,7 +6,7 @@
  * Mappings that are no longer wanted (another run of their model is live, or the model is gone) are freed when the
  * transaction ends: an older run may be in use by a query around the one that found the newer.
  *
- * A run whose rows were written by this very transaction is not shared: they may yet roll back, or be joined by more. Its
+ * A run from tables that this very transaction has written to is not shared: that may yet roll back, or be joined by more. Its
  * mapping holds for one command and is built again for the next.
  *
  * Builders of one run queue on an advisory lock, (database, run, 0x676F): the first one builds, the others find its file. Members
@@ -37,8 +37,9 @@ typedef struct Mapping
     MemoryContext context;      /* this struct, all it points to, and the image */
     GnnrecImage *image;         /* what the snapshot's arrays lie in */
     Oid         catalog;        /* OID of gnnrec.model */
-    bool        own;            /* rows of this transaction, as of this command */
+    bool        own;            /* with what this transaction has done, as of this command */
     CommandId   command;
+    SubTransactionId subtransaction;    /* a savepoint's rollback takes back what was done, and counts no command */
     bool        damaged;        /* not to be used again */
     bool        retired;        /* to be freed at the end of the transaction, unless it is asked for again */
     GnnrecSnapshot snapshot;
@@ -80,7 +81,8 @@ static bool
 answers(const Mapping *m, Oid catalog, int32 model_id, int64 run_id)
 {
     return m->snapshot.run_id == run_id && m->snapshot.model_id == model_id && m->catalog == catalog
-        && !m->damaged && (!m->own || m->command == GetActiveSnapshot()->curcid);
+        && !m->damaged
+        && (!m->own || (m->command == GetActiveSnapshot()->curcid && m->subtransaction == GetCurrentSubTransactionId()));
 }
 
 static Mapping *
@@ -173,6 +175,7 @@ build(Mapping *m)
 {
     m->image = gnnrec_snapshot_build(&m->snapshot, m->catalog, &m->own);
     m->command = GetActiveSnapshot()->curcid;
+    m->subtransaction = GetCurrentSubTransactionId();
     gnnrec_image_publish(m->image);
     if (m->own)
         retire(m);
@@ -195,6 +198,15 @@ attach_or_build(Mapping *m)
     LockRelease(&tag, ExclusiveLock, false);
 }
 
+/* what the row of the run says, once a mapping: it stays true */
+static bool
+is_explainable(int64 run_id)
+{
+    GnnrecRun   run;
+
+    return gnnrec_run_by_id(&run, run_id, GetActiveSnapshot()) && run.explainable;
+}
+
 static const GnnrecSnapshot *
 map_run(const GnnrecModel *model, int64 run_id, Oid catalog)
 {
@@ -210,6 +222,7 @@ map_run(const GnnrecModel *model, int64 run_id, Oid catalog)
     old = MemoryContextSwitchTo(m->context);
     attach_or_build(m);
     MemoryContextSwitchTo(old);
+    m->snapshot.explainable = is_explainable(run_id);
     MemoryContextSetParent(m->context, TopMemoryContext);
     dlist_push_head(&mappings, &m->node);
     return &m->snapshot;

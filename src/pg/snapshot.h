@@ -58,6 +58,7 @@ typedef struct GnnrecSnapshot
     int32       model_id;
     int64       run_id;
     int32       dim;
+    bool        explainable;    /* GnnrecRun.explainable */
     int         n_types;
     int         n_relations;
     GnnrecSnapshotNodes types[GNN_MAX_TYPES];

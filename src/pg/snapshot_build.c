@@ -18,8 +18,8 @@
 #include <math.h>
 
 #include "access/detoast.h"
+#include "access/parallel.h"
 #include "access/relation.h"
-#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
@@ -27,6 +27,7 @@
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -83,7 +84,7 @@ typedef struct Build
     MemoryContext work;         /* until the build ends */
     MemoryContext row;          /* until the next row */
     int32       dim;            /* 0: no row seen yet */
-    bool        own;            /* a row is this transaction's own */
+    bool        own;            /* this transaction may have changed a table */
     Table       tables[GNN_MAX_TYPES];
 } Build;
 
@@ -127,6 +128,17 @@ column(const Build *b, const Table *t, const char *name, Oid type)
     return number;
 }
 
+/*
+ * May this transaction have changed the table? Rows that it deleted are not to be seen, but the lock that this takes lasts as long as it
+ * does. The leader of a parallel query holds its locks itself: its workers go by whether it has written anything at all.
+ */
+static bool
+may_be_own(Relation rel)
+{
+    return IsParallelWorker() ? TransactionIdIsValid(GetTopTransactionIdIfAny())
+        : CheckRelationLockedByMe(rel, RowExclusiveLock, true);
+}
+
 static void
 open_table(Build *b, Table *t, int type)
 {
@@ -141,6 +153,7 @@ open_table(Build *b, Table *t, int type)
                  errhint("Drop the model with gnnrec.drop_model() and create it again.")));
     if (t->rel->rd_rel->relkind != RELKIND_RELATION)
         complain(b, t, "It is not an ordinary table.");
+    b->own |= may_be_own(t->rel);
     t->id = column(b, t, psprintf("%s_id", nodes->name), nodes->key.base);
     t->run = column(b, t, "run_id", INT8OID);
     t->embedding = column(b, t, "embedding", b->embedding_type);
@@ -237,15 +250,6 @@ list_length_of(Datum array)
     return Max(bytes, 0) / 4;
 }
 
-static bool
-is_own_row(TupleTableSlot *slot)
-{
-    bool        isnull;
-    Datum       xmin = slot_getsysattr(slot, MinTransactionIdAttributeNumber, &isnull);
-
-    return TransactionIdIsCurrentTransactionId(DatumGetTransactionId(xmin));
-}
-
 static void
 measure_row(Build *b, Table *t, TupleTableSlot *slot, int64 i)
 {
@@ -277,7 +281,6 @@ measure_row(Build *b, Table *t, TupleTableSlot *slot, int64 i)
     t->n_bytes += entry->key.len;
     t->n_popular += entry->degree > 0;
     t->n_edges += entry->n_edges;
-    b->own |= is_own_row(slot);
     MemoryContextSwitchTo(old);
 }
 

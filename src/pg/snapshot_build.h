@@ -11,7 +11,7 @@
 /*
  * Reads the rows of out->run_id that the active snapshot sees into a new image, owned by the current memory context, and
  * points the arrays of out, which describes the types and relations, into it. ERROR data_corrupted where the tables do not
- * hold a whole run. *own: some rows were written by this very transaction; then the image is this backend's alone.
+ * hold a whole run. *own: this very transaction may have changed the tables; then the image is this backend's alone.
  */
 extern GnnrecImage *gnnrec_snapshot_build(GnnrecSnapshot *out, Oid catalog, bool *own);
 

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/file_utils.h"
 #include "miscadmin.h"
 #include "port/pg_crc32c.h"
 #include "storage/fd.h"
@@ -25,6 +26,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "pg/embedding.h"
 
 #define DIRECTORY "base/" PG_TEMP_FILES_DIR
 #define FILE_PREFIX PG_TEMP_FILE_PREFIX "_gnnrec_"
@@ -134,7 +136,7 @@ is_header_of(const GnnrecImageHeader *h, size_t size, Oid catalog, int32 model_i
         && h->size == size
         && h->database == MyDatabaseId && h->catalog == catalog
         && h->model_id == model_id && h->run_id == run_id
-        && h->dim > 0 && are_sound(h);
+        && h->dim > 0 && h->dim <= GNNREC_MAX_DIM && are_sound(h);
 }
 
 /* the elements of a section; NULL where there is none */

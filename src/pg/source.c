@@ -411,9 +411,34 @@ receive(TupleTableSlot *slot, DestReceiver *self)
     return true;
 }
 
+/* ids are read as what the model's types say: another type's would be read as pointers, or as parts of numbers */
+static void
+check_id_types(const GnnrecRelation *r, Oid from, Oid to, Oid from_wanted, Oid to_wanted)
+{
+    if (from != from_wanted || to != to_wanted)
+        ereport(ERROR,
+                (errcode(ERRCODE_DATATYPE_MISMATCH),
+                 errmsg("the id columns of %s have changed their type since the model was created",
+                        gnnrec_relation_name(r->source)),
+                 errhint("Drop the model and create it again.")));
+}
+
+/* before a query is made: of a column that is gone it would say less */
+static void
+check_id_columns(const GnnrecRelation *r, Oid from_wanted, Oid to_wanted)
+{
+    check_id_types(r, gnnrec_source_column_type(r->source, r->from_column),
+                   gnnrec_source_column_type(r->source, r->to_column), from_wanted, to_wanted);
+}
+
+/* the source is locked by now, so its columns stay as they are here */
 static void
 startup(DestReceiver *self, int operation, TupleDesc row_type)
 {
+    const Reader *reader = (const Reader *) self;
+
+    check_id_types(reader->relation, TupleDescAttr(row_type, 0)->atttypid, TupleDescAttr(row_type, 1)->atttypid,
+                   reader->from_ids->type.type, reader->to_ids->type.type);
 }
 
 static void
@@ -485,6 +510,7 @@ gnnrec_source_read(GnnrecInteractions *out, const GnnrecRelation *r, GnnrecIdMap
     Reader      reader = {0};
 
     memset(out, 0, sizeof(*out));
+    check_id_columns(r, from_ids->type.type, to_ids->type.type);
     reader.relation = r;
     reader.out = out;
     reader.from_ids = from_ids;
@@ -535,7 +561,9 @@ typedef struct UserReader
     double      newest;         /* time of the newest row that the run read; NaN: not known */
     double      from;           /* rows before this are the run's */
     bool        has_index;
-    SPIPlanPtr  plan;           /* NULL: the source is gone */
+    Oid         user_type;      /* of the model's ids */
+    Oid         item_type;
+    SPIPlanPtr  plan;           /* NULL: the source is gone, or holds ids of other types */
 } UserReader;
 
 static HTAB *user_readers = NULL;
@@ -651,6 +679,13 @@ is_there(const GnnrecRelation *r)
     return true;
 }
 
+static bool
+has_types(const GnnrecRelation *r, Oid user_type, Oid item_type)
+{
+    return gnnrec_source_column_type(r->source, r->from_column) == user_type
+        && gnnrec_source_column_type(r->source, r->to_column) == item_type;
+}
+
 /* $1: the user, $2: the time rows are read from, where there is a time column */
 static char *
 user_query(const GnnrecRelation *r, int max_events)
@@ -704,13 +739,16 @@ renew(UserReader *reader, const GnnrecModelVersion *version, int64 run_id)
     GnnrecModel *model = gnnrec_model_by_id(reader->model_id);
     const GnnrecRelation *r = &model->relations[0];
     EventWeights weights = {0};
-    SPIPlanPtr  plan;
+    SPIPlanPtr  plan = NULL;
 
     read_event_weights(&weights, r);
     MemoryContextSwitchTo(old);
     reader->is_valid = true;    /* unless an invalidation comes in while we plan */
     reader->relation = NULL;
-    plan = is_there(r) ? prepare_user_query(r, gnnrec_fresh_max_events) : NULL;
+    reader->user_type = model->types[r->from_type].id_type;
+    reader->item_type = model->types[r->to_type].id_type;
+    if (is_there(r) && has_types(r, reader->user_type, reader->item_type))
+        plan = prepare_user_query(r, gnnrec_fresh_max_events);
     if (reader->plan != NULL)
         SPI_freeplan(reader->plan);
     reader->plan = plan;
@@ -783,6 +821,8 @@ execute_user_query(GnnrecUserEvents *out, UserReader *reader, Datum user_id, boo
     {
         if (SPI_execute_plan(reader->plan, values, NULL, true, 0) != SPI_OK_SELECT)
             elog(ERROR, "could not read the interactions of a user");
+        check_id_types(reader->relation, SPI_gettypeid(SPI_tuptable->tupdesc, 1), SPI_gettypeid(SPI_tuptable->tupdesc, 2),
+                       reader->user_type, reader->item_type);
         collect_user_events(out, reader, result);
     }
     PG_FINALLY();
@@ -820,6 +860,8 @@ gnnrec_source_user_events(GnnrecUserEvents *out, int32 model_id, int64 run_id, D
         renew(reader, &version, run_id);
     else if (reader->run_id != run_id)
         learn_run(reader, reader->relation, run_id);
+    if (reader->plan == NULL && !is_known && is_there(reader->relation))
+        check_id_columns(reader->relation, reader->user_type, reader->item_type);
     if (reader->plan != NULL && (reader->has_index || is_small(reader->relation->source)))
         execute_user_query(out, reader, user_id, is_known, result);
     SPI_finish();
@@ -852,6 +894,11 @@ check_kind(Oid source)
                 (errcode(ERRCODE_WRONG_OBJECT_TYPE),
                  errmsg("%s is not a table, view, materialized view, foreign table or partitioned table",
                         gnnrec_relation_name(source))));
+    if (get_rel_persistence(source) == RELPERSISTENCE_TEMP)
+        ereport(ERROR,
+                (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                 errmsg("\"%s\" is temporary", get_rel_name(source)),
+                 errdetail("The worker that trains is another session, which cannot read it.")));
 }
 
 /* two ids that are equal must have the same bytes, as every deterministic collation has it */

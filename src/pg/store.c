@@ -9,6 +9,8 @@
 
 #include "pg/store.h"
 
+#include <math.h>
+
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -46,6 +48,20 @@ vector(const GnnrecTrained *t, const float *rows, int32 i)
     return PointerGetDatum(gnnrec_embedding_make(rows + (int64) i * t->dim, t->dim));
 }
 
+/* a run that cannot be served must not go live */
+static Datum
+degree(const GnnrecTrained *t, int type, int32 i)
+{
+    float       sum = t->fit->degree[type][i];
+
+    if (!isfinite(sum))
+        ereport(ERROR,
+                (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+                 errmsg("the weights of one %s's interactions add up to more than a real can hold", t->model->types[type].name),
+                 errhint("Smaller event_weights, or a view that divides the values, make the same model.")));
+    return Float4GetDatum(sum);
+}
+
 static Datum
 id(const GnnrecTrained *t, int type, int32 i)
 {
@@ -60,7 +76,7 @@ make_item(const GnnrecTrained *t, int type, int32 i, Datum *values, bool *nulls)
     values[2] = Int32GetDatum(i);
     values[3] = vector(t, t->fit->embedding[type], i);
     values[4] = vector(t, t->fit->fold_in[type], i);
-    values[5] = Float4GetDatum(t->fit->degree[type][i]);
+    values[5] = degree(t, type, i);
 }
 
 /* a one-dimensional array of 4-byte elements without NULLs */
@@ -133,7 +149,7 @@ make_user(const GnnrecTrained *t, int type, int32 i, Datum *values, bool *nulls)
     values[0] = id(t, type, i);
     values[1] = Int64GetDatum(t->run_id);
     values[2] = vector(t, t->fit->embedding[type], i);
-    values[3] = Float4GetDatum(t->fit->degree[type][i]);
+    values[3] = degree(t, type, i);
     values[4] = array_of(INT4OID, t->seen->idx + first, n);
     nulls[5] = t->seen->val == NULL || all_one(t->seen->val + first, n);
     values[5] = nulls[5] ? (Datum) 0 : array_of(FLOAT4OID, t->seen->val + first, n);

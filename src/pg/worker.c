@@ -200,11 +200,23 @@ write_steps(Worker *w)
  * Reading
  * ------------------------------------------------------------------------------------------------------------------ */
 
+/* it is this process that reads, and no child: the out-of-memory killer would take the server's sessions along */
+static void
+check_reading_memory(const Worker *w)
+{
+    if (MemoryContextMemAllocated(w->context, true) > (Size) w->order.memory * 1024)
+        ereport(ERROR,
+                (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+                 errmsg("reading the interactions takes more than gnnrec.train_memory (%d MB)", w->order.memory / 1024),
+                 errhint("A superuser can raise gnnrec.train_memory; since reads fewer rows.")));
+}
+
 static void
 report_rows(void *arg, int64 rows)
 {
     Worker     *w = arg;
 
+    check_reading_memory(w);
     if (seconds_since(w->last_report) < PROGRESS_SECONDS)
         return;
     INSTR_TIME_SET_CURRENT(w->last_report);
@@ -228,18 +240,6 @@ init_ids(Worker *w)
         gnnrec_key_type(&type, w->model->types[t].id_type);
         gnnrec_idmap_init(&w->ids[t], &type);
     }
-}
-
-static void
-check_id_types(const Worker *w, const GnnrecRelation *r)
-{
-    if (gnnrec_source_column_type(r->source, r->from_column) != w->model->types[r->from_type].id_type ||
-        gnnrec_source_column_type(r->source, r->to_column) != w->model->types[r->to_type].id_type)
-        ereport(ERROR,
-                (errcode(ERRCODE_DATATYPE_MISMATCH),
-                 errmsg("the id columns of %s have changed their type since the model was created",
-                        gnnrec_relation_name(r->source)),
-                 errhint("Drop the model and create it again.")));
 }
 
 static void
@@ -268,7 +268,6 @@ read_relations(Worker *w, GnnrecInteractions *rows)
     {
         const GnnrecRelation *r = &w->model->relations[i];
 
-        check_id_types(w, r);
         gnnrec_source_read(&rows[i], r, &w->ids[r->from_type], &w->ids[r->to_type], report_rows, w);
         note_counts(w, &rows[i]);
     }
@@ -445,17 +444,11 @@ metrics(const Worker *w)
     return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(s.data)));
 }
 
-/* the row of the model is locked first, so that drop_model waits here and not in the middle */
+/* the row of the model is locked first, so that drop_model and rollback wait here and not in the middle */
 static void
 lock_model_row(const Worker *w)
 {
-    Oid         types[] = {INT4OID};
-    Datum       values[] = {Int32GetDatum(w->model->model_id)};
-    bool        isnull;
-
-    gnnrec_catalog_write("SELECT model_id FROM gnnrec.model WHERE model_id = $1 FOR NO KEY UPDATE",
-                         1, types, values, NULL, &isnull);
-    if (isnull)
+    if (!gnnrec_model_lock(w->model->model_id))
         ereport(ERROR,
                 (errcode(ERRCODE_UNDEFINED_OBJECT),
                  errmsg("the model was dropped while it was being trained")));
@@ -474,14 +467,15 @@ store_rows(const Worker *w)
 static int
 choose_kept(const Worker *w, Datum **kept)
 {
-    Oid         types[] = {INT4OID, INT8OID};
-    Datum       values[] = {Int32GetDatum(w->model->model_id), Int64GetDatum(w->order.run_id)};
+    Oid         types[] = {INT4OID, INT8OID, BOOLOID};
+    Datum       values[] = {Int32GetDatum(w->model->model_id), Int64GetDatum(w->order.run_id),
+                            BoolGetDatum(gnn_fit_is_explainable(&w->config))};
     bool        isnull;
     int         n;
     Datum       runs;
 
-    gnnrec_catalog_write("UPDATE gnnrec.run SET stored = true WHERE run_id = $2 AND model_id = $1",
-                         2, types, values, NULL, &isnull);
+    gnnrec_catalog_write("UPDATE gnnrec.run SET stored = true, explainable = $3 WHERE run_id = $2 AND model_id = $1",
+                         3, types, values, NULL, &isnull);
     gnnrec_catalog_write("UPDATE gnnrec.run r SET stored = false WHERE model_id = $1 AND stored AND run_id NOT IN ("
                          "SELECT k.run_id FROM gnnrec.run k JOIN gnnrec.model m USING (model_id) "
                          "WHERE k.model_id = $1 AND k.stored "

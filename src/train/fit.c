@@ -230,7 +230,7 @@ take_step(Fit *f, int step)
     return loss;
 }
 
-/* measures the vectors after a step and keeps them if they are the best so far; returns ndcg */
+/* measures the vectors after a step and keeps them if they are the best so far (or not to be told: NaN); returns ndcg */
 static double
 keep_best(GnnFit *out, Fit *f, int step, double loss)
 {
@@ -238,7 +238,7 @@ keep_best(GnnFit *out, Fit *f, int step, double loss)
 
     forward_as_served(f);
     measure(mean, f);
-    if (out->best_step == 0 || mean[GNN_NDCG] > out->ndcg)
+    if (!(mean[GNN_NDCG] <= out->ndcg))
     {
         write_result(out, f);
         out->best_step = step;
@@ -291,7 +291,7 @@ run_steps(GnnFit *out, Fit *f, GnnArena *arena)
         if (!measures(f))
             out->loss = done.loss;
         report(f, &done);
-        if (measures(f) && f->config->patience > 0 && step - out->best_step >= f->config->patience)
+        if (measured_after(f, step) && f->config->patience > 0 && step - out->best_step >= f->config->patience)
             break;
     }
     return NULL;
@@ -389,7 +389,7 @@ gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *gra
     memcpy(n_trained, n_edges, sizeof(n_trained));
     n_trained[0] = (int64_t) ((double) n_edges[0] * (1 - config->holdout));
     gnn_arena_counting(&arena);
-    gnn_team_open(&f.team, threads, NULL, NULL);
+    f.team.threads = gnn_team_size(threads);
     *n_parts = 0;
 
     allocate_graph(&f, &arena, n_trained);
@@ -409,6 +409,12 @@ gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *gra
     for (int i = 0; i < *n_parts; i++)
         total += parts[i].bytes;
     return total;
+}
+
+bool
+gnn_fit_is_explainable(const GnnConfig *config)
+{
+    return gnn_models[config->model]->linear && config->layers > 0 && config->holdout == 0;
 }
 
 const char *

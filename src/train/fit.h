@@ -41,7 +41,7 @@ typedef struct GnnFit
     int         steps;          /* steps taken (early stopping) */
     int         best_step;      /* the step whose vectors these are */
     double      loss;           /* at best_step */
-    double      recall;         /* @20 on the held-out interactions at best_step; NaN without holdout */
+    double      recall;         /* @20 on the held-out interactions at best_step; NaN where nothing is held out */
     double      ndcg;
 } GnnFit;
 
@@ -53,6 +53,12 @@ typedef struct GnnFit
  */
 extern const char *gnn_fit(GnnFit *out, GnnArena *arena, const GnnGraph *graph, const GnnConfig *config,
                            int threads, const GnnTick *tick);
+
+/*
+ * Whether a score is, exactly, the sum of a share of each of the user's edges and one of her own (see fold_in). With a holdout it
+ * is not: the graph that vectors were propagated on lacks edges that the user has.
+ */
+extern bool gnn_fit_is_explainable(const GnnConfig *config);
 
 /* what a training takes, in bytes, before anything is allocated; n entries are written, total returned */
 typedef struct GnnPart

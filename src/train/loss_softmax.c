@@ -146,13 +146,13 @@ normalise_nodes(void *arg, int64_t block, int thread)
         const real *z = s->z->val + v * s->dim;
         real       *h = s->unit + v * s->dim;
         real        norm = (real) sqrt(gnn_inner(z, z, s->dim));
-        bool        direction = norm > SMALLEST_NORM;
+        bool        direction = !(norm <= SMALLEST_NORM);
 
         s->norm[v] = direction ? norm : 0;
         memset(h, 0, s->dim * sizeof(real));
         memset(s->z->grad + v * s->dim, 0, s->dim * sizeof(real));
         if (direction)
-            gnn_add_scaled(h, 1 / norm, z, s->dim);
+            gnn_add_scaled(h, isinf(norm) ? NAN : 1 / norm, z, s->dim);     /* diverged: the loss shall tell */
     }
 }
 

@@ -111,6 +111,18 @@ sub patched
     return $image;
 }
 
+# so many dimensions that the bytes of a vector are 0 in 32 bits, and the widths of the sections to match
+sub oversized
+{
+    my $image = patched(44, pack('L', 1 << 30));
+    for my $section (0 .. unpack('L', substr($sound, 48, 4)) - 1)
+    {
+        my $kind = unpack('S', substr($sound, 56 + $section * 24, 2));
+        substr($image, 56 + $section * 24 + 4, 4) = pack('L', 0) if $kind == 4 || $kind == 5;
+    }
+    return $image;
+}
+
 is(with_checksum(patched(12, 'none')), $sound, 'the checksum is computed here as there');
 
 #
@@ -137,6 +149,7 @@ my %unsound = (
     'has the number of another run' => with_checksum(patched(24, pack('q', 2))),
     'is of another model' => with_checksum(patched(40, pack('L', 2))),
     'has no dimensions' => with_checksum(patched(44, pack('L', 0))),
+    'has vectors whose size overflows' => with_checksum(oversized()),
     'is of another run' => $run_2,
 );
 for my $what (sort keys %unsound)
@@ -254,6 +267,18 @@ SQL
 like($err, qr/table "user_embedding" does not hold run 3 as it was trained/, 'tables that do not hold the run are not served');
 is(scalar(grep { /_3(\.|$)/ } files()), 0, 'nor is a file left that was half done');
 $node->safe_psql('postgres', 'UPDATE gnnrec.model SET live_run = 1');
+
+#
+# What a transaction has done to the tables and not committed is nobody else's: deletions too, which leave no row to be seen
+#
+my $delete = 'DELETE FROM shop.user_embedding WHERE run_id = 1 AND user_id = 3';
+my $source = 'SELECT DISTINCT source FROM shop.recommend(3)';
+for my $undo (['BEGIN', 'ROLLBACK'], ['BEGIN; SAVEPOINT s', 'ROLLBACK TO s'])
+{
+    unlink $path;
+    is((answer("$undo->[0]; $delete; $source; $undo->[1]; $source"))[0], "popular\nmodel", "a deletion shows to who made it until $undo->[1]");
+}
+is((answer())[0], $expected, 'nobody else has seen it');
 
 #
 # Files that nobody will ask for again go when another one is made

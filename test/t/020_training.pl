@@ -26,6 +26,17 @@ my $witness_pid = $witness->query_safe('SELECT pg_backend_pid()');
 my ($run, $worker, $child, $err, $start);
 
 #
+# Many threads and a small budget: what OpenBLAS maps for each thread comes on top of it. Without room it tries for ever.
+#
+make_model($node, 'crowded');
+$node->psql('postgres', q{
+    SET gnnrec.threads = 8;
+    SET gnnrec.train_memory = '16MB';
+    SELECT gnnrec.train('crowded', '{"steps": 50}');});
+ok(within(sub { newest_run($node, 'crowded', 'status') ne 'running' && newest_run($node, 'crowded', 'status') ne 'starting' }, 30), 'many threads: the training ends');
+is(newest_run($node, 'crowded', 'status, message'), 'succeeded|', 'many threads: it succeeds');
+
+#
 # A transaction that asks for a training and stays open, for longer than the worker waits for any other lock: its end is further
 # down, but for the one slot it takes all the rest goes on meanwhile.
 #
@@ -170,6 +181,51 @@ $asker->query_safe('COMMIT');
 is(($node->psql('postgres', "SELECT gnnrec.wait('patient')"))[1], 'succeeded', 'and its training starts all the same');
 is(newest_run($node, 'patient', 'run_id, status'), "$patient_run|succeeded", 'it is the run that was asked for');
 $asker->quit;
+
+#
+# A run is published, and the oldest deleted, while rollback is asked to go back to just that one
+#
+make_model($node, 'back');
+my $first = newest_run($node, 'back', 'run_id');
+$node->safe_psql('postgres', q{CALL gnnrec.retrain('back', '{"steps": 2}')});
+my ($blocker, $returner) = map { $node->background_psql('postgres', on_error_stop => 0) } 1, 2;
+$blocker->query_safe('BEGIN; LOCK TABLE back.item_embedding IN SHARE MODE');
+$node->safe_psql('postgres', q{SELECT gnnrec.train('back', '{"steps": 2}')});
+ok(within(sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'gnnrec training' AND wait_event = 'relation'") }),
+    'rollback while a run is published: the worker is in the middle');
+$returner->query_until(qr/asked/, "\\echo asked\nSELECT gnnrec.rollback('back', $first);\n");
+ok(within(sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT gnnrec.rollback%' AND wait_event_type = 'Lock'") }),
+    'rollback while a run is published: waits');
+$blocker->query_safe('COMMIT');
+$returner->query('SELECT 1');
+is($node->safe_psql('postgres', "SELECT m.live_run, r.stored FROM gnnrec.model m JOIN gnnrec.run r ON r.run_id = m.live_run WHERE name = 'back'"),
+    newest_run($node, 'back', 'run_id') . '|t', 'rollback while a run is published: finds that it is not kept');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM back.recommend(1)'), '10', 'rollback while a run is published: and answers');
+$_->quit for $blocker, $returner;
+
+#
+# A run that is cancelled as it starts: whether the worker first says that it runs or is called off first, it is stopped
+#
+my $holder;
+($caller, $canceller, $holder) = map { $node->background_psql('postgres') } 1 .. 3;
+$caller->query_safe('BEGIN');
+$run = $caller->query_safe("SELECT gnnrec.train('back')");
+ok(within(sub { $waiting = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'gnnrec training' AND wait_event = 'transactionid'") }),
+    'cancelled as it starts: the worker waits for the transaction that asked');
+kill 'STOP', $waiting;
+$caller->query_safe('COMMIT');
+$holder->query_safe('BEGIN; LOCK TABLE gnnrec.run IN SHARE MODE');
+kill 'CONT', $waiting;
+ok(within(sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_locks WHERE pid = $waiting AND NOT granted AND locktype = 'relation'") }),
+    'cancelled as it starts: the worker is about to say that it runs');
+$canceller->query_until(qr/asked/, "\\echo asked\nSELECT gnnrec.cancel($run);\n");
+ok(within(sub { $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT gnnrec.cancel%' AND wait_event = 'relation'") }),
+    'cancelled as it starts: who cancels has seen it starting');
+$holder->query_safe('COMMIT');
+like($canceller->query_safe('SELECT 1'), qr/\bt\b/, 'cancelled as it starts: there was something to stop');
+ok(within(sub { is_gone($waiting) }, 20), 'cancelled as it starts: the worker ends');
+is(newest_run($node, 'back', 'status'), 'cancelled', 'cancelled as it starts: the run says so');
+$_->quit for $holder, $canceller, $caller;
 
 #
 # The worker is killed: the server restarts, the run is lost

@@ -31,8 +31,8 @@ sub make_model
 # what the model recommends to everybody: one number
 sub answers
 {
-    my ($node, $name) = @_;
-    return $node->safe_psql('postgres', qq{
+    my ($node, $name, $database) = @_;
+    return $node->safe_psql($database // 'postgres', qq{
         SELECT md5(string_agg(concat_ws(' ', u, item_id, score, rank), ',' ORDER BY u, rank)) FROM generate_series(1, 600) u, $name.recommend(u, 10)});
 }
 

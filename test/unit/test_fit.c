@@ -239,9 +239,14 @@ static bool
 all_finite(const GnnFit *fit, const GnnGraph *g, int dim)
 {
     for (int t = 0; t < g->n_types; t++)
+    {
         for (int64_t i = 0; i < (int64_t) g->types[t].n * dim; i++)
             if (!isfinite(fit->embedding[t][i]) || !isfinite(fit->fold_in[t][i]))
                 return false;
+        for (int32_t i = 0; i < g->types[t].n; i++)
+            if (!isfinite(fit->degree[t][i]))
+                return false;
+    }
     return true;
 }
 
@@ -315,6 +320,7 @@ exotic_weights(void)
     static const float tiny[] = {1e-30f, 1e-30f, 2e-30f, 1e-30f, 3e-30f};
     static const float huge[] = {1e30f, 2e30f, 1e30f, 1e30f, 1e30f};
     static const float both[] = {1e30f, 1e-30f, 1, 1e-30f, 1e30f};
+    static const float most[] = {8e37f, 8e37f, 8e37f, 8e37f, 1e-45f};
     GnnGraph    g;
 
     graph_of(&g, 3, 3, 5, few_users, few_items, tiny);
@@ -322,6 +328,8 @@ exotic_weights(void)
     graph_of(&g, 3, 3, 5, few_users, few_items, huge);
     check_trains_anyhow(&g);
     graph_of(&g, 3, 3, 5, few_users, few_items, both);
+    check_trains_anyhow(&g);
+    graph_of(&g, 3, 3, 5, few_users, few_items, most);
     check_trains_anyhow(&g);
 }
 
@@ -388,11 +396,14 @@ divergence_is_told(void)
     random_graph(&g, 30, 30, 300, false, 1);
     gnn_config_defaults(&c);
     c.model = 1;
-    c.loss = 1;
     c.layers = 8;
     c.learning_rate = 10;
-    problem = train(&fit, &g, &c, 1);
-    CHECK_SAY(problem != NULL && strstr(problem, "learning_rate") != NULL, "%s", problem != NULL ? problem : "trained");
+    for (c.loss = 0; c.loss < gnn_n_losses; c.loss++)
+    {
+        problem = train(&fit, &g, &c, 1);
+        CHECK_SAY(problem != NULL && strstr(problem, "learning_rate") != NULL, "%s: %s", gnn_losses[c.loss]->name,
+                  problem != NULL ? problem : "trained");
+    }
 }
 #endif
 
@@ -493,6 +504,51 @@ early_stopping(void)
     CHECK(memcmp(fit.embedding[1], again.embedding[1], ITEMS * c.dim * sizeof(float)) == 0);
     CHECK(memcmp(fit.fold_in[1], again.fold_in[1], ITEMS * c.dim * sizeof(float)) == 0);
     CHECK(fit.ndcg == again.ndcg);
+}
+
+/* less patience than there is between two measurements: training ends with one of them, never without */
+static void
+little_patience(void)
+{
+    GnnGraph    g;
+    GnnConfig   c;
+    GnnFit      fit;
+
+    random_graph(&g, 300, 200, 3000, false, 1);
+    gnn_config_defaults(&c);
+    c.dim = 8;
+    c.negatives = 50;
+    c.holdout = 0.2;
+    for (c.patience = 1; c.patience < 5; c.patience++)
+    {
+        CHECK(train(&fit, &g, &c, 1) == NULL);
+        CHECK_SAY(fit.best_step >= 5 && isfinite(fit.ndcg), "patience %d: best step %d", c.patience, fit.best_step);
+    }
+}
+
+/* a holdout that holds nothing out: all steps are taken, and the last is what is kept */
+static void
+nothing_to_measure(void)
+{
+    static const int32_t users[] = {0, 1, 2, 3};
+    static const int32_t items[] = {0, 1, 2, 0};
+    GnnGraph    g;
+    GnnConfig   c;
+    GnnFit      fit;
+    GnnFit      plain;
+
+    graph_of(&g, 4, 3, 4, users, items, NULL);
+    gnn_config_defaults(&c);
+    c.dim = 8;
+    c.negatives = 5;
+    c.steps = 43;
+    CHECK(train(&plain, &g, &c, 1) == NULL);
+    c.holdout = 0.5;
+    c.patience = 3;
+    CHECK(train(&fit, &g, &c, 1) == NULL);
+    CHECK_SAY(fit.steps == 43 && fit.best_step == 43, "best step %d of %d", fit.best_step, fit.steps);
+    CHECK(isnan(fit.ndcg) && isnan(fit.recall));
+    CHECK(memcmp(fit.embedding[1], plain.embedding[1], 3 * c.dim * sizeof(float)) == 0);
 }
 
 static void
@@ -601,6 +657,8 @@ static const Test tests[] = {
     {"every step is told", every_step_is_told},
     {"a tick may leave", leaving_from_a_tick},
     {"early stopping keeps the best", early_stopping},
+    {"little patience", little_patience},
+    {"nothing to measure", nothing_to_measure},
     {"the estimate is what is taken", estimate},
     {0},
 };

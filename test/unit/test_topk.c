@@ -208,11 +208,48 @@ least_scores(void)
     CHECK(out[0].row == 1 && out[1].row == 0 && out[2].row == 2);
 }
 
+/* with a penalty: a full sort of penalised scores, whichever function answers */
+static void
+penalised(void)
+{
+    static const float penalties[] = {0, 0.01f, 0.5f, 20};
+
+    for (int p = 0; p < N_OF(penalties); p++)
+        for (int i = 0; i < N_OF(numbers); i++)
+            for (int j = 0; j < N_OF(ks); j++)
+            {
+                GnnRows     rows = {.n = numbers[i], .dim = 17, .penalty = penalties[p]};
+                float      *degree = random_floats(rows.n, false, 4);
+                GnnHit     *all = gnn_alloc(arena, rows.n, sizeof(GnnHit));
+                GnnHit     *out = gnn_alloc(arena, ks[j], sizeof(GnnHit));
+                int32_t    *given = gnn_alloc(arena, rows.n, sizeof(int32_t));
+                float      *query = random_floats(rows.dim, true, 5);
+                int32_t     n;
+
+                for (int32_t r = 0; r < rows.n; r++)
+                {
+                    degree[r] = r % 5 == 0 ? 0 : expf(3 * degree[r]);
+                    given[r] = rows.n - 1 - r;
+                }
+                rows.rows = random_floats((int64_t) rows.n * rows.dim, true, i);
+                rows.degree = degree;
+                full_sort(all, &rows, query, NULL, 0);
+                for (int32_t r = 0; r < rows.n; r++)
+                    all[r].score = (float) (all[r].score - rows.penalty * log1p(degree[all[r].row]));
+                qsort(all, rows.n, sizeof(GnnHit), by_rank);
+                check_hits(out, gnn_topk(out, ks[j], &rows, query, NULL, 0), all, rows.n, ks[j]);
+                check_hits(out, gnn_topk_among(out, ks[j], &rows, query, given, rows.n), all, rows.n, ks[j]);
+                gnn_topk_many(out, &n, ks[j], &rows, query, 1, NULL, NULL);
+                check_hits(out, n, all, rows.n, ks[j]);
+            }
+}
+
 static const Test tests[] = {
     {"inner products", dots},
     {"against a full sort", plain},
     {"ties are broken by row", ties},
     {"the least scores", least_scores},
+    {"with a penalty", penalised},
     {"among given rows", among},
     {"many queries at once are each alone", many},
     {0},

@@ -1,8 +1,8 @@
 /*
  * test_vectext.c: the reader of vector texts, against strtof and against the rules its header states.
- *
- * Alone: cc -DTEST_VECTEXT_MAIN -Isrc test/unit/test_vectext.c src/core/vectext.c -lm
  */
+#include "test.h"
+
 #include "core/vectext.h"
 
 #include <math.h>
@@ -11,18 +11,6 @@
 #include <string.h>
 
 #define MAX_DIM 8
-
-extern int  test_vectext(void);
-
-static int  n_failed;
-
-static void
-check(bool holds, const char *what)
-{
-    if (!holds)
-        n_failed++;
-    printf("%s - vectext: %s\n", holds ? "ok" : "not ok", what);
-}
 
 static GnnVectextStatus
 parse(float *x, int32_t *dim, size_t *at, const char *text, size_t len)
@@ -127,7 +115,7 @@ test_errors(void)
         for (char *c = what; *c != '\0'; c++)
             if (*c == '\n')
                 *c = ' ';
-        check(status == cases[i].status && at == cases[i].at, what);
+        CHECK_SAY(status == cases[i].status && at == cases[i].at, "%s", what);
     }
 }
 
@@ -140,11 +128,11 @@ test_forms(void)
     int32_t     dim;
     size_t      at;
 
-    check(parse(x, &dim, &at, text, strlen(text)) == GNN_VECTEXT_OK && dim == 6 && memcmp(x, expected, sizeof expected) == 0,
+    CHECK_SAY(parse(x, &dim, &at, text, strlen(text)) == GNN_VECTEXT_OK && dim == 6 && memcmp(x, expected, sizeof expected) == 0,
           "white space and every form of a number");
-    check(parse(x, &dim, &at, "[1]\0", 4) == GNN_VECTEXT_JUNK && at == 3, "a NUL is a byte like others");
-    check(parse(x, &dim, &at, "[12", 2) == GNN_VECTEXT_NO_COMMA && at == 2, "nothing is read beyond len");
-    check(gnn_vectext_bound("[1,2,3]", 7) == 3 && gnn_vectext_bound("", 0) == 1, "the bound counts commas");
+    CHECK_SAY(parse(x, &dim, &at, "[1]\0", 4) == GNN_VECTEXT_JUNK && at == 3, "%s", "a NUL is a byte like others");
+    CHECK_SAY(parse(x, &dim, &at, "[12", 2) == GNN_VECTEXT_NO_COMMA && at == 2, "%s", "nothing is read beyond len");
+    CHECK_SAY(gnn_vectext_bound("[1,2,3]", 7) == 3 && gnn_vectext_bound("", 0) == 1, "%s", "the bound counts commas");
 }
 
 /* numbers at the borders of the format and of the two ways to round */
@@ -167,7 +155,7 @@ test_borders(void)
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
     {
         snprintf(what, sizeof what, "%s is the float strtof makes of it", numbers[i]);
-        check(reads_as_strtof(numbers[i]), what);
+        CHECK_SAY(reads_as_strtof(numbers[i]), "%s", what);
     }
 }
 
@@ -179,15 +167,15 @@ test_long_numbers(void)
     char        zeros[2048] = "0.";
 
     memset(number + strlen(number), '0', 1000);
-    check(reads_as_strtof(number), "a tie, then 1000 zeros");
+    CHECK_SAY(reads_as_strtof(number), "%s", "a tie, then 1000 zeros");
     strcat(number, "1");
-    check(reads_as_strtof(number), "a tie, then 1000 zeros and a one");
+    CHECK_SAY(reads_as_strtof(number), "%s", "a tie, then 1000 zeros and a one");
     memset(zeros + 2, '0', 1000);
     strcat(zeros, "1234e1003");
-    check(reads_as_strtof(zeros), "1000 zeros after the point, undone by the exponent");
+    CHECK_SAY(reads_as_strtof(zeros), "%s", "1000 zeros after the point, undone by the exponent");
     memset(zeros, '9', 1000);
     strcpy(zeros + 1000, "e-990");
-    check(reads_as_strtof(zeros), "1000 digits before the exponent");
+    CHECK_SAY(reads_as_strtof(zeros), "%s", "1000 digits before the exponent");
 }
 
 /* xorshift; any seed but 0 */
@@ -228,26 +216,17 @@ test_random_numbers(void)
         snprintf(number, sizeof number, "%.*g", (int) (r % 12) + 7, middle);
         same &= reads_as_strtof(number);
     }
-    check(same, "200000 random numbers, and the middles of floats, as strtof reads them");
-    check(back, "200000 random floats, written with 9 digits, come back");
+    CHECK_SAY(same, "%s", "200000 random numbers, and the middles of floats, as strtof reads them");
+    CHECK_SAY(back, "%s", "200000 random floats, written with 9 digits, come back");
 }
 
-int
-test_vectext(void)
-{
-    n_failed = 0;
-    test_errors();
-    test_forms();
-    test_borders();
-    test_long_numbers();
-    test_random_numbers();
-    return n_failed;
-}
+static const Test tests[] = {
+    {"errors and where they are", test_errors},
+    {"forms", test_forms},
+    {"the borders of floats", test_borders},
+    {"long numbers", test_long_numbers},
+    {"random numbers", test_random_numbers},
+    {0},
+};
 
-#ifdef TEST_VECTEXT_MAIN
-int
-main(void)
-{
-    return test_vectext() > 0;
-}
-#endif
+const Subject vectext_subject = {"vectext", tests};

@@ -1,0 +1,127 @@
+/*
+ * batch.c: the lists of many users at once; see batch.h.
+ *
+ * A batch holds as many users as gnn_topk_many scores in one pass over the items; more would take memory and put off a cancel,
+ * and gain nothing. Long lists make it smaller.
+ */
+#include "postgres.h"
+
+#include "api/batch.h"
+
+#include "utils/memutils.h"
+
+#include "api/serve.h"
+
+#define BATCH_USERS 32
+#define BATCH_HITS (4 * 1024 * 1024)
+
+void
+gnnrec_batch_init(GnnrecBatch *out, const GnnrecSnapshot *snapshot, int32 length, bool folded)
+{
+    int32       room = Max(1, Min(BATCH_USERS, BATCH_HITS / Max(length, 1)));
+
+    memset(out, 0, sizeof(*out));
+    out->snapshot = snapshot;
+    out->items = &snapshot->types[GNNREC_ITEM];
+    out->length = length;
+    out->folded = folded;
+    out->room = room;
+    out->context = AllocSetContextCreate(CurrentMemoryContext, "gnnrec batch", ALLOCSET_DEFAULT_SIZES);
+    out->seen = palloc(sizeof(GnnrecNodes) * room);
+    out->query = palloc(sizeof(int32) * room);
+    out->vectors = palloc(sizeof(float) * room * out->items->dim);
+    out->skip = palloc(sizeof(int32 *) * room);
+    out->n_skip = palloc(sizeof(int64) * room);
+    out->hits = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(GnnHit) * room * (Size) length);
+    out->n_hits = palloc(sizeof(int32) * room);
+}
+
+void
+gnnrec_batch_clear(GnnrecBatch *b)
+{
+    b->n = b->n_queries = 0;
+    MemoryContextReset(b->context);
+}
+
+/* the user's vector; false: recommend() would not have one either */
+static bool
+read_vector(float *out, const GnnrecBatch *b, int32 user, const GnnrecSnapshotRow *seen)
+{
+    const GnnrecSnapshotNodes *users = &b->snapshot->types[GNNREC_USER];
+
+    if (user < 0)
+        return false;
+    if (b->folded)
+        return gnnrec_serve_fold_in(out, b->items, seen);
+    if (users->degree[user] <= 0)
+        return false;
+    memcpy(out, gnnrec_snapshot_vector(users, user), sizeof(float) * users->dim);
+    return true;
+}
+
+/* items without edges are left out of the ranking as well: they end every list */
+static void
+mask(GnnrecBatch *b, int32 query, GnnrecNodes seen)
+{
+    MemoryContext old = MemoryContextSwitchTo(b->context);
+    GnnrecNodes skip = gnnrec_nodes_merge(seen, (GnnrecNodes) {b->items->isolated, b->items->n_isolated});
+
+    MemoryContextSwitchTo(old);
+    b->skip[query] = skip.node;
+    b->n_skip[query] = skip.n;
+}
+
+void
+gnnrec_batch_add(GnnrecBatch *b, int32 user, const GnnrecSnapshotRow *seen)
+{
+    int32       i = b->n++;
+
+    Assert(i < b->room);
+    b->seen[i] = gnnrec_serve_hidden(seen, true);
+    b->query[i] = -1;
+    if (!read_vector(b->vectors + (int64) b->n_queries * b->items->dim, b, user, seen))
+        return;
+    mask(b, b->n_queries, b->seen[i]);
+    b->query[i] = b->n_queries++;
+}
+
+void
+gnnrec_batch_rank(GnnrecBatch *b)
+{
+    GnnRows     rows = gnnrec_snapshot_rows(b->items, false);
+
+    gnn_topk_many(b->hits, b->n_hits, b->length, &rows, b->vectors, b->n_queries, b->skip, b->n_skip);
+}
+
+/* appends what is not seen of some nodes to a list of n, with their degrees for scores; returns how many it has then */
+static int32
+append(GnnHit *list, int32 n, const GnnrecBatch *b, const int32 *nodes, int32 n_nodes, GnnrecNodes seen)
+{
+    for (int32 i = 0; i < n_nodes && n < b->length; i++)
+    {
+        if (nodes[i] < 0 || nodes[i] >= b->items->n)
+            gnnrec_snapshot_damaged(b->snapshot);
+        if (!gnnrec_nodes_contain(seen, nodes[i]))
+            list[n++] = (GnnHit) {b->items->degree[nodes[i]], nodes[i]};
+    }
+    return n;
+}
+
+int32
+gnnrec_batch_popular(GnnHit *out, const GnnrecBatch *b, int32 i)
+{
+    int32       n = append(out, 0, b, b->items->popular, b->items->n_popular, b->seen[i]);
+
+    return append(out, n, b, b->items->isolated, b->items->n_isolated, b->seen[i]);
+}
+
+int32
+gnnrec_batch_list(GnnHit *out, const GnnrecBatch *b, int32 i)
+{
+    int32       query = b->query[i];
+
+    if (query < 0)
+        return gnnrec_batch_popular(out, b, i);
+    memcpy(out, b->hits + (int64) query * b->length, sizeof(GnnHit) * b->n_hits[query]);
+    return append(out, b->n_hits[query], b, b->items->isolated, b->items->n_isolated, b->seen[i]);
+}
