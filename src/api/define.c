@@ -469,8 +469,8 @@ reset_option(GnnrecRelation *r, Jsonb **params, const char *option)
         ereport(ERROR,
                 (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                  errmsg("option \"%s\" cannot be reset", option),
-                 errhint("These can: event_column (with event_weights and seen_events), value_column, time_column (with half_life "
-                         "and since), half_life, since, seen_events, params.")));
+                 errhint("These can: event_column (with event_weights and seen_events), value_column, "
+                         "time_column (with half_life and since), half_life, since, seen_events, params.")));
 }
 
 static void

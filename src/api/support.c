@@ -60,7 +60,8 @@ n_nodes(const Const *model, const Const *type)
         || gnnrec_live_run(DatumGetInt32(model->constvalue)) == 0)
         return -1;
     snapshot = gnnrec_snapshot_live(DatumGetInt32(model->constvalue));
-    if (type != NULL && !type->constisnull && strcmp(TextDatumGetCString(type->constvalue), snapshot->types[GNNREC_USER].name) == 0)
+    if (type != NULL && !type->constisnull
+        && strcmp(TextDatumGetCString(type->constvalue), snapshot->types[GNNREC_USER].name) == 0)
         t = GNNREC_USER;
     return snapshot->types[t].n;
 }
