@@ -410,10 +410,12 @@ CREATE TABLE gnnrec.relation
     time_column   name,
     half_life     interval,
     since         timestamptz,
+    seen_events   text[],
     PRIMARY KEY (model_id, relation_no),
     UNIQUE (model_id, name)
 );
 COMMENT ON TABLE gnnrec.relation IS 'The relations of a model''s graph: which columns of which table are edges, and what weighs them; relation 0 is what is learned and ranked';
+COMMENT ON COLUMN gnnrec.relation.seen_events IS 'The kinds of event that hide an item from who has seen it; NULL: every kind does';
 
 CREATE TABLE gnnrec.run
 (
@@ -436,7 +438,8 @@ CREATE TABLE gnnrec.run
     requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     started_at   timestamptz,
     finished_at  timestamptz,
-    explainable  boolean NOT NULL DEFAULT false
+    explainable  boolean NOT NULL DEFAULT false,
+    newest_event float8
 );
 CREATE INDEX run_model_idx ON gnnrec.run (model_id, run_id);
 COMMENT ON TABLE gnnrec.run IS 'One row a training run: what it was asked for, how far it is, how it ended';
@@ -444,6 +447,7 @@ COMMENT ON COLUMN gnnrec.run.params IS 'All parameters of the run, defaults incl
 COMMENT ON COLUMN gnnrec.run.stored IS 'Whether the model''s tables hold the run''s embeddings';
 COMMENT ON COLUMN gnnrec.run.metrics IS 'Sizes, seconds of each phase, and recall@20 and ndcg@20 on the held-out interactions where there are any';
 COMMENT ON COLUMN gnnrec.run.rows_skipped IS 'Interactions left out: NULL ids, unknown event kinds, NULL or infinite values and times';
+COMMENT ON COLUMN gnnrec.run.newest_event IS 'Time of the newest interaction the run read, seconds since 1970: later ones are fresh, and decay counts from here';
 COMMENT ON COLUMN gnnrec.run.peak_memory IS 'Largest resident memory of the training process, bytes';
 COMMENT ON COLUMN gnnrec.run.explainable IS 'Whether a score is the sum of a share of each interaction, which explain() tells apart: a linear model, with layers, without a holdout';
 
@@ -473,17 +477,17 @@ SELECT pg_catalog.pg_extension_config_dump('gnnrec.run_run_id_seq', '');
 CREATE FUNCTION gnnrec.create_model(model text, source regclass, user_column name DEFAULT 'user_id', item_column name DEFAULT 'item_id',
     event_column name DEFAULT NULL, event_weights jsonb DEFAULT NULL, value_column name DEFAULT NULL, time_column name DEFAULT NULL,
     half_life interval DEFAULT NULL, since timestamptz DEFAULT NULL, params jsonb DEFAULT '{}', schema name DEFAULT NULL,
-    keep_runs integer DEFAULT 2) RETURNS void
+    keep_runs integer DEFAULT 2, seen_events text[] DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_create_model';
-COMMENT ON FUNCTION gnnrec.create_model(text, regclass, name, name, name, jsonb, name, name, interval, timestamptz, jsonb, name, integer) IS
-    'Makes a model of an interaction table: a schema (the model''s name, or the one given) with typed functions and embedding tables. A row''s weight is its event''s weight times its value, halved every half_life; rows before since are not read';
+COMMENT ON FUNCTION gnnrec.create_model(text, regclass, name, name, name, jsonb, name, name, interval, timestamptz, jsonb, name, integer, text[]) IS
+    'Makes a model of an interaction table: a schema (the model''s name, or the one given) with typed functions and embedding tables. A row''s weight is its event''s weight times its value, halved every half_life; rows before since are not read. What a user has seen is hidden from them; seen_events: only by these kinds of event';
 
 CREATE FUNCTION gnnrec.alter_model(model text, params jsonb DEFAULT NULL, keep_runs integer DEFAULT NULL, source regclass DEFAULT NULL,
     user_column name DEFAULT NULL, item_column name DEFAULT NULL, event_column name DEFAULT NULL, event_weights jsonb DEFAULT NULL,
     value_column name DEFAULT NULL, time_column name DEFAULT NULL, half_life interval DEFAULT NULL, since timestamptz DEFAULT NULL,
-    reset text[] DEFAULT NULL, new_name text DEFAULT NULL) RETURNS void
+    reset text[] DEFAULT NULL, new_name text DEFAULT NULL, seen_events text[] DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_alter_model';
-COMMENT ON FUNCTION gnnrec.alter_model(text, jsonb, integer, regclass, name, name, name, jsonb, name, name, interval, timestamptz, text[], text) IS
+COMMENT ON FUNCTION gnnrec.alter_model(text, jsonb, integer, regclass, name, name, name, jsonb, name, name, interval, timestamptz, text[], text, text[]) IS
     'Changes what is given and leaves the rest; params are merged into the model''s, a null value takes one back; reset names options to take away. Takes effect with the next training';
 
 CREATE FUNCTION gnnrec.drop_model(model text, if_exists boolean DEFAULT false, cascade boolean DEFAULT false) RETURNS void
@@ -573,7 +577,7 @@ CREATE VIEW gnnrec.models WITH (security_barrier) AS
 SELECT m.name, i.embedding_table::text AS item_table, u.embedding_table::text AS user_table,
        u.id_type AS user_id_type, i.id_type AS item_id_type,
        r.source::text AS source, r.from_column AS user_column, r.to_column AS item_column, r.event_column, r.event_weights,
-       r.value_column, r.time_column, r.half_life, r.since, m.params, m.keep_runs,
+       r.value_column, r.time_column, r.half_life, r.since, r.seen_events, m.params, m.keep_runs,
        m.live_run, l.finished_at AS trained_at,
        (l.metrics ->> 'users')::integer AS users, (l.metrics ->> 'items')::integer AS items,
        (l.metrics ->> 'interactions')::bigint AS interactions,
@@ -602,13 +606,18 @@ GRANT SELECT ON gnnrec.progress TO PUBLIC;
 -- Recommending: what the wrappers in a model's schema call
 ------------------------------------------------------------------------------------------------------------------------
 
--- recommend_core may read the interactions of a user whom the run does not know, from whatever the source is: in the leader only.
+CREATE FUNCTION gnnrec.list_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'gnnrec_list_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION gnnrec.list_support(internal) IS 'Tells the planner how many rows a list has, by its argument k';
+
+-- recommend_core may read what a user has done since the run, from whatever the source is: in the leader only.
 CREATE FUNCTION gnnrec.recommend_core(model_id integer, user_id anyelement, item_type anycompatible, k integer,
                                       candidates anycompatiblearray, exclude anycompatiblearray,
                                       exclude_seen boolean, fresh boolean,
                                       diversity real DEFAULT 0, popularity_penalty real DEFAULT 0)
     RETURNS TABLE (item_id anycompatible, score real, rank integer, source text)
-    AS 'MODULE_PATHNAME', 'gnnrec_recommend_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000;
+    AS 'MODULE_PATHNAME', 'gnnrec_recommend_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000
+    SUPPORT gnnrec.list_support;
 COMMENT ON FUNCTION gnnrec.recommend_core(integer, anyelement, anycompatible, integer, anycompatiblearray, anycompatiblearray,
                                           boolean, boolean, real, real) IS
     'What recommend() in a model''s schema calls. item_type carries the type of item ids and no value';
@@ -617,7 +626,8 @@ CREATE FUNCTION gnnrec.recommend_for_core(model_id integer, items anyarray, weig
                                           candidates anyarray, exclude anyarray,
                                           diversity real DEFAULT 0, popularity_penalty real DEFAULT 0)
     RETURNS TABLE (item_id anyelement, score real, rank integer, source text)
-    AS 'MODULE_PATHNAME', 'gnnrec_recommend_for_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000;
+    AS 'MODULE_PATHNAME', 'gnnrec_recommend_for_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000
+    SUPPORT gnnrec.list_support;
 COMMENT ON FUNCTION gnnrec.recommend_for_core(integer, anyarray, real[], integer, anyarray, anyarray, real, real) IS
     'What recommend_for() in a model''s schema calls';
 
@@ -637,7 +647,8 @@ COMMENT ON FUNCTION gnnrec.recommend_all_core(integer, anycompatible, integer, a
 
 CREATE FUNCTION gnnrec.similar_core(model_id integer, node_type text, id anyelement, k integer)
     RETURNS TABLE (similar_id anyelement, score real, rank integer)
-    AS 'MODULE_PATHNAME', 'gnnrec_similar_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000;
+    AS 'MODULE_PATHNAME', 'gnnrec_similar_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000
+    SUPPORT gnnrec.list_support;
 COMMENT ON FUNCTION gnnrec.similar_core(integer, text, anyelement, integer) IS
     'What similar_items() and similar_users() in a model''s schema call';
 
@@ -660,13 +671,15 @@ COMMENT ON FUNCTION gnnrec.explain_core(integer, anyelement, anycompatible, inte
 
 CREATE FUNCTION gnnrec.recommend(model text, user_id text, k integer DEFAULT 10)
     RETURNS TABLE (item_id text, score real, rank integer, source text)
-    AS 'MODULE_PATHNAME', 'gnnrec_recommend' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000;
+    AS 'MODULE_PATHNAME', 'gnnrec_recommend' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000
+    SUPPORT gnnrec.list_support;
 COMMENT ON FUNCTION gnnrec.recommend(text, text, integer) IS
     'The k items with the highest score for a user of a model, for tools that do not know the id types: ids are text';
 
 CREATE FUNCTION gnnrec.similar_items(model text, item_id text, k integer DEFAULT 10)
     RETURNS TABLE (similar_id text, score real, rank integer)
-    AS 'MODULE_PATHNAME', 'gnnrec_similar_items' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000;
+    AS 'MODULE_PATHNAME', 'gnnrec_similar_items' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000
+    SUPPORT gnnrec.list_support;
 COMMENT ON FUNCTION gnnrec.similar_items(text, text, integer) IS
     'The k items of a model most similar to an item, for tools that do not know the id types: ids are text';
 

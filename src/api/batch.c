@@ -77,7 +77,7 @@ gnnrec_batch_add(GnnrecBatch *b, int32 user, const GnnrecSnapshotRow *seen)
     int32       i = b->n++;
 
     Assert(i < b->room);
-    b->seen[i] = (GnnrecNodes) {seen->idx, seen->n};
+    b->seen[i] = gnnrec_serve_hidden(seen, true);
     b->query[i] = -1;
     if (!read_vector(b->vectors + (int64) b->n_queries * b->items->dim, b, user, seen))
         return;

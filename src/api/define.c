@@ -46,6 +46,7 @@ static const char *const table_statements[] = {
     "PRIMARY KEY (item_id, run_id))",
     "CREATE TABLE {schema}.user_embedding (user_id {user} NOT NULL, run_id bigint NOT NULL, "
     "embedding gnnrec.embedding NOT NULL, degree real NOT NULL, seen integer[] NOT NULL, seen_weight real[], "
+    "shown integer[], "
     "PRIMARY KEY (user_id, run_id))",
     "COMMENT ON TABLE {schema}.item_embedding IS 'gnnrec: the items of a run and their vectors'",
     "COMMENT ON COLUMN {schema}.item_embedding.run_id IS 'the run that made the row; gnnrec.model.live_run is served'",
@@ -61,6 +62,8 @@ static const char *const table_statements[] = {
     "COMMENT ON COLUMN {schema}.user_embedding.seen IS 'item_no of the items the user has seen, ascending'",
     "COMMENT ON COLUMN {schema}.user_embedding.seen_weight IS "
     "'their weights, below zero for a disliked item; NULL where all are 1'",
+    "COMMENT ON COLUMN {schema}.user_embedding.shown IS "
+    "'those of seen that are recommended all the same, as no event of seen_events is among theirs; NULL where there are none'",
 };
 
 typedef struct Function
@@ -88,7 +91,7 @@ static const Function functions[] = {
      "BEGIN ATOMIC SELECT r.item_id, r.score, r.rank, r.source "
      "FROM gnnrec.recommend_core({model}, $1, NULL::{item}, $2, $3, $4, $5, $6, $7, $8) r; END",
      "The k items with the highest score for a user, best first; candidates: rank only these; exclude: leave these out; "
-     "exclude_seen: leave out what the user has seen; fresh: read the interactions of a user the run does not know; " ORDER_COMMENT},
+     "exclude_seen: leave out what the user has seen; fresh: count the user''s interactions after the run too; " ORDER_COMMENT},
     {"recommend_for", "{item}[], real[], integer, {item}[], {item}[], real, real",
      "(items {item}[], weights real[] DEFAULT NULL, k integer DEFAULT 10, candidates {item}[] DEFAULT NULL, "
      "exclude {item}[] DEFAULT NULL, diversity real DEFAULT 0, popularity_penalty real DEFAULT 0) "
@@ -260,12 +263,13 @@ static void
 write_relation(int32 model_id, int relation_no, const GnnrecRelation *r)
 {
     Oid         types[] = {INT4OID, INT4OID, TEXTOID, OIDOID, INT4OID, NAMEOID, INT4OID, NAMEOID,
-                           NAMEOID, JSONBOID, NAMEOID, NAMEOID, INTERVALOID, TIMESTAMPTZOID};
+                           NAMEOID, JSONBOID, NAMEOID, NAMEOID, INTERVALOID, TIMESTAMPTZOID, TEXTARRAYOID};
     Datum       values[] = {Int32GetDatum(model_id), Int32GetDatum(relation_no), CStringGetTextDatum(r->name),
                             ObjectIdGetDatum(r->source), Int32GetDatum(r->from_type), null_or_text(r->from_column),
                             Int32GetDatum(r->to_type), null_or_text(r->to_column), null_or_text(r->event_column),
                             PointerGetDatum(r->event_weights), null_or_text(r->value_column), null_or_text(r->time_column),
-                            PointerGetDatum(r->half_life), TimestampTzGetDatum(r->since)};
+                            PointerGetDatum(r->half_life), TimestampTzGetDatum(r->since),
+                            PointerGetDatum(r->seen_events)};
     char        nulls[lengthof(values) + 1];
     bool        isnull;
 
@@ -276,13 +280,15 @@ write_relation(int32 model_id, int relation_no, const GnnrecRelation *r)
     nulls[11] = r->time_column == NULL ? 'n' : ' ';
     nulls[12] = r->half_life == NULL ? 'n' : ' ';
     nulls[13] = r->has_since ? ' ' : 'n';
-    nulls[14] = '\0';
+    nulls[14] = r->seen_events == NULL ? 'n' : ' ';
+    nulls[15] = '\0';
     gnnrec_catalog_write(
         "INSERT INTO gnnrec.relation (model_id, relation_no, name, source, from_type, from_column, to_type, to_column, "
-        "event_column, event_weights, value_column, time_column, half_life, since) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) "
+        "event_column, event_weights, value_column, time_column, half_life, since, "
+        "seen_events) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) "
         "ON CONFLICT (model_id, relation_no) DO UPDATE SET source = $4, from_column = $6, to_column = $8, event_column = $9, "
-        "event_weights = $10, value_column = $11, time_column = $12, half_life = $13, since = $14",
+        "event_weights = $10, value_column = $11, time_column = $12, half_life = $13, since = $14, "
+        "seen_events = $15",
         lengthof(values), types, values, nulls, &isnull);
 }
 
@@ -376,7 +382,7 @@ make_schema(const char *schema, bool named)
 }
 
 enum {C_MODEL, C_SOURCE, C_USER_COLUMN, C_ITEM_COLUMN, C_EVENT_COLUMN, C_EVENT_WEIGHTS, C_VALUE_COLUMN, C_TIME_COLUMN,
-      C_HALF_LIFE, C_SINCE, C_PARAMS, C_SCHEMA, C_KEEP_RUNS};
+      C_HALF_LIFE, C_SINCE, C_PARAMS, C_SCHEMA, C_KEEP_RUNS, C_SEEN_EVENTS};
 
 Datum
 gnnrec_create_model(PG_FUNCTION_ARGS)
@@ -407,6 +413,7 @@ gnnrec_create_model(PG_FUNCTION_ARGS)
     r.half_life = PG_ARGISNULL(C_HALF_LIFE) ? NULL : PG_GETARG_INTERVAL_P(C_HALF_LIFE);
     r.has_since = !PG_ARGISNULL(C_SINCE);
     r.since = r.has_since ? PG_GETARG_TIMESTAMPTZ(C_SINCE) : 0;
+    r.seen_events = PG_ARGISNULL(C_SEEN_EVENTS) ? NULL : PG_GETARG_ARRAYTYPE_P(C_SEEN_EVENTS);
 
     check_model_name(model);
     check_keep_runs(PG_GETARG_INT32(C_KEEP_RUNS));
@@ -426,6 +433,7 @@ gnnrec_create_model(PG_FUNCTION_ARGS)
                          get_relname_relid(tables[t], get_namespace_oid(schema, false)));
     write_relation(model_id, 0, &r);
     make_functions(&names);
+    gnnrec_source_advise(&r);
     PG_RETURN_VOID();
 }
 
@@ -434,7 +442,7 @@ gnnrec_create_model(PG_FUNCTION_ARGS)
  * ------------------------------------------------------------------------------------------------------------------ */
 
 enum {A_MODEL, A_PARAMS, A_KEEP_RUNS, A_SOURCE, A_USER_COLUMN, A_ITEM_COLUMN, A_EVENT_COLUMN, A_EVENT_WEIGHTS, A_VALUE_COLUMN,
-      A_TIME_COLUMN, A_HALF_LIFE, A_SINCE, A_RESET, A_NEW_NAME};
+      A_TIME_COLUMN, A_HALF_LIFE, A_SINCE, A_RESET, A_NEW_NAME, A_SEEN_EVENTS};
 
 /* one option of the relation that `reset` can take back */
 static void
@@ -444,6 +452,7 @@ reset_option(GnnrecRelation *r, Jsonb **params, const char *option)
     {
         r->event_column = NULL;
         r->event_weights = NULL;
+        r->seen_events = NULL;
     }
     else if (strcmp(option, "value_column") == 0)
         r->value_column = NULL;
@@ -457,14 +466,16 @@ reset_option(GnnrecRelation *r, Jsonb **params, const char *option)
         r->half_life = NULL;
     else if (strcmp(option, "since") == 0)
         r->has_since = false;
+    else if (strcmp(option, "seen_events") == 0)
+        r->seen_events = NULL;
     else if (strcmp(option, "params") == 0)
         *params = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
     else
         ereport(ERROR,
                 (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                  errmsg("option \"%s\" cannot be reset", option),
-                 errhint("These can: event_column (with event_weights), value_column, time_column (with half_life and since), "
-                         "half_life, since, params.")));
+                 errhint("These can: event_column (with event_weights and seen_events), value_column, "
+                         "time_column (with half_life and since), half_life, since, seen_events, params.")));
 }
 
 static void
@@ -574,6 +585,8 @@ gnnrec_alter_model(PG_FUNCTION_ARGS)
         r.has_since = true;
         r.since = PG_GETARG_TIMESTAMPTZ(A_SINCE);
     }
+    if (!PG_ARGISNULL(A_SEEN_EVENTS))
+        r.seen_events = PG_GETARG_ARRAYTYPE_P(A_SEEN_EVENTS);
     if (!PG_ARGISNULL(A_NEW_NAME))
     {
         m->name = text_to_cstring(PG_GETARG_TEXT_PP(A_NEW_NAME));

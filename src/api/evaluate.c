@@ -161,7 +161,7 @@ add_subject(Block *b, Test *t, int32 user)
 
     if (node >= 0)
         gnnrec_snapshot_row(&seen, t->snapshot, GNNREC_INTERACTIONS, node);
-    read_truth(s, t, user, (GnnrecNodes) {seen.idx, seen.n});
+    read_truth(s, t, user, gnnrec_serve_hidden(&seen, true));
     if (s->n_truth == 0)
         return;
     t->misfits.unknown_users += node < 0;

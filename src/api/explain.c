@@ -16,10 +16,10 @@
 #include "utils/tuplestore.h"
 
 #include "api/edges.h"
+#include "api/fresh.h"
 #include "api/serve.h"
 #include "core/distance.h"
 #include "pg/compat.h"
-#include "pg/source.h"
 
 PG_FUNCTION_INFO_V1(gnnrec_explain_core);
 
@@ -89,11 +89,10 @@ static bool
 explain_interactions(Explanation *out, const GnnrecSnapshot *snapshot, Datum user, const float *z)
 {
     const GnnrecSnapshotNodes *items = &snapshot->types[GNNREC_ITEM];
-    GnnrecUserEdges edges;
+    const GnnrecSnapshotRow nothing = {0};
     GnnrecSnapshotRow row;
 
-    gnnrec_source_user_edges(&edges, gnnrec_model_by_id(snapshot->model_id), user);
-    row = gnnrec_edges_row(snapshot, GNNREC_ITEM, edges.item, NULL, edges.weight, edges.n);
+    gnnrec_fresh_row(&row, snapshot, &nothing, -1, user);
     share_out(out, items, &row, gnnrec_edges_degree(items, &row), z);
     out->own = 0;
     return out->n > 0;

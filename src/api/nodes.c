@@ -28,6 +28,21 @@ gnnrec_nodes_make(int32 *node, int64 n)
     return list;
 }
 
+GnnrecNodes
+gnnrec_nodes_make_dense(int32 *node, int64 n, int32 end)
+{
+    GnnrecNodes list = {node, 0};
+    bool       *present = MemoryContextAllocExtended(CurrentMemoryContext, end, MCXT_ALLOC_ZERO | MCXT_ALLOC_HUGE);
+
+    for (int64 i = 0; i < n; i++)
+        present[node[i]] = true;
+    for (int32 i = 0; i < end && list.n < n; i++)
+        if (present[i])
+            node[list.n++] = i;
+    pfree(present);
+    return list;
+}
+
 bool
 gnnrec_nodes_contain(GnnrecNodes list, int32 node)
 {

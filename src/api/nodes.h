@@ -20,6 +20,9 @@ extern int  gnnrec_nodes_compare(const void *a, const void *b);
 /* sorts and makes distinct, in place */
 extern GnnrecNodes gnnrec_nodes_make(int32 *node, int64 n);
 
+/* the same for nodes below `end`, of which many are there: no sorting */
+extern GnnrecNodes gnnrec_nodes_make_dense(int32 *node, int64 n, int32 end);
+
 extern bool gnnrec_nodes_contain(GnnrecNodes list, int32 node);
 
 /* both together, in the current memory context; a node of both is there twice */

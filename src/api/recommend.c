@@ -6,8 +6,9 @@
  * are items, those without edges: the model knows nothing of them. Both leave out what is to be skipped, and both are
  * stable: equal scores are in the order of items.
  *
- * A user's vector is that of the run or, for one the run does not know, folded in from the items of a basket:
- * z_u = sum over items of w / sqrt(D_u * D_i) * fold_in_i, with D_u the sum of the weights w above zero.
+ * A user's vector is that of the run, brought up to date with what they have done since (fresh.h) or, for one the run does not
+ * know, folded in from the items of a basket: z_u = sum over items of w / sqrt(D_u * D_i) * fold_in_i, with D_u the sum of the
+ * weights w above zero.
  *
  * A popularity penalty is part of the score: the answer is the k with the highest penalised one. Diversity is not: it chooses k,
  * and their order, from the first part's DIVERSITY_POOL * k with the highest score (core/mmr.h).
@@ -24,10 +25,10 @@
 #include "utils/memutils.h"
 
 #include "api/edges.h"
+#include "api/fresh.h"
 #include "api/nodes.h"
 #include "api/serve.h"
 #include "core/mmr.h"
-#include "pg/source.h"
 
 PG_FUNCTION_INFO_V1(gnnrec_recommend_core);
 PG_FUNCTION_INFO_V1(gnnrec_recommend_for_core);
@@ -36,7 +37,7 @@ PG_FUNCTION_INFO_V1(gnnrec_recommend);
 #define INTERACTIONS 0          /* the relation of users to items */
 #define DIVERSITY_POOL 5
 
-/* where answers are taken from: the items with edges, by popularity, and those without, ascending */
+/* where answers are taken from: the items with edges, by popularity where that matters, and those without, ascending */
 typedef struct Pool
 {
     GnnrecNodes popular;
@@ -81,30 +82,6 @@ elements_of(ArrayType *array)
     return e;
 }
 
-/* the items an array argument names; NULL elements and items that are not in the run are nothing */
-static GnnrecNodes
-items_argument(FunctionCallInfo fcinfo, int argument, const Question *q)
-{
-    Elements    e;
-    int32      *node;
-    int64       n = 0;
-
-    gnnrec_serve_check_ids(fcinfo, argument, q->items);
-    if (PG_ARGISNULL(argument))
-        return (GnnrecNodes) {NULL, 0};
-    e = elements_of(PG_GETARG_ARRAYTYPE_P(argument));
-    node = palloc(e.n * sizeof(int32));
-    for (int i = 0; i < e.n; i++)
-    {
-        int32       found = e.is_null[i] ? -1
-            : gnnrec_snapshot_find(q->snapshot, GNNREC_ITEM, gnnrec_key_of(&q->items->key, e.value[i]));
-
-        if (found >= 0)
-            node[n++] = found;
-    }
-    return gnnrec_nodes_make(node, n);
-}
-
 static int
 by_popularity(const void *a, const void *b, void *degree)
 {
@@ -114,22 +91,32 @@ by_popularity(const void *a, const void *b, void *degree)
     return of_a != of_b ? (of_a < of_b) - (of_a > of_b) : gnnrec_nodes_compare(a, b);
 }
 
-/* the candidates that are not to be skipped, in the order a pool has */
+/* the candidates that are not to be skipped, in the order a pool has; who has a vector does not go by popularity */
 static Pool
 chosen_pool(const Question *q, GnnrecNodes candidates)
 {
-    int32      *node = palloc(candidates.n * sizeof(int32));
-    int64       n = 0;
+    int32      *popular = MemoryContextAllocHuge(CurrentMemoryContext, Max(candidates.n, 1) * sizeof(int32));
+    int32      *isolated = MemoryContextAllocHuge(CurrentMemoryContext, Max(candidates.n, 1) * sizeof(int32));
     int64       n_popular = 0;
+    int64       n_isolated = 0;
+    int64       s = 0;
 
     for (int64 i = 0; i < candidates.n; i++)
-        if (!gnnrec_nodes_contain(q->skip, candidates.node[i]))
-        {
-            node[n++] = candidates.node[i];
-            n_popular += q->items->degree[candidates.node[i]] > 0;
-        }
-    qsort_arg(node, n, sizeof(int32), by_popularity, (void *) q->items->degree);
-    return (Pool) {{node, n_popular}, {node + n_popular, n - n_popular}, true};
+    {
+        int32       node = candidates.node[i];
+
+        while (s < q->skip.n && q->skip.node[s] < node)
+            s++;
+        if (s < q->skip.n && q->skip.node[s] == node)
+            continue;
+        if (q->items->degree[node] > 0)
+            popular[n_popular++] = node;
+        else
+            isolated[n_isolated++] = node;
+    }
+    if (q->vector == NULL)
+        qsort_arg(popular, n_popular, sizeof(int32), by_popularity, (void *) q->items->degree);
+    return (Pool) {{popular, n_popular}, {isolated, n_isolated}, true};
 }
 
 static Pool
@@ -143,8 +130,8 @@ static void
 read_limits(Question *q, FunctionCallInfo fcinfo, int k, int candidates, int exclude)
 {
     q->k = gnnrec_serve_k(fcinfo, k, q->items->n);
-    q->skip = gnnrec_nodes_merge(q->skip, items_argument(fcinfo, exclude, q));
-    q->pool = PG_ARGISNULL(candidates) ? whole_pool(q) : chosen_pool(q, items_argument(fcinfo, candidates, q));
+    q->skip = gnnrec_nodes_merge(q->skip, gnnrec_serve_items(fcinfo, exclude, q->snapshot));
+    q->pool = PG_ARGISNULL(candidates) ? whole_pool(q) : chosen_pool(q, gnnrec_serve_items(fcinfo, candidates, q->snapshot));
 }
 
 /* sets diversity and penalty; NULL is none */
@@ -171,30 +158,6 @@ read_order(Question *q, FunctionCallInfo fcinfo, int diversity, int penalty)
  * who asks
  * ------------------------------------------------------------------------------------------------------------------- */
 
-/* the items of a row: all, or those that are disliked */
-static GnnrecNodes
-nodes_of(const GnnrecSnapshotRow *row, bool all)
-{
-    int32      *node;
-    int64       n = 0;
-
-    if (all)
-        return (GnnrecNodes) {row->idx, row->n};
-    if (row->val == NULL)
-        return (GnnrecNodes) {NULL, 0};
-    node = palloc(row->n * sizeof(int32));
-    for (int64 i = 0; i < row->n; i++)
-        if (row->val[i] < 0)
-            node[n++] = row->idx[i];
-    return (GnnrecNodes) {node, n};
-}
-
-static GnnrecSnapshotRow
-basket_of(const Question *q, const Datum *item, const bool *is_null, const float *weight, int64 n)
-{
-    return gnnrec_edges_row(q->snapshot, GNNREC_ITEM, item, is_null, weight, n);
-}
-
 /* the vector of who has a basket; NULL where nothing in it says anything */
 static const float *
 folded_in(const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *basket)
@@ -204,38 +167,46 @@ folded_in(const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *basket)
     return gnnrec_serve_fold_in(vector, items, basket) ? vector : NULL;
 }
 
+/* who is not of the run, by a row of their own */
 static void
-ask_by_basket(Question *q, const GnnrecSnapshotRow *basket, bool exclude_seen)
+ask_by_row(Question *q, const GnnrecSnapshotRow *row, bool exclude_seen)
 {
-    q->vector = folded_in(q->items, basket);
+    q->vector = folded_in(q->items, row);
     q->source = "fold_in";
-    q->skip = nodes_of(basket, exclude_seen);
+    q->skip = gnnrec_serve_hidden(row, exclude_seen);
 }
 
-/* a user of the run */
+/* a user of the run, whose row was then and is now */
 static void
-ask_by_node(Question *q, int32 user, bool exclude_seen)
+ask_by_node(Question *q, int32 user, const GnnrecSnapshotRow *then, const GnnrecSnapshotRow *now, bool changed, bool exclude_seen)
 {
     const GnnrecSnapshotNodes *users = &q->snapshot->types[GNNREC_USER];
-    GnnrecSnapshotRow seen;
 
-    if (users->degree[user] > 0)
+    q->source = changed ? "fresh" : "model";
+    if (changed)
+        q->vector = gnnrec_fresh_vector(q->snapshot, user, then, now);
+    else if (users->degree[user] > 0)
         q->vector = gnnrec_snapshot_vector(users, user);
-    q->source = "model";
-    gnnrec_snapshot_row(&seen, q->snapshot, INTERACTIONS, user);
-    q->skip = nodes_of(&seen, exclude_seen);
+    q->skip = gnnrec_serve_hidden(now, exclude_seen);
 }
 
-/* a user the run does not know, by the interactions there are by now */
+/* user -1: the run does not know the id */
 static void
-ask_by_interactions(Question *q, Datum user, bool exclude_seen)
+ask(Question *q, int32 user, Datum id, bool exclude_seen, bool fresh)
 {
-    GnnrecUserEdges edges;
-    GnnrecSnapshotRow basket;
+    GnnrecSnapshotRow then = {0};
+    GnnrecSnapshotRow now;
+    bool        changed = false;
 
-    gnnrec_source_user_edges(&edges, gnnrec_model_by_id(q->snapshot->model_id), user);
-    basket = basket_of(q, edges.item, NULL, edges.weight, edges.n);
-    ask_by_basket(q, &basket, exclude_seen);
+    if (user >= 0)
+        gnnrec_snapshot_row(&then, q->snapshot, INTERACTIONS, user);
+    now = then;
+    if (fresh)
+        changed = gnnrec_fresh_row(&now, q->snapshot, &then, user, id) && q->items->fold_in != NULL;
+    if (user >= 0)
+        ask_by_node(q, user, &then, &now, changed, exclude_seen);
+    else
+        ask_by_row(q, &now, exclude_seen);
 }
 
 /* -------------------------------------------------------------------------------------------------------------------
@@ -351,21 +322,17 @@ enum {R_MODEL, R_USER, R_ITEM_TYPE, R_K, R_CANDIDATES, R_EXCLUDE, R_EXCLUDE_SEEN
 Datum
 gnnrec_recommend_core(PG_FUNCTION_ARGS)
 {
-    const GnnrecSnapshot *snapshot = gnnrec_serve(fcinfo);
+    const GnnrecSnapshot *snapshot = gnnrec_serve_kept(fcinfo);
     const GnnrecSnapshotNodes *users = &snapshot->types[GNNREC_USER];
-    bool        exclude_seen = true_or_null(fcinfo, R_EXCLUDE_SEEN);
-    int32       user;
     Question    q;
 
     begin(&q, snapshot);
     gnnrec_serve_check_right(users);
     gnnrec_serve_check_id(fcinfo, R_USER, users);
     gnnrec_serve_check_id(fcinfo, R_ITEM_TYPE, q.items);
-    user = gnnrec_serve_node(fcinfo, R_USER, snapshot, GNNREC_USER);
-    if (user >= 0)
-        ask_by_node(&q, user, exclude_seen);
-    else if (!PG_ARGISNULL(R_USER) && true_or_null(fcinfo, R_FRESH))
-        ask_by_interactions(&q, PG_GETARG_DATUM(R_USER), exclude_seen);
+    if (!PG_ARGISNULL(R_USER))
+        ask(&q, gnnrec_serve_node(fcinfo, R_USER, snapshot, GNNREC_USER), PG_GETARG_DATUM(R_USER),
+            true_or_null(fcinfo, R_EXCLUDE_SEEN), true_or_null(fcinfo, R_FRESH));
     read_limits(&q, fcinfo, R_K, R_CANDIDATES, R_EXCLUDE);
     read_order(&q, fcinfo, R_DIVERSITY, R_POPULARITY_PENALTY);
     answer(&q, fcinfo, false);
@@ -410,12 +377,13 @@ gnnrec_recommend_for_core(PG_FUNCTION_ARGS)
     GnnrecSnapshotRow basket;
     Question    q;
 
-    begin(&q, gnnrec_serve(fcinfo));
+    begin(&q, gnnrec_serve_kept(fcinfo));
     gnnrec_serve_check_ids(fcinfo, F_ITEMS, q.items);
     if (!PG_ARGISNULL(F_ITEMS))
         items = elements_of(PG_GETARG_ARRAYTYPE_P(F_ITEMS));
-    basket = basket_of(&q, items.value, items.is_null, weights_argument(fcinfo, F_WEIGHTS, items.n), items.n);
-    ask_by_basket(&q, &basket, true);
+    basket = gnnrec_edges_row(q.snapshot, GNNREC_ITEM, items.value, items.is_null, weights_argument(fcinfo, F_WEIGHTS, items.n),
+                              items.n);
+    ask_by_row(&q, &basket, true);
     read_limits(&q, fcinfo, F_K, F_CANDIDATES, F_EXCLUDE);
     read_order(&q, fcinfo, F_DIVERSITY, F_POPULARITY_PENALTY);
     answer(&q, fcinfo, false);
@@ -441,12 +409,8 @@ gnnrec_recommend(PG_FUNCTION_ARGS)
     if (!PG_ARGISNULL(1))
     {
         Datum       id = gnnrec_serve_parse_id(fcinfo, 1, users);
-        int32       user = gnnrec_snapshot_find(snapshot, GNNREC_USER, gnnrec_key_of(&users->key, id));
 
-        if (user >= 0)
-            ask_by_node(&q, user, true);
-        else
-            ask_by_interactions(&q, id, true);
+        ask(&q, gnnrec_snapshot_find(snapshot, GNNREC_USER, gnnrec_key_of(&users->key, id)), id, true, true);
     }
     q.k = gnnrec_serve_k(fcinfo, 2, q.items->n);
     q.pool = whole_pool(&q);

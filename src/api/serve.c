@@ -11,22 +11,160 @@
 #include <math.h>
 
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rls.h"
 #include "utils/tuplestore.h"
 
 #include "api/edges.h"
 #include "pg/compat.h"
 
-const GnnrecSnapshot *
-gnnrec_serve(FunctionCallInfo fcinfo)
+/* an array argument and the items it names */
+typedef struct KeptList
 {
+    int         argument;
+    ArrayType  *array;          /* NULL: none yet */
+    GnnrecNodes items;
+} KeptList;
+
+#define MAX_LISTS 2
+
+/* what a call of a set-returning function keeps for the next one of the same query */
+typedef struct Kept
+{
+    int32       model_id;
+    const GnnrecSnapshot *snapshot; /* stays mapped until the transaction ends, which ends the query */
+    int         n_lists;
+    KeptList    lists[MAX_LISTS];
+} Kept;
+
+/* NULL: no set is asked for. Other calls may be repeated by another query with the same FmgrInfo, as PL/pgSQL does it */
+static Kept *
+kept(FunctionCallInfo fcinfo)
+{
+    if (fcinfo->resultinfo == NULL || !IsA(fcinfo->resultinfo, ReturnSetInfo))
+        return NULL;
+    if (fcinfo->flinfo->fn_extra == NULL)
+        fcinfo->flinfo->fn_extra = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(Kept));
+    return fcinfo->flinfo->fn_extra;
+}
+
+static int32
+model_argument(FunctionCallInfo fcinfo)
+{
+
     if (PG_ARGISNULL(0))
         ereport(ERROR,
                 (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
                  errmsg("model must not be NULL")));
-    return gnnrec_snapshot_live(PG_GETARG_INT32(0));
+    return PG_GETARG_INT32(0);
+}
+
+const GnnrecSnapshot *
+gnnrec_serve(FunctionCallInfo fcinfo)
+{
+    return gnnrec_snapshot_live(model_argument(fcinfo));
+}
+
+const GnnrecSnapshot *
+gnnrec_serve_kept(FunctionCallInfo fcinfo)
+{
+    int32       model_id = model_argument(fcinfo);
+    Kept       *before = kept(fcinfo);
+
+    if (before == NULL)
+        return gnnrec_snapshot_live(model_id);
+    if (before->snapshot == NULL || before->model_id != model_id)
+    {
+        memset(before, 0, sizeof(*before));
+        before->snapshot = gnnrec_snapshot_live(model_id);
+        before->model_id = model_id;
+    }
+    return before->snapshot;
+}
+
+/* the numbers of an array's elements, in the current memory context */
+static GnnrecNodes
+items_of(ArrayType *array, const GnnrecSnapshot *snapshot)
+{
+    const GnnrecSnapshotNodes *items = &snapshot->types[GNNREC_ITEM];
+    Datum      *value;
+    bool       *is_null;
+    int         n_values;
+    int32      *node;
+    int64       n = 0;
+    int16       length;
+    bool        by_value;
+    char        align;
+
+    get_typlenbyvalalign(ARR_ELEMTYPE(array), &length, &by_value, &align);
+    deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, align, &value, &is_null, &n_values);
+    node = MemoryContextAllocHuge(CurrentMemoryContext, Max(n_values, 1) * sizeof(int32));
+    for (int i = 0; i < n_values; i++)
+    {
+        int32       found = is_null[i] ? -1 : gnnrec_snapshot_find(snapshot, GNNREC_ITEM, gnnrec_key_of(&items->key, value[i]));
+
+        if (found >= 0)
+            node[n++] = found;
+    }
+    pfree(value);
+    pfree(is_null);
+    return n < items->n / 32 ? gnnrec_nodes_make(node, n) : gnnrec_nodes_make_dense(node, n, items->n);
+}
+
+/* the list that is kept for an argument; NULL: nothing can be kept */
+static KeptList *
+kept_list(FunctionCallInfo fcinfo, int argument)
+{
+    Kept       *before = kept(fcinfo);
+
+    if (before == NULL)
+        return NULL;
+    for (int i = 0; i < before->n_lists; i++)
+        if (before->lists[i].argument == argument)
+            return &before->lists[i];
+    if (before->n_lists == MAX_LISTS)
+        return NULL;
+    before->lists[before->n_lists] = (KeptList) {.argument = argument};
+    return &before->lists[before->n_lists++];
+}
+
+static void
+keep(KeptList *list, const ArrayType *array, GnnrecNodes items, MemoryContext context)
+{
+    Size        bytes = Max(items.n, 1) * sizeof(int32);
+
+    if (list->array != NULL)
+    {
+        pfree(list->array);
+        pfree((int32 *) list->items.node);
+    }
+    list->array = memcpy(MemoryContextAllocHuge(context, VARSIZE(array)), array, VARSIZE(array));
+    list->items.node = memcpy(MemoryContextAllocHuge(context, bytes), items.node, bytes);
+    list->items.n = items.n;
+}
+
+GnnrecNodes
+gnnrec_serve_items(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshot *snapshot)
+{
+    KeptList   *list;
+    ArrayType  *array;
+    GnnrecNodes items;
+
+    gnnrec_serve_check_ids(fcinfo, argument, &snapshot->types[GNNREC_ITEM]);
+    if (PG_ARGISNULL(argument))
+        return (GnnrecNodes) {NULL, 0};
+    array = PG_GETARG_ARRAYTYPE_P(argument);
+    list = kept_list(fcinfo, argument);
+    if (list == NULL)
+        return items_of(array, snapshot);
+    if (list->array != NULL && VARSIZE(list->array) == VARSIZE(array) && memcmp(list->array, array, VARSIZE(array)) == 0)
+        return list->items;
+    items = items_of(array, snapshot);
+    keep(list, array, items, fcinfo->flinfo->fn_mcxt);
+    return items;
 }
 
 void
@@ -131,6 +269,23 @@ gnnrec_serve_fold_in(float *out, const GnnrecSnapshotNodes *items, const GnnrecS
             out[c] += share * fold_in[c];
     }
     return true;
+}
+
+GnnrecNodes
+gnnrec_serve_hidden(const GnnrecSnapshotRow *row, bool exclude_seen)
+{
+    int32      *node;
+    int64       n = 0;
+
+    if (exclude_seen && row->shown == NULL)
+        return (GnnrecNodes) {row->idx, row->n};
+    if (!exclude_seen && row->val == NULL)
+        return (GnnrecNodes) {NULL, 0};
+    node = MemoryContextAllocHuge(CurrentMemoryContext, Max(row->n, 1) * sizeof(int32));
+    for (int64 i = 0; i < row->n; i++)
+        if ((row->val != NULL && row->val[i] < 0) || (exclude_seen && !(row->shown != NULL && row->shown[i])))
+            node[n++] = row->idx[i];
+    return (GnnrecNodes) {node, n};
 }
 
 void

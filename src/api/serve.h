@@ -9,11 +9,18 @@
 #include "fmgr.h"
 #include "funcapi.h"
 
+#include "api/nodes.h"
 #include "core/topk.h"
 #include "pg/snapshot.h"
 
 /* the live run of the model whose number is the first argument */
 extern const GnnrecSnapshot *gnnrec_serve(FunctionCallInfo fcinfo);
+
+/*
+ * The same, looked up once a query, for functions that materialize a set at each call and leave fn_extra to us: what a call keeps
+ * there for the next one lives as long as the executor's run, and that has one view of the database.
+ */
+extern const GnnrecSnapshot *gnnrec_serve_kept(FunctionCallInfo fcinfo);
 
 /* ERROR unless the current role may read all of the type's table */
 extern void gnnrec_serve_check_right(const GnnrecSnapshotNodes *nodes);
@@ -24,6 +31,12 @@ extern void gnnrec_serve_check_right(const GnnrecSnapshotNodes *nodes);
  */
 extern void gnnrec_serve_check_id(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshotNodes *nodes);
 extern void gnnrec_serve_check_ids(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshotNodes *nodes);
+
+/*
+ * The items an array argument names, ascending; NULL elements and items that are not in the run are nothing. The array of the
+ * call before, if it is the same, is not looked up again: for functions that ask gnnrec_serve_kept.
+ */
+extern GnnrecNodes gnnrec_serve_items(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshot *snapshot);
 
 /* k of n: NULL is all, below zero an ERROR */
 extern int32 gnnrec_serve_k(FunctionCallInfo fcinfo, int argument, int32 n);
@@ -39,6 +52,9 @@ extern Datum gnnrec_serve_parse_id(FunctionCallInfo fcinfo, int argument, const 
  * where no item says anything; then out means nothing.
  */
 extern bool gnnrec_serve_fold_in(float *out, const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *row);
+
+/* the items of a user's row that are not to be recommended: the disliked ones and, if seen ones are, those that hide */
+extern GnnrecNodes gnnrec_serve_hidden(const GnnrecSnapshotRow *row, bool exclude_seen);
 
 /* the rows of an answer: id, score, rank and, where there is one, source */
 typedef struct GnnrecAnswer

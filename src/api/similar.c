@@ -97,7 +97,7 @@ answer_similar(GnnrecAnswer *answer, int32 node, int32 k)
 Datum
 gnnrec_similar_core(PG_FUNCTION_ARGS)
 {
-    const GnnrecSnapshot *snapshot = gnnrec_serve(fcinfo);
+    const GnnrecSnapshot *snapshot = gnnrec_serve_kept(fcinfo);
     int         type = type_argument(fcinfo, snapshot);
     const GnnrecSnapshotNodes *nodes = &snapshot->types[type];
     GnnrecAnswer answer;

@@ -8,6 +8,8 @@
 
 #include "pg/catalog.h"
 
+#include <math.h>
+
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -29,10 +31,11 @@
 enum {MODEL_ID = 1, MODEL_NAME, MODEL_PARAMS, MODEL_KEEP_RUNS, MODEL_LIVE_RUN, MODEL_MADE_SCHEMA};
 enum {TYPE_MODEL = 1, TYPE_NO, TYPE_NAME, TYPE_ID_TYPE, TYPE_TABLE};
 enum {REL_MODEL = 1, REL_NO, REL_NAME, REL_SOURCE, REL_FROM_TYPE, REL_FROM_COLUMN, REL_TO_TYPE, REL_TO_COLUMN,
-      REL_EVENT_COLUMN, REL_EVENT_WEIGHTS, REL_VALUE_COLUMN, REL_TIME_COLUMN, REL_HALF_LIFE, REL_SINCE};
-enum {RUN_ID = 1, RUN_MODEL, RUN_STATUS, RUN_MESSAGE = 9, RUN_PARAMS, RUN_STORED, RUN_PID, RUN_REQUESTED_AT = 17, RUN_EXPLAINABLE = 20};
+      REL_EVENT_COLUMN, REL_EVENT_WEIGHTS, REL_VALUE_COLUMN, REL_TIME_COLUMN, REL_HALF_LIFE, REL_SINCE, REL_SEEN_EVENTS};
+enum {RUN_ID = 1, RUN_MODEL, RUN_STATUS, RUN_MESSAGE = 9, RUN_PARAMS, RUN_STORED, RUN_PID, RUN_REQUESTED_AT = 17, RUN_STARTED_AT,
+      RUN_EXPLAINABLE = 20, RUN_NEWEST_EVENT};
 
-#define MAX_COLUMNS 20
+#define MAX_COLUMNS 21
 
 /* what a scan hands each row to */
 typedef void (*RowReader) (void *arg, HeapTuple row, Datum *values, bool *nulls);
@@ -145,6 +148,7 @@ read_relation(void *arg, HeapTuple row, Datum *values, bool *nulls)
     }
     r->has_since = !nulls[REL_SINCE - 1];
     r->since = r->has_since ? DatumGetTimestampTz(values[REL_SINCE - 1]) : 0;
+    r->seen_events = nulls[REL_SEEN_EVENTS - 1] ? NULL : DatumGetArrayTypePCopy(values[REL_SEEN_EVENTS - 1]);
 }
 
 /* a transaction's own view: its active snapshot, or a fresh one in a utility command that has none */
@@ -226,6 +230,26 @@ gnnrec_live_run(int32 model_id)
     return run;
 }
 
+static void
+read_version(void *arg, HeapTuple row, Datum *values, bool *nulls)
+{
+    GnnrecModelVersion *version = arg;
+
+    version->xmin = HeapTupleHeaderGetRawXmin(row->t_data);
+    version->place = row->t_self;
+}
+
+bool
+gnnrec_model_version(GnnrecModelVersion *out, int32 model_id)
+{
+    ScanKeyData key;
+
+    memset(out, 0, sizeof(*out));
+    out->catalog = gnnrec_catalog_table("model");
+    int4_key(&key, MODEL_ID, model_id);
+    return scan("model", "model_pkey", &key, 1, active_snapshot(), true, read_version, out) > 0;
+}
+
 bool
 gnnrec_model_exists(int32 model_id, Snapshot snapshot)
 {
@@ -265,6 +289,12 @@ gnnrec_node_type_no(const GnnrecModel *model, const char *name)
     return -1;
 }
 
+double
+gnnrec_unix_seconds(TimestampTz t)
+{
+    return (double) t / USECS_PER_SEC + ((double) POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY;
+}
+
 static void
 read_run(void *arg, HeapTuple row, Datum *values, bool *nulls)
 {
@@ -280,6 +310,8 @@ read_run(void *arg, HeapTuple row, Datum *values, bool *nulls)
     run->requested_at = DatumGetTimestampTz(values[RUN_REQUESTED_AT - 1]);
     run->explainable = DatumGetBool(values[RUN_EXPLAINABLE - 1]);
     run->xmin = HeapTupleHeaderGetXmin(row->t_data);
+    run->reading_at = nulls[RUN_STARTED_AT - 1] ? NAN : gnnrec_unix_seconds(DatumGetTimestampTz(values[RUN_STARTED_AT - 1]));
+    run->newest_event = nulls[RUN_NEWEST_EVENT - 1] ? NAN : DatumGetFloat8(values[RUN_NEWEST_EVENT - 1]);
 }
 
 bool

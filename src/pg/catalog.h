@@ -10,6 +10,8 @@
 
 #include "postgres.h"
 
+#include "storage/itemptr.h"
+#include "utils/array.h"
 #include "utils/jsonb.h"
 #include "utils/snapshot.h"
 #include "utils/timestamp.h"
@@ -42,6 +44,7 @@ typedef struct GnnrecRelation
     Interval   *half_life;
     TimestampTz since;
     bool        has_since;
+    ArrayType  *seen_events;    /* text[]: the kinds of event that hide an item from who has seen it; NULL: all do */
 } GnnrecRelation;
 
 typedef struct GnnrecModel
@@ -70,7 +73,17 @@ typedef struct GnnrecRun
     TimestampTz requested_at;
     bool        explainable;    /* a score is the sum of a share of each interaction */
     TransactionId xmin;         /* of the row's version, to tell our own uncommitted rows */
+    double      reading_at;     /* when it began to read, seconds since 1970; NaN: not known */
+    double      newest_event;   /* time of the newest interaction it read, seconds since 1970; NaN: none has a time */
 } GnnrecRun;
+
+/* tells whether a model's definition may have changed: each change of it, and each new run, makes a new version of its row */
+typedef struct GnnrecModelVersion
+{
+    Oid         catalog;        /* OID of gnnrec.model */
+    TransactionId xmin;
+    ItemPointerData place;
+} GnnrecModelVersion;
 
 /* ERROR undefined_object, with a hint, where there is none (by name: unless missing_ok, then NULL) */
 extern GnnrecModel *gnnrec_model_by_name(const char *name, bool missing_ok);
@@ -78,6 +91,9 @@ extern GnnrecModel *gnnrec_model_by_id(int32 model_id);
 
 /* the live run as the active snapshot sees it; 0: the model has none, or there is no such model */
 extern int64 gnnrec_live_run(int32 model_id);
+
+/* of the model's row as the active snapshot sees it; false: there is no such model */
+extern bool gnnrec_model_version(GnnrecModelVersion *out, int32 model_id);
 
 /* locks the model's row to the end of the transaction: who makes another run live, or deletes one; false: no such row any more */
 extern bool gnnrec_model_lock(int32 model_id);
@@ -95,6 +111,9 @@ extern int  gnnrec_node_type_no(const GnnrecModel *model, const char *name);
 /* a run as the snapshot given sees it; false: no such row. by model: its newest run */
 extern bool gnnrec_run_by_id(GnnrecRun *out, int64 run_id, Snapshot snapshot);
 extern bool gnnrec_run_newest(GnnrecRun *out, int32 model_id, Snapshot snapshot);
+
+/* times as the interactions have them: seconds since 1970 */
+extern double gnnrec_unix_seconds(TimestampTz t);
 
 /* OID of a table of the extension's schema, e.g. "model"; it also tells one CREATE EXTENSION from the next */
 extern Oid  gnnrec_catalog_table(const char *name);

@@ -1,8 +1,9 @@
 /*
- * guc.c: gnnrec.train_memory, gnnrec.threads, gnnrec.nice, gnnrec.isolate; see guc.h.
+ * guc.c: gnnrec.train_memory, gnnrec.threads, gnnrec.nice, gnnrec.isolate; gnnrec.fresh_max_events, gnnrec.fresh_max_scan;
+ * see guc.h.
  *
- * Only a superuser sets them: anyone who owns a model may train it, and these say how much of the machine that may take.
- * gnnrec.train() hands the values of the calling session to the worker.
+ * Only a superuser sets the first four: anyone who owns a model may train it, and these say how much of the machine that may
+ * take. gnnrec.train() hands the values of the calling session to the worker. The others bound a query of the caller's own.
  */
 #include "postgres.h"
 
@@ -18,6 +19,8 @@ int         gnnrec_train_memory = DEFAULT_TRAIN_MEMORY;
 int         gnnrec_threads = 0;
 int         gnnrec_nice = 0;
 bool        gnnrec_isolate_training = true;
+int         gnnrec_fresh_max_events = 1000;
+int         gnnrec_fresh_max_scan = 1024;
 
 void
 gnnrec_guc_define(void)
@@ -42,6 +45,16 @@ gnnrec_guc_define(void)
                              "Off trains in the worker itself: for debugging, and for platforms that lack what it takes.",
                              &gnnrec_isolate_training, true,
                              PGC_SUSET, 0, NULL, NULL, NULL);
+    DefineCustomIntVariable("gnnrec.fresh_max_events",
+                            "Interactions newer than the run that recommend() reads of a user, the newest first.",
+                            "0 reads none.",
+                            &gnnrec_fresh_max_events, 1000, 0, 1000000,
+                            PGC_USERSET, 0, NULL, NULL, NULL);
+    DefineCustomIntVariable("gnnrec.fresh_max_scan",
+                            "Size up to which recommend() looks for fresh events in a table without an index on its users.",
+                            "The events of a larger table count when there is an index, or with the next training.",
+                            &gnnrec_fresh_max_scan, 1024, 0, MAX_KILOBYTES,
+                            PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
 #if PG_VERSION_NUM >= 150000
     MarkGUCPrefixReserved("gnnrec");
 #else

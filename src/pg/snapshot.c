@@ -325,6 +325,32 @@ key_at(const GnnrecSnapshot *snapshot, int type, int32 node)
     return key;
 }
 
+/* keys that are numbers: often all from the first to the last, and then the place is known */
+static int32
+find_number(const GnnrecSnapshotNodes *nodes, int64 number)
+{
+    const int64 *numbers = nodes->numbers;
+    int32       low = 0;
+    int32       high = nodes->n;
+    uint64      guess;
+
+    if (nodes->n == 0 || number < numbers[0] || number > numbers[nodes->n - 1])
+        return -1;
+    guess = (uint64) number - (uint64) numbers[0];
+    if (guess < nodes->n && numbers[guess] == number)
+        return guess;
+    while (high - low > 1)
+    {
+        int32       middle = low + (high - low) / 2;
+
+        if (numbers[middle] <= number)
+            low = middle;
+        else
+            high = middle;
+    }
+    return numbers[low] == number ? low : -1;
+}
+
 int32
 gnnrec_snapshot_find(const GnnrecSnapshot *snapshot, int type, GnnrecKey key)
 {
@@ -332,6 +358,8 @@ gnnrec_snapshot_find(const GnnrecSnapshot *snapshot, int type, GnnrecKey key)
     int32       low = 0;
     int32       high = snapshot->types[type].n;
 
+    if (kind == GNNREC_KEY_INT)
+        return find_number(&snapshot->types[type], key.number);
     while (low < high)
     {
         int32       middle = low + (high - low) / 2;
@@ -370,6 +398,7 @@ row_of(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, const GnnrecSnaps
     out->n = edges->ptr[node + 1] - begin;
     out->idx = edges->idx + begin;
     out->val = edges->val == NULL ? NULL : edges->val + begin;
+    out->shown = edges->shown == NULL ? NULL : edges->shown + begin;
     for (int64 i = 0; i < out->n; i++)
         if (out->idx[i] < (i == 0 ? 0 : out->idx[i - 1] + 1) || out->idx[i] >= n_to)
             gnnrec_snapshot_damaged(snapshot);

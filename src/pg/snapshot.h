@@ -51,6 +51,7 @@ typedef struct GnnrecSnapshotEdges
     const int64 *ptr;           /* n_from + 1; NULL: the run keeps no edges of this relation */
     const int32 *idx;           /* ascending within a row */
     const float *val;           /* NULL: all 1; > 0 an edge, 0 seen but no edge, < 0 disliked */
+    const uint8 *shown;         /* is it recommended though it was seen? NULL: none is */
 } GnnrecSnapshotEdges;
 
 typedef struct GnnrecSnapshot
@@ -72,6 +73,7 @@ typedef struct GnnrecSnapshotRow
     int64       n;
     const int32 *idx;           /* ascending, each a node of the relation's to_type */
     const float *val;           /* NULL: all 1 */
+    const uint8 *shown;         /* NULL: all 0 */
 } GnnrecSnapshotRow;
 
 /* the live run of a model; ERROR, with a hint, where it has none or there is no such model */

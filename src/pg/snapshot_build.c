@@ -66,6 +66,7 @@ typedef struct Table
     AttrNumber  degree;
     AttrNumber  seen;           /* edges: nodes, ascending */
     AttrNumber  seen_weight;    /* NULL where all are 1 */
+    AttrNumber  shown;          /* some of seen, ascending; NULL where none */
     int64       n;
     int64       room;
     Entry      *entries;        /* n, as scanned, then by key */
@@ -74,6 +75,7 @@ typedef struct Table
     int64       n_popular;      /* rows with a degree above zero */
     int64       n_edges;
     int64       n_weighted;     /* rows with seen_weight */
+    int64       n_showing;      /* rows with shown */
     int64       n_fold_in;      /* rows with fold_in */
 } Table;
 
@@ -165,6 +167,7 @@ open_table(Build *b, Table *t, int type)
         return;
     t->seen = column(b, t, "seen", INT4ARRAYOID);
     t->seen_weight = column(b, t, "seen_weight", FLOAT4ARRAYOID);
+    t->shown = column(b, t, "shown", INT4ARRAYOID);
 }
 
 /* a column of the slot's row; *isnull may be NULL where the column may not be */
@@ -275,6 +278,8 @@ measure_row(Build *b, Table *t, TupleTableSlot *slot, int64 i)
         entry->n_edges = list_length_of(value_of(b, t, slot, t->seen, NULL));
         value_of(b, t, slot, t->seen_weight, &isnull);
         t->n_weighted += !isnull;
+        value_of(b, t, slot, t->shown, &isnull);
+        t->n_showing += !isnull;
     }
     t->n_bytes += entry->key.len;
     t->n_popular += entry->degree > 0;
@@ -337,6 +342,8 @@ lay_out_edges(GnnrecImageHeader *h, const Table *t, const Table *to, int relatio
     gnnrec_image_add(h, GNNREC_SECTION_IDX, relation, t->n_edges);
     if (t->n_weighted > 0)
         gnnrec_image_add(h, GNNREC_SECTION_VAL, relation, t->n_edges);
+    if (t->n_showing > 0)
+        gnnrec_image_add(h, GNNREC_SECTION_SHOWN, relation, t->n_edges);
     gnnrec_image_add(h, GNNREC_SECTION_PTR, GNNREC_REVERSE(relation), to->n + 1);
     gnnrec_image_add(h, GNNREC_SECTION_IDX, GNNREC_REVERSE(relation), t->n_edges);
 }
@@ -454,7 +461,7 @@ elements(const Build *b, const Table *t, Datum value, int64 n)
     const ArrayType *array = DatumGetArrayTypeP(value);
 
     if (ARR_NDIM(array) == 0 ? n != 0 : ARR_NDIM(array) != 1 || ARR_HASNULL(array) || ARR_DIMS(array)[0] != n)
-        complain(b, t, "Columns seen and seen_weight are not two lists of the same length without NULL.");
+        complain(b, t, "Columns seen, seen_weight and shown are not lists without NULL, the first two of the same length.");
     return ARR_DATA_PTR(array);
 }
 
@@ -484,6 +491,34 @@ place_edges(const Build *b, const Table *t, TupleTableSlot *slot, int32 number)
             complain(b, t, "Column seen_weight holds a value that is not finite.");
 }
 
+/* marks those of a row's n edges that column shown names; both lists are ascending */
+static void
+place_shown(const Build *b, const Table *t, TupleTableSlot *slot, int32 number)
+{
+    const GnnrecSnapshotEdges *edges = &b->out->relations[RANKED_RELATION];
+    int64       n = edges->ptr[number + 1] - edges->ptr[number];
+    const int32 *idx = edges->idx + edges->ptr[number];
+    uint8      *mark = (uint8 *) edges->shown + edges->ptr[number];
+    bool        isnull;
+    Datum       value = value_of(b, t, slot, t->shown, &isnull);
+    int64       n_shown;
+    const int32 *shown;
+    int64       s = 0;
+
+    if (isnull)
+        return;
+    n_shown = list_length_of(value);
+    shown = elements(b, t, value, n_shown);
+    for (int64 e = 0; e < n && s < n_shown; e++)
+        if (idx[e] == shown[s])
+        {
+            mark[e] = 1;
+            s++;
+        }
+    if (s < n_shown)
+        complain(b, t, "Column shown is not an ascending list of items of column seen.");
+}
+
 static void
 place_row(Build *b, Table *t, TupleTableSlot *slot, int64 i)
 {
@@ -501,6 +536,8 @@ place_row(Build *b, Table *t, TupleTableSlot *slot, int64 i)
         place_vector(b, t, nodes->fold_in + (int64) number * b->dim, value_of(b, t, slot, t->fold_in, NULL));
     if (t->seen != 0)
         place_edges(b, t, slot, number);
+    if (t->n_showing > 0)
+        place_shown(b, t, slot, number);
     MemoryContextSwitchTo(old);
     MemoryContextReset(b->row);
 }

@@ -61,6 +61,8 @@ width_of(int kind, int32 dim)
             return sizeof(int64);
         case GNNREC_SECTION_BYTES:
             return 1;
+        case GNNREC_SECTION_SHOWN:
+            return sizeof(uint8);
         case GNNREC_SECTION_EMBEDDING:
         case GNNREC_SECTION_FOLD_IN:
             return dim * sizeof(float);
@@ -209,13 +211,15 @@ static bool
 read_edges(GnnrecSnapshotEdges *out, const GnnrecSnapshot *snapshot, const GnnrecImage *image, int owner)
 {
     int64       n_val;
+    int64       n_shown;
 
     out->ptr = array(image, GNNREC_SECTION_PTR, owner, (int64) snapshot->types[out->from_type].n + 1);
     out->idx = section(image, GNNREC_SECTION_IDX, owner, &out->n);
     if (out->ptr == NULL || out->idx == NULL)
         return out->ptr == NULL && out->idx == NULL;
     out->val = section(image, GNNREC_SECTION_VAL, owner, &n_val);
-    return out->val == NULL || n_val == out->n;
+    out->shown = section(image, GNNREC_SECTION_SHOWN, owner, &n_shown);
+    return (out->val == NULL || n_val == out->n) && (out->shown == NULL || n_shown == out->n);
 }
 
 bool

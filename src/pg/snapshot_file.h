@@ -31,6 +31,7 @@ typedef enum GnnrecSectionKind
     GNNREC_SECTION_PTR,         /* int64[n + 1], of a relation, n of the type it starts from */
     GNNREC_SECTION_IDX,         /* int32[], of a relation */
     GNNREC_SECTION_VAL,         /* float[], of a relation, optional */
+    GNNREC_SECTION_SHOWN,       /* uint8[], of a relation, optional */
     GNNREC_SECTION_QUANTISED,   /* block[n / GNN_BLOCK], see core/quantise.h; none where the dimension is too high for it */
     GNNREC_SECTION_END          /* of the kinds */
 } GnnrecSectionKind;
@@ -60,7 +61,7 @@ typedef struct GnnrecImageHeader
     GnnrecSection sections[FLEXIBLE_ARRAY_MEMBER];
 } GnnrecImageHeader;
 
-#define GNNREC_MAX_SECTIONS (GNN_MAX_TYPES * 10 + GNN_MAX_RELATIONS * 5)
+#define GNNREC_MAX_SECTIONS (GNN_MAX_TYPES * 10 + GNN_MAX_RELATIONS * 6)
 
 /* the owner of the ptr and idx of a relation's reverse */
 #define GNNREC_REVERSE(relation) (GNN_MAX_RELATIONS + (relation))

@@ -12,22 +12,32 @@
 #include <math.h>
 
 #include "access/htup_details.h"
+#include "access/genam.h"
+#include "access/table.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "nodes/params.h"
+#include "storage/bufmgr.h"
 #include "tcop/dest.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/pg_locale.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "pg/compat.h"
+#include "pg/guc.h"
 
 #define ROWS_A_TICK 65536
 #define FIRST_ROWS 65536
@@ -83,29 +93,29 @@ time_expression(const GnnrecRelation *r)
     return psprintf("s.%s::pg_catalog.float8", column);
 }
 
-static double
-unix_seconds(TimestampTz t)
-{
-    return (double) t / USECS_PER_SEC + ((double) POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY;
-}
-
+/* the row is not before a time, given as an SQL expression of seconds since 1970; an index on the column can find such rows */
 static char *
-since_condition(const GnnrecRelation *r)
+time_condition(const GnnrecRelation *r, const char *seconds)
 {
     Oid         type = getBaseType(gnnrec_source_column_type(r->source, r->time_column));
     const char *column = quote_identifier(r->time_column);
 
     if (is_calendar_type(type))
-        return psprintf("s.%s OPERATOR(pg_catalog.>=) pg_catalog.to_timestamp(%.17g)", column, unix_seconds(r->since));
-    return psprintf("s.%s::pg_catalog.float8 OPERATOR(pg_catalog.>=) %.17g", column, unix_seconds(r->since));
+        return psprintf("s.%s OPERATOR(pg_catalog.>=) pg_catalog.to_timestamp(%s)", column, seconds);
+    return psprintf("s.%s::pg_catalog.float8 OPERATOR(pg_catalog.>=) %s", column, seconds);
 }
 
-/* the relation as a query; for_user: only the rows whose from column is $1 */
 static char *
-build_query(const GnnrecRelation *r, bool for_user)
+since_condition(const GnnrecRelation *r)
+{
+    return time_condition(r, psprintf("%.17g", gnnrec_unix_seconds(r->since)));
+}
+
+/* the relation as a query */
+static char *
+build_query(const GnnrecRelation *r)
 {
     StringInfoData q;
-    const char *separator = " WHERE ";
 
     initStringInfo(&q);
     appendStringInfo(&q, "SELECT s.%s", quote_identifier(r->from_column));
@@ -117,13 +127,8 @@ build_query(const GnnrecRelation *r, bool for_user)
     if (r->time_column != NULL)
         appendStringInfo(&q, ", %s", time_expression(r));
     appendStringInfo(&q, " FROM %s s", gnnrec_relation_name(r->source));
-    if (for_user)
-    {
-        appendStringInfo(&q, "%ss.%s OPERATOR(pg_catalog.=) $1", separator, quote_identifier(r->from_column));
-        separator = " AND ";
-    }
     if (r->has_since)
-        appendStringInfo(&q, "%s%s", separator, since_condition(r));
+        appendStringInfo(&q, " WHERE %s", since_condition(r));
     return q.data;
 }
 
@@ -136,12 +141,14 @@ typedef struct EventWeight
     char       *kind;
     int         len;
     float       weight;
+    bool        hides;
 } EventWeight;
 
 typedef struct EventWeights
 {
     int         n;
     EventWeight *kinds;
+    bool        others_hide;    /* rows without a kind hide their item */
 } EventWeights;
 
 static float
@@ -163,7 +170,7 @@ weight_of_value(const JsonbValue *v, const char *kind)
 }
 
 static void
-read_event_weights(EventWeights *out, const Jsonb *weights)
+read_weights(EventWeights *out, const Jsonb *weights)
 {
     JsonbIterator *it = JsonbIteratorInit((JsonbContainer *) &weights->root);
     JsonbValue  v;
@@ -192,14 +199,6 @@ read_event_weights(EventWeights *out, const Jsonb *weights)
     }
 }
 
-void
-gnnrec_source_check_event_weights(const Jsonb *weights)
-{
-    EventWeights ignored;
-
-    read_event_weights(&ignored, weights);
-}
-
 /* few kinds, so a linear search is faster than a hash */
 static const EventWeight *
 find_kind(const EventWeights *weights, const char *kind, int len)
@@ -208,6 +207,46 @@ find_kind(const EventWeights *weights, const char *kind, int len)
         if (weights->kinds[i].len == len && memcmp(weights->kinds[i].kind, kind, len) == 0)
             return &weights->kinds[i];
     return NULL;
+}
+
+static void
+note_seen_event(EventWeights *weights, Datum kind, bool isnull)
+{
+    char       *name = isnull ? "NULL" : TextDatumGetCString(kind);
+
+    for (int i = 0; i < weights->n; i++)
+        if (!isnull && strcmp(weights->kinds[i].kind, name) == 0)
+        {
+            weights->kinds[i].hides = true;
+            return;
+        }
+    ereport(ERROR,
+            (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+             errmsg("seen_events names a kind of event that event_weights does not: \"%s\"", name),
+             errhint("Interactions of other kinds are not read. Give it a weight: 0 is seen, but no sign of interest.")));
+}
+
+/* the weight of each kind of event, and whether it hides the item */
+static void
+read_event_weights(EventWeights *out, const GnnrecRelation *r)
+{
+    Datum      *kinds;
+    bool       *nulls;
+    int         n;
+
+    memset(out, 0, sizeof(*out));
+    if (r->event_weights != NULL)
+        read_weights(out, r->event_weights);
+    out->others_hide = r->seen_events == NULL;
+    if (r->seen_events == NULL)
+        for (int i = 0; i < out->n; i++)
+            out->kinds[i].hides = true;
+    else
+    {
+        deconstruct_array(r->seen_events, TEXTOID, -1, false, TYPALIGN_INT, &kinds, &nulls, &n);
+        for (int i = 0; i < n; i++)
+            note_seen_event(out, kinds[i], nulls[i]);
+    }
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -219,6 +258,7 @@ typedef struct Row
 {
     float       weight;
     double      time;
+    bool        hides;          /* the item from the user */
 } Row;
 
 typedef struct Reader
@@ -254,9 +294,9 @@ note_unknown_event(Reader *reader, const char *kind, int len)
     MemoryContextSwitchTo(old);
 }
 
-/* the weight of the row's kind of event; false: to be skipped */
-static bool
-event_weight(Reader *reader, Datum value, bool isnull, float *weight)
+/* what the row's kind of event says; NULL: to be skipped */
+static const EventWeight *
+kind_of_event(Reader *reader, Datum value, bool isnull)
 {
     const EventWeight *known;
     struct varlena *kind;
@@ -264,17 +304,13 @@ event_weight(Reader *reader, Datum value, bool isnull, float *weight)
     if (isnull)
     {
         note_unknown_event(reader, "NULL", 4);
-        return false;
+        return NULL;
     }
     kind = PG_DETOAST_DATUM_PACKED(value);
     known = find_kind(&reader->weights, VARDATA_ANY(kind), VARSIZE_ANY_EXHDR(kind));
     if (known == NULL)
-    {
         note_unknown_event(reader, VARDATA_ANY(kind), VARSIZE_ANY_EXHDR(kind));
-        return false;
-    }
-    *weight = known->weight;
-    return true;
+    return known;
 }
 
 /* the optional columns of a row, in the order of build_query; false: the row is to be skipped, and has been counted */
@@ -286,13 +322,15 @@ read_row(Reader *reader, Row *row, const Datum *values, const bool *nulls)
     double      weight = 1.0;
 
     row->time = 0;
+    row->hides = reader->weights.others_hide;
     if (r->event_column != NULL)
     {
-        float       of_kind = 1.0f;
+        const EventWeight *kind = kind_of_event(reader, values[column], nulls[column]);
 
-        if (!event_weight(reader, values[column], nulls[column], &of_kind))
+        if (kind == NULL)
             return false;
-        weight = of_kind;
+        weight = kind->weight;
+        row->hides = kind->hides;
         column++;
     }
     if (r->value_column != NULL)
@@ -331,6 +369,8 @@ grow(Reader *reader)
         out->weight = grown(reader, out->weight, sizeof(float));
     if (r->time_column != NULL)
         out->time = grown(reader, out->time, sizeof(double));
+    if (r->seen_events != NULL)
+        out->hides = grown(reader, out->hides, sizeof(bool));
 }
 
 static void
@@ -346,6 +386,8 @@ append_row(Reader *reader, Datum from, Datum to, const Row *row)
         out->weight[out->n] = row->weight;
     if (out->time != NULL)
         out->time[out->n] = row->time;
+    if (out->hides != NULL)
+        out->hides[out->n] = row->hides;
     out->n++;
 }
 
@@ -480,8 +522,7 @@ read_rows(GnnrecInteractions *out, const GnnrecRelation *r, GnnrecIdMap *from_id
     reader.tick_arg = tick_arg;
     reader.result = CurrentMemoryContext;
     reader.row = AllocSetContextCreate(CurrentMemoryContext, "gnnrec row", ALLOCSET_DEFAULT_SIZES);
-    if (r->event_weights != NULL)
-        read_event_weights(&reader.weights, r->event_weights);
+    read_event_weights(&reader.weights, r);
     grow(&reader);
     execute(&reader, sql, params);
     if (r->half_life != NULL)
@@ -494,7 +535,7 @@ void
 gnnrec_source_read(GnnrecInteractions *out, const GnnrecRelation *r, GnnrecIdMap *from_ids, GnnrecIdMap *to_ids,
                    GnnrecReadTick tick, void *tick_arg)
 {
-    read_rows(out, r, from_ids, to_ids, tick, tick_arg, build_query(r, false), NULL);
+    read_rows(out, r, from_ids, to_ids, tick, tick_arg, build_query(r), NULL);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -513,7 +554,7 @@ gnnrec_source_item_read(GnnrecInteractions *out, const GnnrecModel *model, Gnnre
 
     params->params[0] = (ParamExternData) {.value = item_id, .pflags = PARAM_FLAG_CONST,
                                            .ptype = gnnrec_source_column_type(r->source, r->to_column)};
-    sql = psprintf("%s %s s.%s OPERATOR(pg_catalog.=) $1", build_query(r, false), r->has_since ? "AND" : "WHERE",
+    sql = psprintf("%s %s s.%s OPERATOR(pg_catalog.=) $1", build_query(r), r->has_since ? "AND" : "WHERE",
                    quote_identifier(r->to_column));
     GetUserIdAndSecContext(&user, &context);
     SetUserIdAndSecContext(gnnrec_relation_owner(model->types[GNNREC_ITEM].table),
@@ -524,121 +565,354 @@ gnnrec_source_item_read(GnnrecInteractions *out, const GnnrecModel *model, Gnnre
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * One user's rows
+ *
+ * A backend keeps, for each model, what it takes to read a user's rows: the definition, the query's plan, and what the live run
+ * has read already. The row of the model tells whether that has changed (each change of the definition and each new run makes
+ * a new version of it), the relation cache whether the source has, the name of a schema included.
+ *
+ * Without an index on the user column a call would scan the whole table: too much for a query that takes a tenth of a
+ * millisecond otherwise, so it is done up to gnnrec.fresh_max_scan only. Of a view or a foreign table we cannot tell: it is
+ * read.
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* a backend keeps one prepared plan a model; the text tells whether the definition has changed since */
-typedef struct UserPlan
+/* rows may come in later than their time says, or be committed later: we look back that far, seconds */
+#define LATE 3600.0
+
+/* weights of new rows double with each half-life: 2^this is where we stop */
+#define MAX_DOUBLINGS 64.0
+
+typedef struct UserReader
 {
     int32       model_id;       /* hash key */
-    char       *sql;
-    Oid         user_type;
-    SPIPlanPtr  plan;
-} UserPlan;
+    bool        is_valid;
+    bool        is_busy;        /* its plan is running */
+    GnnrecModelVersion version;
+    int64       run_id;
+    int         max_events;     /* gnnrec.fresh_max_events then */
+    MemoryContext context;      /* of what follows */
+    const GnnrecRelation *relation;
+    Oid         owner_table;    /* the model's owner is that table's */
+    EventWeights weights;
+    double      newest;         /* time of the newest row that the run read; NaN: not known */
+    double      from;           /* rows before this are the run's */
+    bool        has_index;
+    Oid         user_type;      /* of the model's ids */
+    Oid         item_type;
+    SPIPlanPtr  plan;           /* NULL: the source is gone, or holds ids of other types */
+} UserReader;
 
-static HTAB *user_plans = NULL;
+static HTAB *user_readers = NULL;
 
-static UserPlan *
-find_user_plan(int32 model_id)
+/* relcache: InvalidOid means all */
+static void
+forget_source(Datum arg, Oid relation)
 {
-    UserPlan   *entry;
-    bool        found;
+    HASH_SEQ_STATUS scan;
+    UserReader *reader;
 
-    if (user_plans == NULL)
-    {
-        HASHCTL     control = {.keysize = sizeof(int32), .entrysize = sizeof(UserPlan), .hcxt = TopMemoryContext};
-
-        user_plans = hash_create("gnnrec user plans", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-    }
-    entry = hash_search(user_plans, &model_id, HASH_ENTER, &found);
-    if (!found)
-    {
-        entry->sql = NULL;
-        entry->plan = NULL;
-    }
-    return entry;
+    hash_seq_init(&scan, user_readers);
+    while ((reader = hash_seq_search(&scan)) != NULL)
+        if (!OidIsValid(relation) || reader->relation == NULL || reader->relation->source == relation)
+            reader->is_valid = false;
 }
 
-static SPIPlanPtr
-user_plan(const GnnrecModel *model, const char *sql, Oid user_type)
+/* syscache: the query names schemas */
+static void
+forget_schemas(Datum arg, int cache, uint32 hash)
 {
-    UserPlan   *entry = find_user_plan(model->model_id);
-    SPIPlanPtr  plan;
+    forget_source(arg, InvalidOid);
+}
 
-    if (entry->plan != NULL && entry->user_type == user_type && strcmp(entry->sql, sql) == 0)
-        return entry->plan;
-    plan = SPI_prepare(sql, 1, &user_type);
+static UserReader *
+find_user_reader(int32 model_id)
+{
+    UserReader *reader;
+    bool        found;
+
+    if (user_readers == NULL)
+    {
+        HASHCTL     control = {.keysize = sizeof(int32), .entrysize = sizeof(UserReader), .hcxt = TopMemoryContext};
+
+        user_readers = hash_create("gnnrec user readers", 16, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+        CacheRegisterRelcacheCallback(forget_source, (Datum) 0);
+        CacheRegisterSyscacheCallback(NAMESPACEOID, forget_schemas, (Datum) 0);
+    }
+    reader = hash_search(user_readers, &model_id, HASH_ENTER, &found);
+    if (!found)
+        memset((char *) reader + sizeof(int32), 0, sizeof(UserReader) - sizeof(int32));
+    return reader;
+}
+
+static bool
+same_version(const GnnrecModelVersion *a, const GnnrecModelVersion *b)
+{
+    return a->catalog == b->catalog && a->xmin == b->xmin && ItemPointerEquals((ItemPointer) &a->place, (ItemPointer) &b->place);
+}
+
+/* is it a whole, valid index that finds rows by the column? */
+static bool
+is_index_on(Oid index, AttrNumber column)
+{
+    Relation    rel = index_open(index, AccessShareLock);
+    bool        found = rel->rd_index->indisvalid && rel->rd_index->indkey.values[0] == column
+        && heap_attisnull(rel->rd_indextuple, Anum_pg_index_indpred, NULL)
+        && (rel->rd_rel->relam == BTREE_AM_OID || rel->rd_rel->relam == HASH_AM_OID);
+
+    index_close(rel, AccessShareLock);
+    return found;
+}
+
+/* may a user's rows be found without reading all? Of what is no table we do not know, and say yes */
+static bool
+has_user_index(const GnnrecRelation *r)
+{
+    AttrNumber  column = get_attnum(r->source, r->from_column);
+    Relation    source;
+    ListCell   *cell;
+    bool        found = false;
+
+    if (strchr("rpm", get_rel_relkind(r->source)) == NULL)
+        return true;
+    source = table_open(r->source, AccessShareLock);
+    foreach(cell, RelationGetIndexList(source))
+        found |= is_index_on(lfirst_oid(cell), column);
+    table_close(source, AccessShareLock);
+    return found;
+}
+
+/* the relation, its partitions and what inherits from it are small enough to be scanned at a call */
+static bool
+is_small(Oid source)
+{
+    int64       room = (int64) gnnrec_fresh_max_scan * 1024 / BLCKSZ;
+    ListCell   *cell;
+
+    foreach(cell, find_all_inheritors(source, AccessShareLock, NULL))
+    {
+        Relation    rel = table_open(lfirst_oid(cell), NoLock);
+
+        if (rel->rd_rel->relkind == RELKIND_RELATION || rel->rd_rel->relkind == RELKIND_MATVIEW)
+            room -= RelationGetNumberOfBlocks(rel);
+        else if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+            room = -1;          /* a foreign partition */
+        table_close(rel, NoLock);
+    }
+    return room >= 0;
+}
+
+/* are the source and its columns still there? What was learned is served without them */
+static bool
+is_there(const GnnrecRelation *r)
+{
+    const char *columns[] = {r->from_column, r->to_column, r->event_column, r->value_column, r->time_column};
+
+    if (get_rel_name(r->source) == NULL)
+        return false;
+    for (int i = 0; i < lengthof(columns); i++)
+        if (columns[i] != NULL && get_attnum(r->source, columns[i]) <= 0)
+            return false;
+    return true;
+}
+
+static bool
+has_types(const GnnrecRelation *r, Oid user_type, Oid item_type)
+{
+    return gnnrec_source_column_type(r->source, r->from_column) == user_type
+        && gnnrec_source_column_type(r->source, r->to_column) == item_type;
+}
+
+/* $1: the user, $2: the time rows are read from, where there is a time column */
+static char *
+user_query(const GnnrecRelation *r, int max_events)
+{
+    StringInfoData q;
+
+    initStringInfo(&q);
+    appendStringInfo(&q, "%s%ss.%s OPERATOR(pg_catalog.=) $1", build_query(r), r->has_since ? " AND " : " WHERE ",
+                     quote_identifier(r->from_column));
+    if (r->time_column != NULL)
+        appendStringInfo(&q, " AND %s ORDER BY s.%s DESC", time_condition(r, "$2"), quote_identifier(r->time_column));
+    appendStringInfo(&q, " LIMIT %d", max_events);
+    return q.data;
+}
+
+/* the plan is the same for all users: planning anew for each would take longer than reading */
+static SPIPlanPtr
+prepare_user_query(const GnnrecRelation *r, int max_events)
+{
+    Oid         types[] = {gnnrec_source_column_type(r->source, r->from_column), FLOAT8OID};
+    char       *sql = user_query(r, max_events);
+    SPIPlanPtr  plan = SPI_prepare_cursor(sql, r->time_column != NULL ? 2 : 1, types, CURSOR_OPT_GENERIC_PLAN);
+
     if (plan == NULL || SPI_keepplan(plan) != 0)
         elog(ERROR, "could not prepare \"%s\"", sql);
-    if (entry->plan != NULL)
-        SPI_freeplan(entry->plan);
-    if (entry->sql != NULL)
-        pfree(entry->sql);
-    entry->plan = NULL;
-    entry->sql = MemoryContextStrdup(TopMemoryContext, sql);
-    entry->user_type = user_type;
-    entry->plan = plan;
     return plan;
+}
+
+/* what the run has read: rows up to `newest` were there, or are late */
+static void
+learn_run(UserReader *reader, const GnnrecRelation *r, int64 run_id)
+{
+    GnnrecRun   run;
+
+    reader->run_id = run_id;
+    reader->newest = NAN;
+    reader->from = -INFINITY;
+    if (r->time_column == NULL || !gnnrec_run_by_id(&run, run_id, GetActiveSnapshot()))
+        return;
+    reader->newest = run.newest_event;
+    if (!isnan(run.newest_event))
+        reader->from = fmin(run.newest_event, run.reading_at) - LATE;
+}
+
+/* SPI is connected, as the model's owner; an error leaves the reader to be renewed by the next call */
+static void
+renew(UserReader *reader, const GnnrecModelVersion *version, int64 run_id)
+{
+    MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "gnnrec user reader", ALLOCSET_SMALL_SIZES);
+    MemoryContext old = MemoryContextSwitchTo(context);
+    GnnrecModel *model = gnnrec_model_by_id(reader->model_id);
+    const GnnrecRelation *r = &model->relations[0];
+    EventWeights weights = {0};
+    SPIPlanPtr  plan = NULL;
+
+    read_event_weights(&weights, r);
+    MemoryContextSwitchTo(old);
+    reader->is_valid = true;    /* unless an invalidation comes in while we plan */
+    reader->relation = NULL;
+    reader->user_type = model->types[r->from_type].id_type;
+    reader->item_type = model->types[r->to_type].id_type;
+    if (is_there(r) && has_types(r, reader->user_type, reader->item_type))
+        plan = prepare_user_query(r, gnnrec_fresh_max_events);
+    if (reader->plan != NULL)
+        SPI_freeplan(reader->plan);
+    reader->plan = plan;
+    if (reader->context != NULL)
+        MemoryContextDelete(reader->context);
+    MemoryContextSetParent(context, TopMemoryContext);
+    reader->context = context;
+    reader->owner_table = model->types[GNNREC_ITEM].table;
+    reader->weights = weights;
+    reader->max_events = gnnrec_fresh_max_events;
+    reader->version = *version;
+    reader->has_index = plan != NULL && has_user_index(r);
+    learn_run(reader, r, run_id);
+    reader->relation = r;
+}
+
+/* weight, doubled with each half-life after the run's newest row */
+static float
+decayed(float weight, double time, double newest, double half_life)
+{
+    return weight * (float) exp2(fmin((time - newest) / half_life, MAX_DOUBLINGS));
 }
 
 /* the rows in SPI's table, checked and weighed like those of a training */
 static void
-collect_user_edges(GnnrecUserEdges *out, const GnnrecRelation *r, MemoryContext result)
+collect_user_events(GnnrecUserEvents *out, UserReader *reader, MemoryContext result)
 {
+    const GnnrecRelation *r = reader->relation;
     GnnrecInteractions counts = {0};
-    Reader      reader = {.relation = r, .out = &counts, .result = CurrentMemoryContext};
+    Reader      rows = {.relation = r, .out = &counts, .result = CurrentMemoryContext, .weights = reader->weights};
     TupleDesc   desc = SPI_tuptable->tupdesc;
     Form_pg_attribute item = TupleDescAttr(desc, 1);
     int64       n = SPI_processed;
-    double     *time = palloc(sizeof(double) * Max(n, 1));
-    Datum       values[8];
-    bool        nulls[8];
-    MemoryContext old;
+    double      newest = reader->newest;
 
-    if (r->event_weights != NULL)
-        read_event_weights(&reader.weights, r->event_weights);
+    out->is_whole = r->time_column == NULL && n < reader->max_events;
     out->item = MemoryContextAlloc(result, sizeof(Datum) * Max(n, 1));
     out->weight = MemoryContextAlloc(result, sizeof(float) * Max(n, 1));
+    out->hides = MemoryContextAlloc(result, sizeof(bool) * Max(n, 1));
+    out->is_later = MemoryContextAlloc(result, sizeof(bool) * Max(n, 1));
     for (int64 i = 0; i < n; i++)
     {
+        Datum       values[8];
+        bool        nulls[8];
         Row         row;
+        MemoryContext old;
 
         heap_deform_tuple(SPI_tuptable->vals[i], desc, values, nulls);
-        if (nulls[1] || !read_row(&reader, &row, values, nulls))
+        if (nulls[1] || !read_row(&rows, &row, values, nulls))
             continue;
+        if (isnan(newest))
+            newest = row.time;  /* rows come newest first: nothing but a common factor */
         old = MemoryContextSwitchTo(result);
         out->item[out->n] = datumCopy(values[1], item->attbyval, item->attlen);
         MemoryContextSwitchTo(old);
-        out->weight[out->n] = row.weight;
-        time[out->n++] = row.time;
+        out->weight[out->n] = r->half_life == NULL ? row.weight
+            : decayed(row.weight, row.time, newest, half_life_seconds(r->half_life));
+        out->hides[out->n] = row.hides;
+        out->is_later[out->n++] = row.time > reader->newest;
     }
-    if (r->half_life != NULL)
-        decay(out->weight, time, out->n, half_life_seconds(r->half_life));
+}
+
+static void
+execute_user_query(GnnrecUserEvents *out, UserReader *reader, Datum user_id, bool is_known, MemoryContext result)
+{
+    Datum       values[] = {user_id, Float8GetDatum(is_known ? reader->from : -INFINITY)};
+
+    reader->is_busy = true;
+    PG_TRY();
+    {
+        if (SPI_execute_plan(reader->plan, values, NULL, true, 0) != SPI_OK_SELECT)
+            elog(ERROR, "could not read the interactions of a user");
+        check_id_types(reader->relation, SPI_gettypeid(SPI_tuptable->tupdesc, 1), SPI_gettypeid(SPI_tuptable->tupdesc, 2),
+                       reader->user_type, reader->item_type);
+        collect_user_events(out, reader, result);
+    }
+    PG_FINALLY();
+    {
+        reader->is_busy = false;
+    }
+    PG_END_TRY();
 }
 
 void
-gnnrec_source_user_edges(GnnrecUserEdges *out, const GnnrecModel *model, Datum user_id)
+gnnrec_source_user_events(GnnrecUserEvents *out, int32 model_id, int64 run_id, Datum user_id, bool is_known)
 {
-    const GnnrecRelation *r = &model->relations[0];
-    Oid         user_type = model->types[r->from_type].id_type;
-    Oid         item_type = model->types[r->to_type].id_type;
+    UserReader *reader = find_user_reader(model_id);
     MemoryContext result = CurrentMemoryContext;
-    char       *sql;
+    GnnrecModelVersion version;
+    bool        is_current;
     Oid         user;
     int         context;
 
     memset(out, 0, sizeof(*out));
-    check_id_columns(r, user_type, item_type);
-    sql = build_query(r, true);
+    if (gnnrec_fresh_max_events == 0 || !gnnrec_model_version(&version, model_id))
+        return;
+    if (reader->is_busy)
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_RECURSION),
+                 errmsg("the interactions of model number %d are made from its own recommendations", model_id)));
+    is_current = reader->is_valid && reader->relation != NULL && reader->max_events == gnnrec_fresh_max_events
+        && same_version(&reader->version, &version);
     GetUserIdAndSecContext(&user, &context);
-    SetUserIdAndSecContext(gnnrec_relation_owner(model->types[GNNREC_ITEM].table),
+    SetUserIdAndSecContext(gnnrec_relation_owner(is_current ? reader->owner_table
+                                                 : gnnrec_model_by_id(model_id)->types[GNNREC_ITEM].table),
                            context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
     SPI_connect();
-    if (SPI_execute_plan(user_plan(model, sql, user_type), &user_id, NULL, true, 0) != SPI_OK_SELECT)
-        elog(ERROR, "could not execute \"%s\"", sql);
-    check_id_types(r, SPI_gettypeid(SPI_tuptable->tupdesc, 1), SPI_gettypeid(SPI_tuptable->tupdesc, 2), user_type, item_type);
-    collect_user_edges(out, r, result);
+    if (!is_current)
+        renew(reader, &version, run_id);
+    else if (reader->run_id != run_id)
+        learn_run(reader, reader->relation, run_id);
+    if (reader->plan == NULL && !is_known && is_there(reader->relation))
+        check_id_columns(reader->relation, reader->user_type, reader->item_type);
+    if (reader->plan != NULL && (reader->has_index || is_small(reader->relation->source)))
+        execute_user_query(out, reader, user_id, is_known, result);
     SPI_finish();
     SetUserIdAndSecContext(user, context);
+}
+
+void
+gnnrec_source_advise(const GnnrecRelation *r)
+{
+    if (has_user_index(r))
+        return;
+    ereport(NOTICE,
+            (errmsg("no index of \"%s\" begins with column \"%s\"", get_rel_name(r->source), r->from_column),
+             errdetail("What users do after a training counts before the next one only while the table is smaller than "
+                       "gnnrec.fresh_max_scan (%d kB).", gnnrec_fresh_max_scan),
+             errhint("CREATE INDEX ON %s (%s);", gnnrec_relation_name(r->source), quote_identifier(r->from_column))));
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -735,14 +1009,15 @@ check_options(const GnnrecRelation *r)
 void
 gnnrec_source_check(const GnnrecRelation *r)
 {
+    EventWeights ignored;
+
     check_kind(r->source);
     check_options(r);
     check_id_column(r->source, r->from_column);
     check_id_column(r->source, r->to_column);
     if (r->event_column != NULL)
         gnnrec_source_column_type(r->source, r->event_column);
-    if (r->event_weights != NULL)
-        gnnrec_source_check_event_weights(r->event_weights);
+    read_event_weights(&ignored, r);
     if (r->value_column != NULL)
         check_numeric_column(r->source, r->value_column, "value_column", false);
     if (r->time_column != NULL)
@@ -750,7 +1025,7 @@ gnnrec_source_check(const GnnrecRelation *r)
 
     /* the server checks the rest, privileges included, when it plans and starts the query */
     SPI_connect();
-    if (SPI_execute(psprintf("%s LIMIT 0", build_query(r, false)), true, 0) != SPI_OK_SELECT)
+    if (SPI_execute(psprintf("%s LIMIT 0", build_query(r)), true, 0) != SPI_OK_SELECT)
         elog(ERROR, "could not read the source");
     SPI_finish();
 }

@@ -2,7 +2,7 @@
  * source.h: the interaction table (or view, ...) of a relation, read into memory.
  *
  * gnnrec_source_read takes everything, for training: one statement, one snapshot, rows handed over one by one. It runs as the
- * current user: privileges and row security hold. gnnrec_source_user_edges takes one user's rows as they are now, for serving,
+ * current user: privileges and row security hold. gnnrec_source_user_events takes one user's rows as they are now, for serving,
  * with the model owner's rights, as a view would.
  */
 #ifndef GNNREC_PG_SOURCE_H
@@ -30,6 +30,7 @@ typedef struct GnnrecInteractions
     int32      *to;
     float      *weight;         /* NULL: all 1 */
     double     *time;           /* seconds since 1970; NULL: the relation has no time column */
+    bool       *hides;          /* does it hide the item from the user? NULL: all do */
     GnnrecReadCounts counts;
     char       *unknown_events; /* the first few kinds skipped, for a warning; NULL: none */
 } GnnrecInteractions;
@@ -51,21 +52,29 @@ extern void gnnrec_source_read(GnnrecInteractions *out, const GnnrecRelation *r,
 extern void gnnrec_source_item_read(GnnrecInteractions *out, const GnnrecModel *model, GnnrecIdMap *user_ids,
                                     GnnrecIdMap *item_ids, Datum item_id);
 
-/* one user's interactions, not merged, the same weights up to a common factor */
-typedef struct GnnrecUserEdges
+/* one user's interactions as they are now, not merged */
+typedef struct GnnrecUserEvents
 {
     int64       n;
     Datum      *item;           /* of the item column's type */
-    float      *weight;
-} GnnrecUserEdges;
+    float      *weight;         /* as the run's, decay included */
+    bool       *hides;
+    bool       *is_later;       /* later than all that the run read */
+    bool        is_whole;       /* these are all the user has, those that the run read included */
+} GnnrecUserEvents;
 
-extern void gnnrec_source_user_edges(GnnrecUserEdges *out, const GnnrecModel *model, Datum user_id);
+/*
+ * The interactions of a user of which a run may not know, at most gnnrec.fresh_max_events, the newest where there is a time
+ * column. is_known: the run knows the user, so that what is surely older than it can be left out. None where reading them would
+ * mean to scan a large table: see source.c.
+ */
+extern void gnnrec_source_user_events(GnnrecUserEvents *out, int32 model_id, int64 run_id, Datum user_id, bool is_known);
+
+/* a NOTICE where gnnrec_source_user_events lacks an index */
+extern void gnnrec_source_advise(const GnnrecRelation *r);
 
 /* checks at definition time: relation kind, columns, their types, that the caller may read them; ERROR with the rule broken */
 extern void gnnrec_source_check(const GnnrecRelation *r);
-
-/* the weight of each kind of event, from jsonb; ERROR unless an object of finite numbers */
-extern void gnnrec_source_check_event_weights(const Jsonb *weights);
 
 /* the quoted, qualified name of a relation; ERROR where it does not exist any more */
 extern char *gnnrec_relation_name(Oid relation);

@@ -112,6 +112,34 @@ all_one(const float *weight, int64 n)
     return true;
 }
 
+/* what is in row i of seen and not in that of hidden: both are ascending */
+static Datum
+shown(const GnnrecTrained *t, int32 i, bool *isnull)
+{
+    const int32 *seen = t->seen->idx + t->seen->ptr[i];
+    int64       n = t->seen->ptr[i + 1] - t->seen->ptr[i];
+    const int32 *hidden;
+    const int32 *end;
+    int32      *out;
+    int64       n_out = 0;
+
+    *isnull = true;
+    if (t->hidden == NULL)
+        return (Datum) 0;
+    hidden = t->hidden->idx + t->hidden->ptr[i];
+    end = t->hidden->idx + t->hidden->ptr[i + 1];
+    out = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int32) * Max(n, 1));
+    for (int64 e = 0; e < n; e++)
+    {
+        while (hidden < end && *hidden < seen[e])
+            hidden++;
+        if (hidden == end || *hidden != seen[e])
+            out[n_out++] = seen[e];
+    }
+    *isnull = n_out == 0;
+    return *isnull ? (Datum) 0 : array_of(INT4OID, out, n_out);
+}
+
 static void
 make_user(const GnnrecTrained *t, int type, int32 i, Datum *values, bool *nulls)
 {
@@ -125,14 +153,15 @@ make_user(const GnnrecTrained *t, int type, int32 i, Datum *values, bool *nulls)
     values[4] = array_of(INT4OID, t->seen->idx + first, n);
     nulls[5] = t->seen->val == NULL || all_one(t->seen->val + first, n);
     values[5] = nulls[5] ? (Datum) 0 : array_of(FLOAT4OID, t->seen->val + first, n);
+    values[6] = shown(t, i, &nulls[6]);
 }
 
 #define ID_TYPE InvalidOid
 #define VECTOR_TYPE UNKNOWNOID
 
 static const TableWriter writers[] = {
-    [GNNREC_USER] = {"(user_id, run_id, embedding, degree, seen, seen_weight)", 6,
-                     {ID_TYPE, INT8OID, VECTOR_TYPE, FLOAT4OID, INT4ARRAYOID, FLOAT4ARRAYOID}, make_user},
+    [GNNREC_USER] = {"(user_id, run_id, embedding, degree, seen, seen_weight, shown)", 7,
+                     {ID_TYPE, INT8OID, VECTOR_TYPE, FLOAT4OID, INT4ARRAYOID, FLOAT4ARRAYOID, INT4ARRAYOID}, make_user},
     [GNNREC_ITEM] = {"(item_id, run_id, item_no, embedding, fold_in, degree)", 6,
                      {ID_TYPE, INT8OID, INT4OID, VECTOR_TYPE, VECTOR_TYPE, FLOAT4OID}, make_item},
 };

@@ -19,6 +19,7 @@ typedef struct GnnrecTrained
     const GnnrecIdMap *ids;     /* [type], keys in the order of numbers */
     const GnnFit *fit;
     const GnnCsr *seen;         /* users x items: relation 0, weights <= 0 included */
+    const GnnCsr *hidden;       /* those of seen that hide the item from the user; NULL: all do */
 } GnnrecTrained;
 
 /* ERROR where a table of the model is gone: better before the training than after it */

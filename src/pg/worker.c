@@ -59,8 +59,10 @@ typedef struct Worker
     GnnConfig   config;
     GnnrecIdMap ids[GNN_MAX_TYPES];
     GnnrecReadCounts counts;
+    double      newest_event;   /* of relation 0; NaN: it has no time column */
     char       *warning;        /* what the run's row says though it succeeded */
     GnnGraph    graph;
+    GnnCsr     *hidden;         /* the edges of relation 0 that hide an item; NULL: all do */
     GnnrecTraining training;
     double      seconds[3];     /* of reading, fitting, storing */
     instr_time  last_report;
@@ -271,6 +273,35 @@ read_relations(Worker *w, GnnrecInteractions *rows)
     }
 }
 
+/* NaN: no times */
+static double
+newest_time(const GnnrecInteractions *rows)
+{
+    double      newest = NAN;
+
+    for (int64 i = 0; rows->time != NULL && i < rows->n; i++)
+        newest = fmax(newest, rows->time[i]);
+    return newest;
+}
+
+/* the rows that hide their item, as edges; from and to are packed for it and hold nothing of use afterwards */
+static GnnCsr *
+build_hidden(const Worker *w, GnnrecInteractions *rows, const GnnrecRelation *r)
+{
+    GnnArena    arena = gnnrec_arena(w->context);
+    GnnEdges    edges = {0, rows->from, rows->to, NULL, NULL};
+    GnnCsr     *hidden = MemoryContextAlloc(w->context, sizeof(GnnCsr));
+
+    for (int64 i = 0; i < rows->n; i++)
+        if (rows->hides[i])
+        {
+            rows->from[edges.n] = rows->from[i];
+            rows->to[edges.n++] = rows->to[i];
+        }
+    gnn_csr_build(hidden, &arena, &edges, w->ids[r->from_type].n, w->ids[r->to_type].n);
+    return hidden;
+}
+
 static void
 build_graph(Worker *w, GnnrecInteractions *rows)
 {
@@ -293,6 +324,9 @@ build_graph(Worker *w, GnnrecInteractions *rows)
         gnn_csr_build(&csr, &arena, &edges, w->ids[r->from_type].n, w->ids[r->to_type].n);
         gnn_graph_add_relation(&w->graph, r->name, r->from_type, r->to_type, &csr);
     }
+    w->newest_event = newest_time(&rows[0]);
+    if (rows[0].hides != NULL)
+        w->hidden = build_hidden(w, &rows[0], &w->model->relations[0]);
 }
 
 /* in the reading transaction: the role's name is looked up */
@@ -423,7 +457,8 @@ lock_model_row(const Worker *w)
 static void
 store_rows(const Worker *w)
 {
-    GnnrecTrained trained = {w->model, w->order.run_id, w->config.dim, w->ids, w->training.fit, &w->graph.relations[0].edges};
+    GnnrecTrained trained = {w->model, w->order.run_id, w->config.dim, w->ids, w->training.fit, &w->graph.relations[0].edges,
+                             w->hidden};
 
     gnnrec_store_run(&trained);
 }
@@ -468,19 +503,23 @@ delete_superfluous(const Worker *w)
 static void
 publish(Worker *w)
 {
-    Oid         types[] = {INT8OID, INT4OID, JSONBOID, FLOAT8OID, INT8OID, INT8OID, INT8OID, TEXTOID};
+    Oid         types[] = {INT8OID, INT4OID, JSONBOID, FLOAT8OID, INT8OID, INT8OID, INT8OID, TEXTOID, FLOAT8OID};
     Datum       values[] = {Int64GetDatum(w->order.run_id), Int32GetDatum(w->model->model_id), JsonbPGetDatum(metrics(w)),
                             Float8GetDatum(w->training.fit->loss), Int64GetDatum(w->counts.rows),
                             Int64GetDatum(w->counts.null_ids + w->counts.unknown_events + w->counts.bad_values),
                             Int64GetDatum(w->training.peak_memory),
-                            w->warning == NULL ? (Datum) 0 : CStringGetTextDatum(w->warning)};
+                            w->warning == NULL ? (Datum) 0 : CStringGetTextDatum(w->warning),
+                            Float8GetDatum(w->newest_event)};
+    char        nulls[] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', w->warning == NULL ? 'n' : ' ',
+                           isnan(w->newest_event) ? 'n' : ' ', '\0'};
     bool        isnull;
 
     gnnrec_catalog_write("UPDATE gnnrec.model SET live_run = $1 WHERE model_id = $2", 2, types, values, NULL, &isnull);
     gnnrec_catalog_write("UPDATE gnnrec.run SET status = 'succeeded', phase = NULL, metrics = $3, loss = $4, rows_read = $5, "
-                         "rows_skipped = $6, peak_memory = $7, message = $8, finished_at = pg_catalog.clock_timestamp() "
+                         "rows_skipped = $6, peak_memory = $7, message = $8, newest_event = $9, "
+                         "finished_at = pg_catalog.clock_timestamp() "
                          "WHERE run_id = $1 AND $2 IS NOT NULL",
-                         lengthof(types), types, values, w->warning == NULL ? "       n" : "        ", &isnull);
+                         lengthof(types), types, values, nulls, &isnull);
 }
 
 /* one transaction: vectors in, old runs out, live_run switched */
