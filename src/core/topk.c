@@ -285,11 +285,11 @@ offer_tile(Scan *s, const float *score, int64_t n, int32_t first)
     }
 }
 
-/* does it pay to look at bounds first? Not where most rows are hits. */
+/* does it pay to look at bounds first? Not where most rows are hits, nor with a penalty: bounds leave it out, and most pass */
 static bool
 bounds_pay(const GnnRows *rows, int32_t k)
 {
-    return rows->quantised != NULL && k < rows->n / LEAST_ROWS;
+    return rows->quantised != NULL && rows->penalty == 0 && k < rows->n / LEAST_ROWS;
 }
 
 /* quantised: room for it, until the scan ends */
