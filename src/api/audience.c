@@ -34,9 +34,9 @@ typedef struct Audience
     GnnrecNodes skip;
 } Audience;
 
-/* does the run say that the user dislikes the item, which is among those seen? */
+/* is an item, which is among those the user has seen, hidden from the user? Disliked ones are, whatever exclude_seen says */
 static bool
-dislikes(const GnnrecSnapshot *snapshot, int32 user, int32 item)
+is_hidden(const GnnrecSnapshot *snapshot, int32 user, int32 item, bool exclude_seen)
 {
     GnnrecSnapshotRow seen;
     const int32 *place;
@@ -45,25 +45,28 @@ dislikes(const GnnrecSnapshot *snapshot, int32 user, int32 item)
     place = bsearch(&item, seen.idx, seen.n, sizeof(int32), gnnrec_nodes_compare);
     if (place == NULL)
         gnnrec_snapshot_damaged(snapshot);
-    return seen.val != NULL && seen.val[place - seen.idx] < 0;
+    if (seen.val != NULL && seen.val[place - seen.idx] < 0)
+        return true;
+    return exclude_seen && (seen.shown == NULL || !seen.shown[place - seen.idx]);
 }
 
-/* the users who have an item of the run, or those of them who dislike it */
+/* the users from whom an item of the run is hidden */
 static GnnrecNodes
-users_of(const GnnrecSnapshot *snapshot, int32 item, bool all)
+users_of(const GnnrecSnapshot *snapshot, int32 item, bool exclude_seen)
 {
+    const GnnrecSnapshotEdges *edges = &snapshot->relations[INTERACTIONS];
     GnnrecSnapshotRow row;
     int32      *user;
     int64       n = 0;
 
     gnnrec_snapshot_reverse_row(&row, snapshot, INTERACTIONS, item);
-    if (all)
+    if (exclude_seen && edges->shown == NULL)
         return (GnnrecNodes) {row.idx, row.n};
-    if (snapshot->relations[INTERACTIONS].val == NULL)
+    if (!exclude_seen && edges->val == NULL)
         return (GnnrecNodes) {NULL, 0};
     user = palloc(row.n * sizeof(int32));
     for (int64 i = 0; i < row.n; i++)
-        if (dislikes(snapshot, row.idx[i], item))
+        if (is_hidden(snapshot, row.idx[i], item, exclude_seen))
             user[n++] = row.idx[i];
     return (GnnrecNodes) {user, n};
 }

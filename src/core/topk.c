@@ -285,7 +285,7 @@ offer_tile(Scan *s, const float *score, int64_t n, int32_t first)
     }
 }
 
-/* does it pay to look at bounds first? Not where most rows are hits; nor with a penalty: bounds leave it out, and most rows pass */
+/* does it pay to look at bounds first? Not where most rows are hits, nor with a penalty: bounds leave it out, and most pass */
 static bool
 bounds_pay(const GnnRows *rows, int32_t k)
 {

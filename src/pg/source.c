@@ -539,31 +539,6 @@ gnnrec_source_read(GnnrecInteractions *out, const GnnrecRelation *r, GnnrecIdMap
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
- * One item's rows
- * ------------------------------------------------------------------------------------------------------------------ */
-
-void
-gnnrec_source_item_read(GnnrecInteractions *out, const GnnrecModel *model, GnnrecIdMap *user_ids, GnnrecIdMap *item_ids,
-                        Datum item_id)
-{
-    const GnnrecRelation *r = &model->relations[0];
-    ParamListInfo params = makeParamList(1);
-    char       *sql;
-    Oid         user;
-    int         context;
-
-    params->params[0] = (ParamExternData) {.value = item_id, .pflags = PARAM_FLAG_CONST,
-                                           .ptype = gnnrec_source_column_type(r->source, r->to_column)};
-    sql = psprintf("%s %s s.%s OPERATOR(pg_catalog.=) $1", build_query(r), r->has_since ? "AND" : "WHERE",
-                   quote_identifier(r->to_column));
-    GetUserIdAndSecContext(&user, &context);
-    SetUserIdAndSecContext(gnnrec_relation_owner(model->types[GNNREC_ITEM].table),
-                           context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
-    read_rows(out, r, user_ids, item_ids, NULL, NULL, sql, params);
-    SetUserIdAndSecContext(user, context);
-}
-
-/* ---------------------------------------------------------------------------------------------------------------------
  * One user's rows
  *
  * A backend keeps, for each model, what it takes to read a user's rows: the definition, the query's plan, and what the live run
@@ -662,11 +637,11 @@ is_index_on(Oid index, AttrNumber column)
     return found;
 }
 
-/* may a user's rows be found without reading all? Of what is no table we do not know, and say yes */
+/* may the rows of one id be found without reading all? Of what is no table we do not know, and say yes */
 static bool
-has_user_index(const GnnrecRelation *r)
+has_index(const GnnrecRelation *r, const char *id_column)
 {
-    AttrNumber  column = get_attnum(r->source, r->from_column);
+    AttrNumber  column = get_attnum(r->source, id_column);
     Relation    source;
     ListCell   *cell;
     bool        found = false;
@@ -795,7 +770,7 @@ renew(UserReader *reader, const GnnrecModelVersion *version, int64 run_id)
     reader->weights = weights;
     reader->max_events = gnnrec_fresh_max_events;
     reader->version = *version;
-    reader->has_index = plan != NULL && has_user_index(r);
+    reader->has_index = plan != NULL && has_index(r, r->from_column);
     learn_run(reader, r, run_id);
     reader->relation = r;
 }
@@ -906,13 +881,41 @@ gnnrec_source_user_events(GnnrecUserEvents *out, int32 model_id, int64 run_id, D
 void
 gnnrec_source_advise(const GnnrecRelation *r)
 {
-    if (has_user_index(r))
+    if (has_index(r, r->from_column))
         return;
     ereport(NOTICE,
             (errmsg("no index of \"%s\" begins with column \"%s\"", get_rel_name(r->source), r->from_column),
              errdetail("What users do after a training counts before the next one only while the table is smaller than "
                        "gnnrec.fresh_max_scan (%d kB).", gnnrec_fresh_max_scan),
              errhint("CREATE INDEX ON %s (%s);", gnnrec_relation_name(r->source), quote_identifier(r->from_column))));
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * One item's rows
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+void
+gnnrec_source_item_read(GnnrecInteractions *out, const GnnrecModel *model, GnnrecIdMap *user_ids, GnnrecIdMap *item_ids,
+                        Datum item_id)
+{
+    const GnnrecRelation *r = &model->relations[0];
+    ParamListInfo params = makeParamList(1);
+    char       *sql;
+    Oid         user;
+    int         context;
+
+    memset(out, 0, sizeof(*out));
+    if (!has_index(r, r->to_column) && !is_small(r->source))
+        return;
+    params->params[0] = (ParamExternData) {.value = item_id, .pflags = PARAM_FLAG_CONST,
+                                           .ptype = gnnrec_source_column_type(r->source, r->to_column)};
+    sql = psprintf("%s %s s.%s OPERATOR(pg_catalog.=) $1", build_query(r), r->has_since ? "AND" : "WHERE",
+                   quote_identifier(r->to_column));
+    GetUserIdAndSecContext(&user, &context);
+    SetUserIdAndSecContext(gnnrec_relation_owner(model->types[GNNREC_ITEM].table),
+                           context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+    read_rows(out, r, user_ids, item_ids, NULL, NULL, sql, params);
+    SetUserIdAndSecContext(user, context);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ extern void gnnrec_source_read(GnnrecInteractions *out, const GnnrecRelation *r,
 
 /*
  * The same of one item, as it is now, with the model owner's rights, as a view would: whoever may ask for an audience need not be
- * allowed to read interactions. An index on the item column saves reading all of them.
+ * allowed to read interactions. Nothing is read where that would scan a table larger than gnnrec.fresh_max_scan.
  */
 extern void gnnrec_source_item_read(GnnrecInteractions *out, const GnnrecModel *model, GnnrecIdMap *user_ids,
                                     GnnrecIdMap *item_ids, Datum item_id);
