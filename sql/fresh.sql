@@ -234,6 +234,12 @@ SELECT gnnrec.alter_model('fresh_seen', seen_events => '{buy,return}');
 CALL gnnrec.retrain('fresh_seen');
 SELECT * FROM made_of('{buy,return}');
 SELECT seen_events FROM gnnrec.models WHERE name = 'fresh_seen';
+-- an item is shown to whom it is recommended to
+SELECT count(*) > 0 AS any, count(*) FILTER (WHERE shown IS NULL OR asked IS NULL) AS one_sided
+FROM (SELECT user_id, r.item_id, true AS shown FROM (SELECT DISTINCT user_id FROM fresh_seen.user_embedding) u,
+             LATERAL fresh_seen.recommend(user_id, NULL, fresh => false) r WHERE source = 'model') list
+     FULL JOIN (SELECT a.user_id, item_id, true AS asked FROM (SELECT DISTINCT item_id FROM fresh_seen.item_embedding WHERE degree > 0) i,
+                       LATERAL fresh_seen.recommend_users(item_id, NULL) a) audience USING (user_id, item_id);
 -- it is an edge whatever it hides: the same vectors as with the default
 DELETE FROM now_edges;
 INSERT INTO now_edges
