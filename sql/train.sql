@@ -479,11 +479,16 @@ SELECT gnnrec.train('train_runs');
 ROLLBACK;
 SELECT count(*) AS runs FROM runs WHERE model = 'train_runs';
 -- the workers of transactions that rolled back have nothing to do, and end
+-- (a worker that was just launched is not seen yet: none for half a second is none)
 CREATE PROCEDURE await_no_workers() LANGUAGE plpgsql AS $$
+DECLARE
+    quiet int := 0;
 BEGIN
     FOR i IN 1..1500 LOOP
         PERFORM pg_stat_clear_snapshot();
-        EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'gnnrec training' AND datname = current_database());
+        quiet := CASE WHEN EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'gnnrec training' AND datname = current_database())
+                      THEN 0 ELSE quiet + 1 END;
+        EXIT WHEN quiet = 25;
         PERFORM pg_sleep(0.02);
     END LOOP;
 END $$;
