@@ -23,7 +23,8 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 
 -- Fills run 3001 + the model's number of the model in schema s and makes it live: n_items, every tenth without edges, and 77
--- users, which fill two batches and a part of a third, every fifteenth without edges. u_id and i_id make the id of node n.
+-- users, which fill two batches and a part of a third, every fifteenth without edges; most are shown some of
+-- what they have seen all the same. u_id and i_id make the id of node n.
 CREATE FUNCTION fill_run(s text, n_items int, u_id text, i_id text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     run bigint;
@@ -38,9 +39,10 @@ BEGIN
                halves('f' || n), CASE WHEN n %% 10 = 9 THEN 0 ELSE 4 ^ pick('d' || n, 3) END
         FROM generate_series(0, %4$s - 1) n$f$, s, i_id, run, n_items);
     EXECUTE format($f$
-        INSERT INTO %1$I.user_embedding (user_id, run_id, embedding, degree, seen, seen_weight)
+        INSERT INTO %1$I.user_embedding (user_id, run_id, embedding, degree, seen, seen_weight, shown)
         SELECT %2$s, %3$s, halves('u' || n), CASE WHEN n %% 15 = 14 THEN 0 ELSE 4 END, seen,
-               CASE WHEN n %% 3 > 0 THEN (SELECT array_agg((pick('w' || n || e, 4) - 1)::real ORDER BY e) FROM unnest(seen) e) END
+               CASE WHEN n %% 3 > 0 THEN (SELECT array_agg((pick('w' || n || e, 4) - 1)::real ORDER BY e) FROM unnest(seen) e) END,
+               CASE WHEN n %% 4 > 0 THEN (SELECT array_agg(e ORDER BY e) FROM unnest(seen) e WHERE e %% 2 = 0) END
         FROM generate_series(0, 76) n,
              LATERAL (SELECT coalesce(array_agg(DISTINCT i ORDER BY i), '{}')
                       FROM generate_series(1, n %% 12) g, pick('s' || n || g, %4$s) i) l(seen)$f$, s, u_id, run, n_items);

@@ -63,26 +63,28 @@ read_vector(float *out, const GnnrecBatch *b, int32 user, const GnnrecSnapshotRo
 static void
 mask(GnnrecBatch *b, int32 query, GnnrecNodes seen)
 {
-    MemoryContext old = MemoryContextSwitchTo(b->context);
     GnnrecNodes skip = gnnrec_nodes_merge(seen, (GnnrecNodes) {b->items->isolated, b->items->n_isolated});
 
-    MemoryContextSwitchTo(old);
     b->skip[query] = skip.node;
     b->n_skip[query] = skip.n;
 }
 
+/* what is made here is asked for until the batch is cleared: lists are read one by one, in whatever memory context */
 void
 gnnrec_batch_add(GnnrecBatch *b, int32 user, const GnnrecSnapshotRow *seen)
 {
+    MemoryContext old = MemoryContextSwitchTo(b->context);
     int32       i = b->n++;
 
     Assert(i < b->room);
     b->seen[i] = gnnrec_serve_hidden(seen, true);
     b->query[i] = -1;
-    if (!read_vector(b->vectors + (int64) b->n_queries * b->items->dim, b, user, seen))
-        return;
-    mask(b, b->n_queries, b->seen[i]);
-    b->query[i] = b->n_queries++;
+    if (read_vector(b->vectors + (int64) b->n_queries * b->items->dim, b, user, seen))
+    {
+        mask(b, b->n_queries, b->seen[i]);
+        b->query[i] = b->n_queries++;
+    }
+    MemoryContextSwitchTo(old);
 }
 
 void
