@@ -24,6 +24,7 @@
 #include "pg/config.h"
 #include "pg/guc.h"
 #include "pg/job.h"
+#include "pg/nap.h"
 #include "pg/source.h"
 #include "train/fit.h"
 
@@ -129,14 +130,6 @@ gnnrec_train(PG_FUNCTION_ARGS)
  * wait
  * ------------------------------------------------------------------------------------------------------------------ */
 
-static void
-nap(void)
-{
-    (void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, WAIT_MILLISECONDS, PG_WAIT_EXTENSION);
-    ResetLatch(MyLatch);
-    CHECK_FOR_INTERRUPTS();
-}
-
 /* what a run that is over has to say: nothing, a WARNING of what it left out, or an ERROR */
 static void
 check_outcome(const char *model, const GnnrecRun *run, const char *state)
@@ -224,7 +217,7 @@ gnnrec_wait(PG_FUNCTION_ARGS)
         state = look(&run, run.run_id, context);
         if (gnnrec_job_is_over(state) || (limited && GetCurrentTimestamp() >= end))
             break;
-        nap();
+        gnnrec_nap(WAIT_MILLISECONDS);
     }
     check_outcome(m->name, &run, state);
     PG_RETURN_TEXT_P(cstring_to_text(state));
@@ -256,7 +249,7 @@ wait_between_transactions(const char *model, int64 run_id)
         if (gnnrec_job_is_over(state))
             break;
         SPI_commit();
-        nap();
+        gnnrec_nap(WAIT_MILLISECONDS);
     }
     check_outcome(model, &run, state);
 }

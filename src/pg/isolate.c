@@ -33,6 +33,7 @@
 
 #include "core/arena.h"
 #include "core/team.h"
+#include "pg/nap.h"
 
 #define LIBRARY "gnnrec_train.so"   /* as the Makefile has it, whatever suffix the server's own have */
 #define POLL_MILLISECONDS 50
@@ -399,9 +400,7 @@ wait_for_child(GnnrecTraining *t, void (*poll) (void *arg), void *arg)
         }
         if (ended < 0 && errno != EINTR)
             elog(ERROR, "could not wait for the training process: %m");
-        (void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, POLL_MILLISECONDS, PG_WAIT_EXTENSION);
-        ResetLatch(MyLatch);
-        CHECK_FOR_INTERRUPTS();
+        gnnrec_nap(POLL_MILLISECONDS);
         poll(arg);
     }
 }

@@ -22,6 +22,7 @@
 
 #include "pg/compat.h"
 #include "pg/guc.h"
+#include "pg/nap.h"
 #include "pg/snapshot.h"
 
 /* advisory locks have a class in their fourth field: the server uses 1 and 2 */
@@ -53,14 +54,6 @@ gnnrec_job_lock_model(int32 model_id)
                  errmsg("the model has been dropped in the meantime")));
 }
 
-static void
-nap(void)
-{
-    (void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 1000 / TRIES_A_SECOND, PG_WAIT_EXTENSION);
-    ResetLatch(MyLatch);
-    CHECK_FOR_INTERRUPTS();
-}
-
 /* others take the lock for a moment to see whether it is free, so one refusal proves nothing */
 bool
 gnnrec_job_begin_training(int32 model_id)
@@ -71,7 +64,7 @@ gnnrec_job_begin_training(int32 model_id)
     {
         if (LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL)
             return true;
-        nap();
+        gnnrec_nap(1000 / TRIES_A_SECOND);
     }
     return false;
 }
@@ -224,7 +217,7 @@ gnnrec_job_stop(int32 model_id)
                     (errcode(ERRCODE_OBJECT_IN_USE),
                      errmsg("the model is being trained and the training does not stop"),
                      errhint("End its worker (pg_stat_activity, backend_type 'gnnrec training') with pg_terminate_backend.")));
-        nap();
+        gnnrec_nap(1000 / TRIES_A_SECOND);
     }
 }
 
