@@ -138,9 +138,9 @@ WHERE bytes IS NOT NULL;
 --
 SELECT * FROM failure($$SELECT audience.recommend_users('item A', -1)$$);
 SELECT f.code, f.message
-FROM gnnrec.model, unnest(ARRAY['1::int, NULL::int', '$$x$$::text, NULL::bigint']) WITH ORDINALITY a(arguments, n),
-     failure(format('SELECT gnnrec.recommend_users_core(%s, %s, 1, true)', model_id, arguments)) f
-WHERE name = 'audience' ORDER BY n;
+FROM unnest(ARRAY['1::int, NULL::int', '$$x$$::text, NULL::bigint']) WITH ORDINALITY a(arguments, n),
+     failure(format('SELECT gnnrec.recommend_users_core(''audience.item_embedding'', %s, 1, true)', arguments)) f
+ORDER BY n;
 CREATE ROLE gnnrec_audience_role;
 GRANT USAGE ON SCHEMA audience, audience_test TO gnnrec_audience_role;
 GRANT SELECT ON audience.item_embedding TO gnnrec_audience_role;

@@ -112,7 +112,7 @@ SELECT gnnrec.drop_model('part');
 SELECT gnnrec.drop_model('Ünïcode "model"');
 SELECT nspname FROM pg_namespace WHERE nspname IN ('shop', 'part', 'My Models') ORDER BY 1;
 -- tables or the schema dropped behind our back
-DROP TABLE "view".item_embedding;
+DROP TABLE "view".item_embedding CASCADE;
 SELECT gnnrec.drop_model('view');
 DROP SCHEMA mat CASCADE;
 SELECT gnnrec.drop_model('mat');

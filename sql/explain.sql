@@ -165,9 +165,9 @@ SELECT count(*) FROM explained.explain(1, 'ha');
 SELECT count(*) FROM explained.explain(1001, 'ha');
 RESET ROLE;
 SELECT f.code, f.message
-FROM gnnrec.model, unnest(ARRAY['1::int, $$ha$$::text', '1::bigint, 1::bigint']) WITH ORDINALITY a(arguments, n),
-     failure(format('SELECT gnnrec.explain_core(%s, %s, 1)', model_id, arguments)) f
-WHERE name = 'explained' ORDER BY n;
+FROM unnest(ARRAY['1::int, $$ha$$::text', '1::bigint, 1::bigint']) WITH ORDINALITY a(arguments, n),
+     failure(format('SELECT gnnrec.explain_core(''explained.item_embedding'', %s, 1)', arguments)) f
+ORDER BY n;
 
 DROP OWNED BY gnnrec_explain_role;
 DROP ROLE gnnrec_explain_role;

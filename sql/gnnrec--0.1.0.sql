@@ -392,6 +392,7 @@ CREATE TABLE gnnrec.node_type
     PRIMARY KEY (model_id, type_no),
     UNIQUE (model_id, name)
 );
+CREATE INDEX node_type_embedding_table_idx ON gnnrec.node_type (embedding_table);
 COMMENT ON TABLE gnnrec.node_type IS 'The node types of a model''s graph and the table that holds each type''s embeddings; type 0 is user, type 1 item';
 
 CREATE TABLE gnnrec.relation
@@ -606,67 +607,70 @@ GRANT SELECT ON gnnrec.progress TO PUBLIC;
 -- Recommending: what the wrappers in a model's schema call
 ------------------------------------------------------------------------------------------------------------------------
 
+-- The argument model is the model's item table, and not its number: a wrapper that is restored without the rest of its database
+-- meets its own table or none, and never another model that has the number there.
+
 CREATE FUNCTION gnnrec.list_support(internal) RETURNS internal
     AS 'MODULE_PATHNAME', 'gnnrec_list_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION gnnrec.list_support(internal) IS 'Tells the planner how many rows a list has, by its argument k';
 
 -- recommend_core may read what a user has done since the run, from whatever the source is: in the leader only.
-CREATE FUNCTION gnnrec.recommend_core(model_id integer, user_id anyelement, item_type anycompatible, k integer,
+CREATE FUNCTION gnnrec.recommend_core(model regclass, user_id anyelement, item_type anycompatible, k integer,
                                       candidates anycompatiblearray, exclude anycompatiblearray,
                                       exclude_seen boolean, fresh boolean,
                                       diversity real DEFAULT 0, popularity_penalty real DEFAULT 0)
     RETURNS TABLE (item_id anycompatible, score real, rank integer, source text)
     AS 'MODULE_PATHNAME', 'gnnrec_recommend_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000
     SUPPORT gnnrec.list_support;
-COMMENT ON FUNCTION gnnrec.recommend_core(integer, anyelement, anycompatible, integer, anycompatiblearray, anycompatiblearray,
+COMMENT ON FUNCTION gnnrec.recommend_core(regclass, anyelement, anycompatible, integer, anycompatiblearray, anycompatiblearray,
                                           boolean, boolean, real, real) IS
     'What recommend() in a model''s schema calls. item_type carries the type of item ids and no value';
 
-CREATE FUNCTION gnnrec.recommend_for_core(model_id integer, items anyarray, weights real[], k integer,
+CREATE FUNCTION gnnrec.recommend_for_core(model regclass, items anyarray, weights real[], k integer,
                                           candidates anyarray, exclude anyarray,
                                           diversity real DEFAULT 0, popularity_penalty real DEFAULT 0)
     RETURNS TABLE (item_id anyelement, score real, rank integer, source text)
     AS 'MODULE_PATHNAME', 'gnnrec_recommend_for_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000
     SUPPORT gnnrec.list_support;
-COMMENT ON FUNCTION gnnrec.recommend_for_core(integer, anyarray, real[], integer, anyarray, anyarray, real, real) IS
+COMMENT ON FUNCTION gnnrec.recommend_for_core(regclass, anyarray, real[], integer, anyarray, anyarray, real, real) IS
     'What recommend_for() in a model''s schema calls';
 
 -- It may read the interactions of an item that the run does not know, as recommend_core does those of a user.
-CREATE FUNCTION gnnrec.recommend_users_core(model_id integer, item_id anyelement, user_type anycompatible, k integer,
+CREATE FUNCTION gnnrec.recommend_users_core(model regclass, item_id anyelement, user_type anycompatible, k integer,
                                             exclude_existing boolean)
     RETURNS TABLE (user_id anycompatible, score real, rank integer)
     AS 'MODULE_PATHNAME', 'gnnrec_recommend_users_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000;
-COMMENT ON FUNCTION gnnrec.recommend_users_core(integer, anyelement, anycompatible, integer, boolean) IS
+COMMENT ON FUNCTION gnnrec.recommend_users_core(regclass, anyelement, anycompatible, integer, boolean) IS
     'What recommend_users() in a model''s schema calls. user_type carries the type of user ids and no value';
 
-CREATE FUNCTION gnnrec.recommend_all_core(model_id integer, item_type anycompatible, k integer, users anyarray)
+CREATE FUNCTION gnnrec.recommend_all_core(model regclass, item_type anycompatible, k integer, users anyarray)
     RETURNS TABLE (user_id anyelement, item_id anycompatible, score real, rank integer)
     AS 'MODULE_PATHNAME', 'gnnrec_recommend_all_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 100000 COST 10000000;
-COMMENT ON FUNCTION gnnrec.recommend_all_core(integer, anycompatible, integer, anyarray) IS
+COMMENT ON FUNCTION gnnrec.recommend_all_core(regclass, anycompatible, integer, anyarray) IS
     'What recommend_all() in a model''s schema calls. item_type carries the type of item ids and no value';
 
-CREATE FUNCTION gnnrec.similar_core(model_id integer, node_type text, id anyelement, k integer)
+CREATE FUNCTION gnnrec.similar_core(model regclass, node_type text, id anyelement, k integer)
     RETURNS TABLE (similar_id anyelement, score real, rank integer)
     AS 'MODULE_PATHNAME', 'gnnrec_similar_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000
     SUPPORT gnnrec.list_support;
-COMMENT ON FUNCTION gnnrec.similar_core(integer, text, anyelement, integer) IS
+COMMENT ON FUNCTION gnnrec.similar_core(regclass, text, anyelement, integer) IS
     'What similar_items() and similar_users() in a model''s schema call';
 
-CREATE FUNCTION gnnrec.similarity_core(model_id integer, node_type text, a anyelement, b anyelement) RETURNS real
+CREATE FUNCTION gnnrec.similarity_core(model regclass, node_type text, a anyelement, b anyelement) RETURNS real
     AS 'MODULE_PATHNAME', 'gnnrec_similarity_core' LANGUAGE C STABLE PARALLEL SAFE COST 100;
-COMMENT ON FUNCTION gnnrec.similarity_core(integer, text, anyelement, anyelement) IS
+COMMENT ON FUNCTION gnnrec.similarity_core(regclass, text, anyelement, anyelement) IS
     'What similarity() in a model''s schema calls';
 
-CREATE FUNCTION gnnrec.score_core(model_id integer, user_id anyelement, item_id anycompatible) RETURNS real
+CREATE FUNCTION gnnrec.score_core(model regclass, user_id anyelement, item_id anycompatible) RETURNS real
     AS 'MODULE_PATHNAME', 'gnnrec_score_core' LANGUAGE C STABLE PARALLEL SAFE COST 100;
-COMMENT ON FUNCTION gnnrec.score_core(integer, anyelement, anycompatible) IS
+COMMENT ON FUNCTION gnnrec.score_core(regclass, anyelement, anycompatible) IS
     'What score() in a model''s schema calls';
 
 -- It may read the interactions of a user whom the run does not know, as recommend_core does.
-CREATE FUNCTION gnnrec.explain_core(model_id integer, user_id anyelement, item_id anycompatible, k integer)
+CREATE FUNCTION gnnrec.explain_core(model regclass, user_id anyelement, item_id anycompatible, k integer)
     RETURNS TABLE (because_item_id anycompatible, contribution real)
     AS 'MODULE_PATHNAME', 'gnnrec_explain_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 1000;
-COMMENT ON FUNCTION gnnrec.explain_core(integer, anyelement, anycompatible, integer) IS
+COMMENT ON FUNCTION gnnrec.explain_core(regclass, anyelement, anycompatible, integer) IS
     'What explain() in a model''s schema calls';
 
 CREATE FUNCTION gnnrec.recommend(model text, user_id text, k integer DEFAULT 10)

@@ -47,7 +47,8 @@ SELECT sum(n) AS rows FROM asked,
              WHERE item_id = ANY (candidates) AND (exclude IS NULL OR item_id <> ALL (exclude))) l;
 -- two models take turns in one query, and the models' calls are told apart
 SELECT count(*) FILTER (WHERE r.source = 'model') AS rows, count(*) FILTER (WHERE m = model AND r.item_id % 7 <> 0) AS wrong
-FROM (SELECT model_id AS model FROM gnnrec.model WHERE name = 'lists') l, gnnrec.model g(m), generate_series(0, 5) n,
+FROM (SELECT 'lists.item_embedding'::regclass AS model) l, (SELECT name, item_table::regclass FROM gnnrec.models) g(name, m),
+     generate_series(0, 5) n,
      gnnrec.recommend_core(m, CASE WHEN m = model THEN 1 + n ELSE 7 * n END, NULL::int, 5, NULL, NULL, true, false) r
 WHERE g.name LIKE 'lists%';
 

@@ -141,8 +141,7 @@ CREATE TABLE crowd AS SELECT array_agg(100 + n % 77 * 3)::bigint[] AS users FROM
 SELECT max(bytes) - min(bytes) < 100000 AS same_memory, count(*) AS points
 FROM (SELECT n, CASE WHEN n % 100000 = 50000 THEN memory() END AS bytes
       FROM (SELECT row_number() OVER () AS n
-            FROM (SELECT gnnrec.recommend_all_core(model_id, NULL::int, 20, users) FROM gnnrec.model, crowd
-                  WHERE name = 'everyone') a) r OFFSET 0) m
+            FROM (SELECT gnnrec.recommend_all_core('everyone.item_embedding', NULL::int, 20, users) FROM crowd) a) r OFFSET 0) m
 WHERE bytes IS NOT NULL;
 
 --
@@ -230,10 +229,9 @@ ORDER BY user_type;
 
 -- ids of another type are refused
 SELECT f.code, f.message
-FROM gnnrec.model, unnest(ARRAY['NULL::int, 1, NULL::int[]', 'NULL::bigint, 1, NULL::bigint[]',
+FROM unnest(ARRAY['NULL::int, 1, NULL::int[]', 'NULL::bigint, 1, NULL::bigint[]',
                            $$NULL::int, 1, ARRAY['']$$]) c(arguments),
-     failure(format('SELECT gnnrec.recommend_all_core(%s, %s)', model_id, arguments)) f
-WHERE name = 'everyone';
+     failure(format('SELECT gnnrec.recommend_all_core(''everyone.item_embedding'', %s)', arguments)) f;
 
 --
 -- Rights: SELECT on both tables, and no row security

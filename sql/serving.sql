@@ -56,7 +56,7 @@ SELECT * FROM failure('SELECT serving.recommend(1)');
 SELECT * FROM failure('SELECT serving.score(1, 1)');
 SELECT * FROM failure($$SELECT gnnrec.recommend('serving', '1')$$);
 SELECT * FROM failure($$SELECT gnnrec.recommend('none', '1')$$);
-SELECT * FROM failure('SELECT gnnrec.recommend_core(-1, 1, 1, 1, NULL::int[], NULL, true, true)');
+SELECT * FROM failure('SELECT gnnrec.recommend_core(''events'', 1, 1, 1, NULL::int[], NULL, true, true)');
 
 SELECT fill_run('serving', 1001, 1, '100 + n * 3', '1000 + n * 7');
 UPDATE gnnrec.model SET live_run = 1001 WHERE name = 'serving';
@@ -207,8 +207,7 @@ CREATE VIEW cosines AS
     WHERE EXISTS (SELECT FROM unnest(a.v) x WHERE x <> 0) AND EXISTS (SELECT FROM unnest(b.v) y WHERE y <> 0);
 SELECT type, count(*) AS pairs, count(*) FILTER (WHERE s IS NULL OR abs(s - cosine) > 1e-6) AS wrong, max(s) <= 1 AS in_range
 FROM cosines, LATERAL (SELECT CASE type WHEN 'item' THEN serving.similarity(a::int, b::int)
-                              ELSE gnnrec.similarity_core((SELECT model_id FROM gnnrec.model WHERE name = 'serving'),
-                                                          'user', a, b) END) f(s)
+                              ELSE gnnrec.similarity_core('serving.item_embedding', 'user', a, b) END) f(s)
 GROUP BY type ORDER BY type;
 SELECT type, count(*) AS rows, count(*) FILTER (WHERE cosine IS NULL OR abs(score - cosine) > 1e-6) AS wrong,
        count(*) FILTER (WHERE a = b) AS itself, count(*) FILTER (WHERE score > before) AS out_of_order
@@ -225,7 +224,7 @@ SELECT (SELECT count(*) FROM serving.similar_items(1063)) AS isolated, (SELECT c
        (SELECT count(*) FROM serving.similar_items(NULL)) AS nobody;
 SELECT serving.similarity(1007, 1063) AS isolated, serving.similarity(1007, 1) AS unknown,
        serving.similarity(NULL, 1007) AS nobody;
-SELECT * FROM failure($$SELECT gnnrec.similar_core((SELECT model_id FROM gnnrec.model WHERE name = 'serving'), 'brand', 1, 1)$$);
+SELECT * FROM failure($$SELECT gnnrec.similar_core('serving.item_embedding', 'brand', 1, 1)$$);
 
 --
 -- Scores
@@ -314,7 +313,7 @@ ORDER BY u.n;
 
 -- an id of another type is refused, however it comes
 SELECT f.code, f.message
-FROM gnnrec.model, unnest(ARRAY[
+FROM unnest(ARRAY[
          'recommend_core(%s, 100::int, NULL::int, 1, NULL, NULL, true, true)',
          $$recommend_core(%s, 'x'::text, NULL::int, 1, NULL, NULL, true, true)$$,
          'recommend_core(%s, 100::bigint, NULL::bigint, 1, NULL, NULL, true, true)',
@@ -327,10 +326,10 @@ FROM gnnrec.model, unnest(ARRAY[
          'score_core(%s, 100::int, 1::int)',
          $$score_core(%s, 100::bigint, 'x'::text)$$,
          'score_core(%s, ARRAY[100::bigint], 1007)']) WITH ORDINALITY c(call, n),
-     failure(format('SELECT gnnrec.' || call, model_id)) f
-WHERE name = 'serving' ORDER BY n;
+     failure(format('SELECT gnnrec.' || call, '''serving.item_embedding''')) f
+ORDER BY n;
 -- a domain over the type is not another type
-SELECT count(*) FROM gnnrec.similar_core((SELECT model_id FROM gnnrec.model WHERE name = 'serving'), 'item', 1007::positive, 3);
+SELECT count(*) FROM gnnrec.similar_core('serving.item_embedding', 'item', 1007::positive, 3);
 
 --
 -- Rights: SELECT on the tables that are answered from, and no row security
@@ -506,7 +505,7 @@ SELECT spoiled(change) FROM (VALUES
     ('ALTER TABLE serving.item_embedding DROP CONSTRAINT item_embedding_pkey;
       INSERT INTO serving.item_embedding SELECT * FROM serving.item_embedding WHERE item_no = 3'),
     ('ALTER TABLE serving.item_embedding ALTER embedding TYPE real[]'),
-    ('DROP TABLE serving.item_embedding')) v(change);
+    ('DROP TABLE serving.user_embedding')) v(change);
 -- nothing changed, nothing to complain of
 SELECT spoiled('SELECT 1');
 -- columns of the user's own, dropped ones, and no users at all do no harm

@@ -145,7 +145,7 @@ answer(GnnrecAnswer *rows, const Audience *a, int32 k)
     pfree(hits);
 }
 
-/* gnnrec.recommend_users_core(model_id, item_id, user_type, k, exclude_existing) */
+/* gnnrec.recommend_users_core(model, item_id, user_type, k, exclude_existing) */
 Datum
 gnnrec_recommend_users_core(PG_FUNCTION_ARGS)
 {

@@ -35,7 +35,7 @@ PG_FUNCTION_INFO_V1(gnnrec_parameters);
  * What a model's schema holds
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* Statements with {schema} (quoted), {user} and {item} (id types) and {model} (its number) to fill in. */
+/* Statements with {schema} (quoted), {user} and {item} (id types) and {model} (its item table, as a constant) to fill in. */
 
 /* by type number */
 static const char *const tables[] = {"user_embedding", "item_embedding"};
@@ -141,7 +141,7 @@ typedef struct Names
     char       *schema;         /* quoted */
     char       *user_type;      /* NULL: it was dropped */
     char       *item_type;      /* the same */
-    char       *model_id;
+    char       *model;
 } Names;
 
 static bool
@@ -154,7 +154,7 @@ static char *
 filled(const char *statement, const Names *names)
 {
     const struct {const char *key, *value;} fields[] = {
-        {"{schema}", names->schema}, {"{user}", names->user_type}, {"{item}", names->item_type}, {"{model}", names->model_id},
+        {"{schema}", names->schema}, {"{user}", names->user_type}, {"{item}", names->item_type}, {"{model}", names->model},
     };
     StringInfoData s;
 
@@ -194,12 +194,13 @@ qualified_type(Oid type)
 }
 
 static void
-names_of(Names *out, const char *schema, Oid user_type, Oid item_type, int32 model_id)
+names_of(Names *out, const char *schema, Oid user_type, Oid item_type)
 {
     out->schema = pstrdup(quote_identifier(schema));
     out->user_type = qualified_type(user_type);
     out->item_type = qualified_type(item_type);
-    out->model_id = psprintf("%d", model_id);
+    out->model = psprintf("%s::pg_catalog.regclass",
+                          quote_literal_cstr(quote_qualified_identifier(schema, tables[GNNREC_ITEM])));
 }
 
 static void
@@ -426,7 +427,7 @@ gnnrec_create_model(PG_FUNCTION_ARGS)
     made_schema = make_schema(schema, !PG_ARGISNULL(C_SCHEMA));
     check_no_tables(schema);
     model_id = insert_model(model, PG_GETARG_JSONB_P(C_PARAMS), PG_GETARG_INT32(C_KEEP_RUNS), made_schema);
-    names_of(&names, schema, id_types[GNNREC_USER], id_types[GNNREC_ITEM], model_id);
+    names_of(&names, schema, id_types[GNNREC_USER], id_types[GNNREC_ITEM]);
     make_tables(&names);
     for (int t = 0; t < lengthof(tables); t++)
         insert_node_type(model_id, t, t == GNNREC_USER ? "user" : "item", id_types[t],
@@ -630,7 +631,7 @@ drop_objects(const GnnrecModel *m, const char *schema, bool cascade)
     const char *behaviour = cascade ? "CASCADE" : "RESTRICT";
     Names       names;
 
-    names_of(&names, schema, m->types[GNNREC_USER].id_type, m->types[GNNREC_ITEM].id_type, m->model_id);
+    names_of(&names, schema, m->types[GNNREC_USER].id_type, m->types[GNNREC_ITEM].id_type);
     for (int i = 0; i < lengthof(functions); i++)
         if (!went_with_its_type(&functions[i], &names))
             execute(psprintf("DROP FUNCTION IF EXISTS %s.%s(%s) %s", names.schema, functions[i].name,

@@ -127,7 +127,7 @@ put_rows(ReturnSetInfo *result, const GnnrecSnapshot *snapshot, const Explanatio
     tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* gnnrec.explain_core(model_id, user_id, item_id, k) */
+/* gnnrec.explain_core(model, user_id, item_id, k) */
 Datum
 gnnrec_explain_core(PG_FUNCTION_ARGS)
 {

@@ -316,7 +316,7 @@ enum {R_MODEL, R_USER, R_ITEM_TYPE, R_K, R_CANDIDATES, R_EXCLUDE, R_EXCLUDE_SEEN
       R_DIVERSITY, R_POPULARITY_PENALTY};
 
 /*
- * gnnrec.recommend_core(model_id, user_id, item_type, k, candidates, exclude, exclude_seen, fresh, diversity,
+ * gnnrec.recommend_core(model, user_id, item_type, k, candidates, exclude, exclude_seen, fresh, diversity,
  *                       popularity_penalty)
  */
 Datum
@@ -369,7 +369,7 @@ weights_argument(FunctionCallInfo fcinfo, int argument, int n)
     return weight;
 }
 
-/* gnnrec.recommend_for_core(model_id, items, weights, k, candidates, exclude, diversity, popularity_penalty) */
+/* gnnrec.recommend_for_core(model, items, weights, k, candidates, exclude, diversity, popularity_penalty) */
 Datum
 gnnrec_recommend_for_core(PG_FUNCTION_ARGS)
 {

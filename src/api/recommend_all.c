@@ -167,7 +167,7 @@ row(Walk *w, TupleDesc desc)
     return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }
 
-/* gnnrec.recommend_all_core(model_id, item_type, k, users) */
+/* gnnrec.recommend_all_core(model, item_type, k, users) */
 Datum
 gnnrec_recommend_all_core(PG_FUNCTION_ARGS)
 {

@@ -34,7 +34,7 @@ typedef struct KeptList
 /* what a call of a set-returning function keeps for the next one of the same query */
 typedef struct Kept
 {
-    int32       model_id;
+    Oid         model;          /* its item table */
     const GnnrecSnapshot *snapshot; /* stays mapped until the transaction ends, which ends the query */
     int         n_lists;
     KeptList    lists[MAX_LISTS];
@@ -51,36 +51,36 @@ kept(FunctionCallInfo fcinfo)
     return fcinfo->flinfo->fn_extra;
 }
 
-static int32
+/* the model's item table */
+static Oid
 model_argument(FunctionCallInfo fcinfo)
 {
-
     if (PG_ARGISNULL(0))
         ereport(ERROR,
                 (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
                  errmsg("model must not be NULL")));
-    return PG_GETARG_INT32(0);
+    return PG_GETARG_OID(0);
 }
 
 const GnnrecSnapshot *
 gnnrec_serve(FunctionCallInfo fcinfo)
 {
-    return gnnrec_snapshot_live(model_argument(fcinfo));
+    return gnnrec_snapshot_of_table(model_argument(fcinfo));
 }
 
 const GnnrecSnapshot *
 gnnrec_serve_kept(FunctionCallInfo fcinfo)
 {
-    int32       model_id = model_argument(fcinfo);
+    Oid         model = model_argument(fcinfo);
     Kept       *before = kept(fcinfo);
 
     if (before == NULL)
-        return gnnrec_snapshot_live(model_id);
-    if (before->snapshot == NULL || before->model_id != model_id)
+        return gnnrec_snapshot_of_table(model);
+    if (before->snapshot == NULL || before->model != model)
     {
         memset(before, 0, sizeof(*before));
-        before->snapshot = gnnrec_snapshot_live(model_id);
-        before->model_id = model_id;
+        before->snapshot = gnnrec_snapshot_of_table(model);
+        before->model = model;
     }
     return before->snapshot;
 }

@@ -13,7 +13,7 @@
 #include "core/topk.h"
 #include "pg/snapshot.h"
 
-/* the live run of the model whose number is the first argument */
+/* the live run of the model whose item table is the first argument */
 extern const GnnrecSnapshot *gnnrec_serve(FunctionCallInfo fcinfo);
 
 /*

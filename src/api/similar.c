@@ -93,7 +93,7 @@ answer_similar(GnnrecAnswer *answer, int32 node, int32 k)
     pfree(hits);
 }
 
-/* gnnrec.similar_core(model_id, node_type, id, k) */
+/* gnnrec.similar_core(model, node_type, id, k) */
 Datum
 gnnrec_similar_core(PG_FUNCTION_ARGS)
 {
@@ -132,7 +132,7 @@ gnnrec_similar_items(PG_FUNCTION_ARGS)
     return (Datum) 0;
 }
 
-/* gnnrec.similarity_core(model_id, node_type, a, b) */
+/* gnnrec.similarity_core(model, node_type, a, b) */
 Datum
 gnnrec_similarity_core(PG_FUNCTION_ARGS)
 {
@@ -153,7 +153,7 @@ gnnrec_similarity_core(PG_FUNCTION_ARGS)
                              * nodes->inverse_norm[a] * nodes->inverse_norm[b]));
 }
 
-/* gnnrec.score_core(model_id, user_id, item_id) */
+/* gnnrec.score_core(model, user_id, item_id) */
 Datum
 gnnrec_score_core(PG_FUNCTION_ARGS)
 {

@@ -54,12 +54,15 @@ static double
 n_nodes(const Const *model, const Const *type)
 {
     const GnnrecSnapshot *snapshot;
+    int32       model_id;
     int         t = GNNREC_ITEM;
 
-    if (model == NULL || model->constisnull || model->consttype != INT4OID || !ActiveSnapshotSet()
-        || gnnrec_live_run(DatumGetInt32(model->constvalue)) == 0)
+    if (model == NULL || model->constisnull || model->consttype != REGCLASSOID || !ActiveSnapshotSet())
         return -1;
-    snapshot = gnnrec_snapshot_live(DatumGetInt32(model->constvalue));
+    model_id = gnnrec_model_of_table(DatumGetObjectId(model->constvalue));
+    if (gnnrec_live_run(model_id) == 0)
+        return -1;
+    snapshot = gnnrec_snapshot_live(model_id);
     if (type != NULL && !type->constisnull
         && strcmp(TextDatumGetCString(type->constvalue), snapshot->types[GNNREC_USER].name) == 0)
         t = GNNREC_USER;
@@ -78,7 +81,7 @@ n_rankable(PlannerInfo *root, const FuncExpr *call)
 
         return ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
     }
-    return n_nodes(argument(root, call, "model_id"), argument(root, call, "node_type"));
+    return n_nodes(argument(root, call, "model"), argument(root, call, "node_type"));
 }
 
 /* -1: as the function is declared */

@@ -213,6 +213,24 @@ gnnrec_model_by_id(int32 model_id)
 }
 
 static void
+read_model_of_items(void *arg, HeapTuple row, Datum *values, bool *nulls)
+{
+    if (DatumGetInt32(values[TYPE_NO - 1]) == GNNREC_ITEM)
+        *(int32 *) arg = DatumGetInt32(values[TYPE_MODEL - 1]);
+}
+
+int32
+gnnrec_model_of_table(Oid item_table)
+{
+    ScanKeyData key;
+    int32       model_id = 0;
+
+    ScanKeyInit(&key, TYPE_TABLE, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(item_table));
+    scan("node_type", "node_type_embedding_table_idx", &key, 1, active_snapshot(), false, read_model_of_items, &model_id);
+    return model_id;
+}
+
+static void
 read_live_run(void *arg, HeapTuple row, Datum *values, bool *nulls)
 {
     if (!nulls[MODEL_LIVE_RUN - 1])

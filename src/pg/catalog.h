@@ -89,6 +89,9 @@ typedef struct GnnrecModelVersion
 extern GnnrecModel *gnnrec_model_by_name(const char *name, bool missing_ok);
 extern GnnrecModel *gnnrec_model_by_id(int32 model_id);
 
+/* the model whose item table it is, as the active snapshot sees it; 0: it is no model's */
+extern int32 gnnrec_model_of_table(Oid item_table);
+
 /* the live run as the active snapshot sees it; 0: the model has none, or there is no such model */
 extern int64 gnnrec_live_run(int32 model_id);
 

@@ -22,6 +22,7 @@
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/uuid.h"
@@ -242,17 +243,54 @@ untrained(int32 model_id)
     return NULL;
 }
 
-const GnnrecSnapshot *
-gnnrec_snapshot_live(int32 model_id)
+static const GnnrecSnapshot *
+live(int32 model_id, Oid catalog)
 {
     int64       run_id = gnnrec_live_run(model_id);
-    Oid         catalog = gnnrec_catalog_table("model");
     Mapping    *m;
 
     if (run_id == 0)
         return untrained(model_id);
     m = find(catalog, model_id, run_id);
     return m != NULL ? &m->snapshot : map_run(gnnrec_model_by_id(model_id), run_id, catalog);
+}
+
+const GnnrecSnapshot *
+gnnrec_snapshot_live(int32 model_id)
+{
+    return live(model_id, gnnrec_catalog_table("model"));
+}
+
+/* a table is one model's for as long as there are both: what is mapped tells which, without a look into the catalogue */
+static int32
+model_of_table(Oid item_table, Oid catalog)
+{
+    dlist_iter  iter;
+
+    dlist_foreach(iter, &mappings)
+    {
+        const Mapping *m = dlist_container(Mapping, node, iter.cur);
+
+        if (m->catalog == catalog && m->snapshot.types[GNNREC_ITEM].table == item_table)
+            return m->snapshot.model_id;
+    }
+    return gnnrec_model_of_table(item_table);
+}
+
+const GnnrecSnapshot *
+gnnrec_snapshot_of_table(Oid item_table)
+{
+    Oid         catalog = gnnrec_catalog_table("model");
+    int32       model_id = model_of_table(item_table, catalog);
+
+    if (model_id == 0)
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_OBJECT),
+                 get_rel_name(item_table) == NULL ? errmsg("table with OID %u is no model's item table", item_table)
+                 : errmsg("table \"%s\" is no model's item table", get_rel_name(item_table)),
+                 errhint("Its model was dropped, or its schema was restored without the extension's own tables. "
+                         "Create the model with gnnrec.create_model() and train it.")));
+    return live(model_id, catalog);
 }
 
 const GnnrecSnapshot *

@@ -79,6 +79,9 @@ typedef struct GnnrecSnapshotRow
 /* the live run of a model; ERROR, with a hint, where it has none or there is no such model */
 extern const GnnrecSnapshot *gnnrec_snapshot_live(int32 model_id);
 
+/* the same, of the model whose item table it is; ERROR, with a hint, where it is no model's */
+extern const GnnrecSnapshot *gnnrec_snapshot_of_table(Oid item_table);
+
 /* any run whose rows the active snapshot sees */
 extern const GnnrecSnapshot *gnnrec_snapshot_get(const GnnrecModel *model, int64 run_id);
 
