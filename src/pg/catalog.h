@@ -65,6 +65,7 @@ typedef struct GnnrecRun
 {
     int64       run_id;
     int32       model_id;
+    char       *task;           /* GnnrecTask.name */
     char       *status;
     char       *message;        /* may be NULL */
     Jsonb      *params;
