@@ -49,24 +49,41 @@ argument(PlannerInfo *root, const FuncExpr *call, const char *name)
     return found;
 }
 
-/* the nodes of a type in the model's live run: of items, unless one is named; -1: there is no run */
+/* what is to be counted: the nodes of the type that is named, or items */
+typedef struct Count
+{
+    const Const *type;
+    int         number;         /* of the type */
+} Count;
+
+/* a GnnrecSnapshotGuard: the planner tells nobody how many rows there are in a table that the role may not read */
+static bool
+may_count(const GnnrecSnapshot *described, void *arg)
+{
+    Count      *count = arg;
+
+    count->number = GNNREC_ITEM;
+    if (count->type != NULL && !count->type->constisnull
+        && strcmp(TextDatumGetCString(count->type->constvalue), described->types[GNNREC_USER].name) == 0)
+        count->number = GNNREC_USER;
+    return gnnrec_may_read(described->types[count->number].table);
+}
+
+/* the nodes of a type in the model's live run: of items, unless one is named; -1: there is no run, or the role may not know */
 static double
 n_nodes(const Const *model, const Const *type)
 {
+    Count       count = {type};
     const GnnrecSnapshot *snapshot;
     int32       model_id;
-    int         t = GNNREC_ITEM;
 
     if (model == NULL || model->constisnull || model->consttype != REGCLASSOID || !ActiveSnapshotSet())
         return -1;
     model_id = gnnrec_model_of_table(DatumGetObjectId(model->constvalue));
     if (gnnrec_live_run(model_id) == 0)
         return -1;
-    snapshot = gnnrec_snapshot_live(model_id);
-    if (type != NULL && !type->constisnull
-        && strcmp(TextDatumGetCString(type->constvalue), snapshot->types[GNNREC_USER].name) == 0)
-        t = GNNREC_USER;
-    return snapshot->types[t].n;
+    snapshot = gnnrec_snapshot_live(model_id, may_count, &count);
+    return snapshot == NULL ? -1 : snapshot->types[count.number].n;
 }
 
 /* how many rows there could be; -1: who knows */

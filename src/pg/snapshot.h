@@ -76,11 +76,18 @@ typedef struct GnnrecSnapshotRow
     const uint8 *shown;         /* NULL: all 0 */
 } GnnrecSnapshotRow;
 
-/* the live run of a model; ERROR, with a hint, where it has none or there is no such model */
-extern const GnnrecSnapshot *gnnrec_snapshot_live(int32 model_id);
+/*
+ * Says whether the current role may be answered from a model, of which it is told the names, tables and id types of the nodes.
+ * It is asked at every look-up, and before a run is looked for: who has no right neither learns whether there is one, nor makes
+ * the server build its file. No is false, or an ERROR.
+ */
+typedef bool (*GnnrecSnapshotGuard) (const GnnrecSnapshot *described, void *arg);
+
+/* the live run of a model; NULL: the guard says no; ERROR, with a hint, where it has none or there is no such model */
+extern const GnnrecSnapshot *gnnrec_snapshot_live(int32 model_id, GnnrecSnapshotGuard guard, void *arg);
 
 /* the same, of the model whose item table it is; ERROR, with a hint, where it is no model's */
-extern const GnnrecSnapshot *gnnrec_snapshot_of_table(Oid item_table);
+extern const GnnrecSnapshot *gnnrec_snapshot_of_table(Oid item_table, GnnrecSnapshotGuard guard, void *arg);
 
 /* any run whose rows the active snapshot sees */
 extern const GnnrecSnapshot *gnnrec_snapshot_get(const GnnrecModel *model, int64 run_id);
