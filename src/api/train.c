@@ -124,7 +124,7 @@ check_outcome(const char *model, const GnnrecRun *run, const char *state)
              errmsg("%s of model \"%s\" %s%s: run " INT64_FORMAT, run->task, model,
                     cancelled ? "was " : strcmp(state, "lost") == 0 ? "was " : "", state, run->run_id),
              run->message != NULL ? errdetail("%s", run->message) : 0,
-             errhint("gnnrec.runs tells more of it.")));
+             errhint("The run's row in gnnrec.runs tells more.")));
 }
 
 /* asked for by this very transaction, so it starts when that commits */
