@@ -91,7 +91,7 @@ static const Function functions[] = {
      "BEGIN ATOMIC SELECT r.item_id, r.score, r.rank, r.source "
      "FROM gnnrec.recommend_core({model}, $1, NULL::{item}, $2, $3, $4, $5, $6, $7, $8) r; END",
      "The k items with the highest score for a user, best first; candidates: rank only these; exclude: leave these out; "
-     "exclude_seen: leave out what the user has seen; fresh: count the user''s interactions after the run too; " ORDER_COMMENT},
+     "exclude_seen: leave out what the user has seen; fresh: count the user's interactions after the run too; " ORDER_COMMENT},
     {"recommend_for", "{item}[], real[], integer, {item}[], {item}[], real, real",
      "(items {item}[], weights real[] DEFAULT NULL, k integer DEFAULT 10, candidates {item}[] DEFAULT NULL, "
      "exclude {item}[] DEFAULT NULL, diversity real DEFAULT 0, popularity_penalty real DEFAULT 0) "

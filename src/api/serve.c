@@ -112,6 +112,17 @@ named_type(FunctionCallInfo fcinfo, const GnnrecSnapshot *described)
     return found;
 }
 
+static char *
+type_names(const GnnrecSnapshot *snapshot)
+{
+    StringInfoData s;
+
+    initStringInfo(&s);
+    for (int t = 0; t < snapshot->n_types; t++)
+        appendStringInfo(&s, "%s%s", t == 0 ? "" : ", ", snapshot->types[t].name);
+    return s.data;
+}
+
 int
 gnnrec_serve_type(FunctionCallInfo fcinfo, const GnnrecSnapshot *snapshot)
 {
@@ -121,7 +132,7 @@ gnnrec_serve_type(FunctionCallInfo fcinfo, const GnnrecSnapshot *snapshot)
         ereport(ERROR,
                 (errcode(ERRCODE_UNDEFINED_OBJECT),
                  errmsg("the model has no node type \"%s\"", text_to_cstring(PG_GETARG_TEXT_PP(1))),
-                 errhint("gnnrec.node_type lists the node types of each model.")));
+                 errhint("Its node types are %s.", type_names(snapshot))));
     return type;
 }
 
