@@ -1,10 +1,11 @@
 /*
  * materialize.c: the lists of all users into a table of the caller's, by a background worker.
  *
- * rank -> write. Lists are what recommend_all() answers. They are ranked in rounds, by one child process a core (pg/child.h), which
- * take blocks of users off a shared counter and leave their answers in shared memory; between rounds, each of as many users as
- * maintenance_work_mem has room for, the lists go to a temporary file. So memory is bounded, and while the numbers run no transaction is open. Then one transaction writes them all, with the
- * rights of the role that asked: whoever reads the table sees the old lists until it commits.
+ * rank -> write. Lists are what recommend_all() answers. They are ranked in rounds, each of as many users as maintenance_work_mem
+ * has room for, by one child process a core (pg/child.h): they take blocks of users off a shared counter and leave their answers in
+ * shared memory. Between rounds the lists go to a temporary file. So memory is bounded, and no transaction is open while the numbers
+ * run. Then one transaction writes all lists, with the rights of the role that asked: whoever reads the table sees the old ones
+ * until it commits.
  */
 #include "postgres.h"
 
@@ -34,7 +35,7 @@
 
 PG_FUNCTION_INFO_V1(gnnrec_materialize_lists);
 
-PGDLLEXPORT void gnnrec_materialization_main(Datum arg);
+extern void gnnrec_materialization_main(Datum arg);
 
 static const GnnrecTask materialization = {"materialization", "gnnrec_materialization_main"};
 
