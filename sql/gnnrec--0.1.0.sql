@@ -547,6 +547,11 @@ CREATE FUNCTION gnnrec.estimate(model text, params jsonb DEFAULT '{}', OUT part 
 COMMENT ON FUNCTION gnnrec.estimate(text, jsonb) IS
     'The memory a training would take, part by part, in bytes, from a count of the interactions; gnnrec.train_memory is its limit';
 
+CREATE FUNCTION gnnrec.check(model text, OUT level text, OUT finding text, OUT "count" bigint, OUT hint text) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT ROWS 10 COST 1000000 AS 'MODULE_PATHNAME', 'gnnrec_check';
+COMMENT ON FUNCTION gnnrec.check(text) IS
+    'What is wrong or doubtful with a model''s data and its surroundings: error, a training would fail; warning, it would not learn or serve what was meant; note, good to know. Reads the interactions as a training does, and changes nothing';
+
 CREATE FUNCTION gnnrec.run_state(model_id integer, status text, requested_at timestamptz) RETURNS text
     LANGUAGE c VOLATILE PARALLEL RESTRICTED STRICT AS 'MODULE_PATHNAME', 'gnnrec_run_state';
 COMMENT ON FUNCTION gnnrec.run_state(integer, text, timestamptz) IS 'The state of a run as it is now: one that says it is running while its worker is gone is lost';

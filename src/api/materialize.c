@@ -2,10 +2,10 @@
  * materialize.c: the lists of all users into a table of the caller's, by a background worker.
  *
  * rank -> write. Lists are what recommend_all() answers. They are ranked in rounds, each of as many users as maintenance_work_mem
- * has room for, by one child process a core (pg/child.h): they take blocks of users off a shared counter and leave their answers in
- * shared memory. Between rounds the lists go to a temporary file. So memory is bounded, and no transaction is open while the numbers
- * run. Then one transaction writes all lists, with the rights of the role that asked: whoever reads the table sees the old ones
- * until it commits.
+ * has room for, by one child process a core (pg/child.h): they take blocks of users off a shared counter and leave their answers
+ * in shared memory. Between rounds the lists go to a temporary file. So memory is bounded, and no transaction is open while the
+ * numbers run. Then one transaction writes all lists, with the rights of the role that asked: whoever reads the table sees the old
+ * ones until it commits.
  */
 #include "postgres.h"
 
@@ -372,8 +372,8 @@ write_lists(Materialization *m)
 }
 
 /*
- * As the role that asked. Deferred triggers of the table must not run as another role at the commit, so they run here; a restricted
- * operation has none, so it is one only where that role is not the session's own.
+ * As the role that asked. Deferred triggers of the table must not run as another role at the commit, so they run here; a
+ * restricted operation has none, so it is one only where that role is not the session's own.
  */
 static void
 write_target(Materialization *m)
