@@ -70,6 +70,7 @@ SELECT gnnrec.drop_model('hijack');
 ------------------------------------------------------------------------------------------------------------------------
 CREATE TABLE canary (n int);
 INSERT INTO canary VALUES (1);
+CREATE TABLE listed (user_id int, item_id int, score real, rank int);
 CREATE TABLE payloads (payload text);
 INSERT INTO payloads VALUES ('DROP TABLE hijack_test.canary'), ('''; DROP TABLE hijack_test.canary; --'), ('"; DROP TABLE hijack_test.canary; --'),
     ('''); DROP TABLE hijack_test.canary; --'), ('\''); DROP TABLE hijack_test.canary; --'), ('x" FROM hijack_test.events s; DELETE FROM hijack_test.canary; --'),
@@ -101,6 +102,7 @@ INSERT INTO injections (call) VALUES
     ('gnnrec.evaluate_table(?::text::regclass, ''events'')'), ('gnnrec.evaluate_table(''events'', ?::text::regclass)'), ('gnnrec.evaluate_table(''events'', ''events'', ?::name)'),
     ('gnnrec.evaluate_table(''events'', ''events'', item_column => ?::name)'), ('gnnrec.evaluate_table(''events'', ''events'', rank_column => ?::name)'),
     ('gnnrec.similar_core(''hijack.item_embedding'', ?, 1, 5)'), ('gnnrec.similarity_core(''hijack.item_embedding'', ?, 1, 1)'),
+    ('gnnrec.check(?)'), ('gnnrec.materialize(?, ''events'')'), ('gnnrec.materialize(''hijack'', ?::text::regclass)'), ('gnnrec.materialize(''hijack'', ''listed'', mode => ?)'),
     ('gnnrec.run_state(1, ?, now())');
 -- a function that takes such an argument and is not among them: no rows
 SELECT p.oid::regprocedure FROM pg_proc p
@@ -172,7 +174,6 @@ CREATE DOMAIN hijack_trap.text AS int;
 CREATE DOMAIN hijack_trap.regclass AS int;
 CREATE TABLE hijack_test.timed (user_id int, item_id int, kind text, at timestamptz, value float8);
 INSERT INTO timed SELECT user_id, item_id, 'view', timestamptz '2024-01-01 UTC' + user_id * interval '1 day', 1 FROM events;
-CREATE TABLE hijack_test.listed AS SELECT user_id, item_id, row_number() OVER (PARTITION BY user_id) AS rank FROM (SELECT DISTINCT * FROM events) e;
 
 SET search_path = hijack_trap, pg_temp, pg_catalog;
 SET ROLE regress_gnnrec_victim;
@@ -186,6 +187,11 @@ CALL gnnrec.retrain('hijack_trapped');
 SELECT gnnrec.alter_model('hijack_trapped', keep_runs => 3, reset => '{half_life}', params => '{"seed": 2}');
 SELECT gnnrec.rollback('hijack_trapped') IS NOT NULL AS back;
 SELECT gnnrec.cancel('hijack_trapped');
+SELECT gnnrec.materialize('hijack_trapped', 'hijack_test.listed') IS NOT NULL AS asked;
+SELECT gnnrec.wait('hijack_trapped');
+SELECT gnnrec.materialize('hijack_trapped', 'hijack_test.listed', 3, 'merge') IS NOT NULL AS asked;
+SELECT gnnrec.wait('hijack_trapped');
+SELECT finding FROM gnnrec.check('hijack_trapped') WHERE level OPERATOR(pg_catalog.~~) 'error';
 CREATE TABLE hijack_test.lists AS SELECT
     (SELECT pg_catalog.count(*) FROM hijack_trapped.recommend(1)) AS recommend, (SELECT pg_catalog.count(*) FROM hijack_trapped.recommend(1000)) AS unknown,
     (SELECT pg_catalog.count(*) FROM hijack_trapped.recommend_for(ARRAY[1], candidates => ARRAY[1, 2, 3])) AS basket, (SELECT pg_catalog.count(*) FROM hijack_trapped.recommend_users(1000)) AS audience,
@@ -225,6 +231,7 @@ SELECT pg_catalog.count(*) FROM hijack_victim.recommend_users(1000);
 SELECT pg_catalog.current_setting('search_path') AS "search_path is as it was";
 RESET ROLE;
 -- Nor does a superuser: trains, asks, counts
+SELECT level, finding FROM gnnrec.check('hijack_victim') WHERE level OPERATOR(pg_catalog.~~) 'error';
 SELECT pg_catalog.count(*) FROM gnnrec.estimate('hijack_victim');
 CALL gnnrec.retrain('hijack_victim');
 SELECT pg_catalog.count(*) FROM hijack_victim.recommend(1);

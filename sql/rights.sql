@@ -18,7 +18,7 @@ DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO regress_gnnrec_owner'
 SET ROLE regress_gnnrec_owner;
 CREATE TABLE events AS SELECT u AS user_id, (u * i * i) % 17 AS item_id FROM generate_series(1, 40) u, generate_series(1, 8) i;
 CREATE INDEX ON events (user_id);
-CREATE TABLE listed (user_id int, item_id int, rank int);
+CREATE TABLE listed (user_id int, item_id int, score real, rank int);
 GRANT SELECT ON events, listed TO PUBLIC;
 SELECT gnnrec.create_model('rights', 'events', params => '{"dim": 4, "steps": 2}');
 SELECT gnnrec.create_model('rights_untrained', 'events');
@@ -62,6 +62,8 @@ INSERT INTO calls VALUES
     ('gnnrec.cancel (model)', $$gnnrec.cancel('rights')$$),
     ('gnnrec.cancel (run)', $$gnnrec.cancel({run})$$),
     ('gnnrec.rollback', $$gnnrec.rollback('rights')$$),
+    ('gnnrec.check', $$gnnrec.check('rights') WHERE level = 'note'$$),
+    ('gnnrec.materialize', $$gnnrec.materialize('rights', 'rights_test.listed')$$),
     ('gnnrec.estimate', $$gnnrec.estimate('rights')$$),
     ('gnnrec.run_state', $$gnnrec.run_state(1, 'running', now())$$),
     ('gnnrec.owns', $$gnnrec.owns({items})$$),
@@ -299,6 +301,7 @@ RESET ROLE;
 SELECT count(*) FROM watched;
 CALL gnnrec.retrain('rights_secured');
 SELECT count(*) > 5 AS estimated FROM gnnrec.estimate('rights_secured');
+SELECT level, finding FROM gnnrec.check('rights_secured') WHERE level <> 'note';
 SELECT count(*) > 0 AS answered FROM rights_secured.recommend(100);
 SET ROLE regress_gnnrec_reader;
 SELECT count(*) > 0 AS answered FROM rights_secured.recommend(100);

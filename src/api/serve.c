@@ -189,11 +189,16 @@ gnnrec_serve_kept(FunctionCallInfo fcinfo, int types)
 const GnnrecSnapshot *
 gnnrec_serve_named(FunctionCallInfo fcinfo, int types)
 {
-    Asked       asked = {fcinfo, types};
-
     check_model(fcinfo);
-    return gnnrec_snapshot_live(gnnrec_model_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)), false)->model_id,
-                                check_rights, &asked);
+    return gnnrec_serve_model(gnnrec_model_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)), false)->model_id, types);
+}
+
+const GnnrecSnapshot *
+gnnrec_serve_model(int32 model_id, int types)
+{
+    Asked       asked = {NULL, types};
+
+    return gnnrec_snapshot_live(model_id, check_rights, &asked);
 }
 
 /* -------------------------------------------------------------------------------------------------------------------

@@ -28,8 +28,9 @@ extern const GnnrecSnapshot *gnnrec_serve(FunctionCallInfo fcinfo, int types);
  */
 extern const GnnrecSnapshot *gnnrec_serve_kept(FunctionCallInfo fcinfo, int types);
 
-/* the same of the model whose name is the first argument, a text */
+/* the same of the model whose name is the first argument, a text, and of one that is known by its number */
 extern const GnnrecSnapshot *gnnrec_serve_named(FunctionCallInfo fcinfo, int types);
+extern const GnnrecSnapshot *gnnrec_serve_model(int32 model_id, int types);
 
 /* the number of the node type that the second argument names */
 extern int  gnnrec_serve_type(FunctionCallInfo fcinfo, const GnnrecSnapshot *snapshot);

@@ -638,9 +638,8 @@ is_index_on(Oid index, AttrNumber column)
     return found;
 }
 
-/* may the rows of one id be found without reading all? Of what is no table we do not know, and say yes */
-static bool
-has_index(const GnnrecRelation *r, const char *id_column)
+bool
+gnnrec_source_has_index(const GnnrecRelation *r, const char *id_column)
 {
     AttrNumber  column = get_attnum(r->source, id_column);
     Relation    source;
@@ -771,7 +770,7 @@ renew(UserReader *reader, const GnnrecModelVersion *version, int64 run_id)
     reader->weights = weights;
     reader->max_events = gnnrec_fresh_max_events;
     reader->version = *version;
-    reader->has_index = plan != NULL && has_index(r, r->from_column);
+    reader->has_index = plan != NULL && gnnrec_source_has_index(r, r->from_column);
     learn_run(reader, r, run_id);
     reader->relation = r;
 }
@@ -879,7 +878,7 @@ gnnrec_source_user_events(GnnrecUserEvents *out, int32 model_id, int64 run_id, D
 void
 gnnrec_source_advise(const GnnrecRelation *r)
 {
-    if (has_index(r, r->from_column))
+    if (gnnrec_source_has_index(r, r->from_column))
         return;
     ereport(NOTICE,
             (errmsg("no index of \"%s\" begins with column \"%s\"", get_rel_name(r->source), r->from_column),
@@ -902,7 +901,7 @@ gnnrec_source_item_read(GnnrecInteractions *out, const GnnrecModel *model, Gnnre
     GnnrecRoleBefore before;
 
     memset(out, 0, sizeof(*out));
-    if (!has_index(r, r->to_column) && !is_small(r->source))
+    if (!gnnrec_source_has_index(r, r->to_column) && !is_small(r->source))
         return;
     params->params[0] = (ParamExternData) {.value = item_id, .pflags = PARAM_FLAG_CONST,
                                            .ptype = gnnrec_source_column_type(r->source, r->to_column)};
