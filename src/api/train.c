@@ -141,7 +141,18 @@ looks(void)
     return AllocSetContextCreate(CurrentMemoryContext, "gnnrec wait", ALLOCSET_SMALL_SIZES);
 }
 
-/* the state of a run as of now, by a snapshot of this moment */
+/* the row of a run by a snapshot of this moment, and its state */
+static const char *
+read_run(GnnrecRun *run, int64 run_id)
+{
+    if (!gnnrec_run_by_id(run, run_id, GetLatestSnapshot()))
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_OBJECT),
+                 errmsg("run " INT64_FORMAT " does not exist any more", run_id)));
+    return gnnrec_job_state(run->model_id, run->status, run->requested_at);
+}
+
+/* the state of a run as of now; a worker that ends right after its row was read is not lost: its last word is there by then */
 static const char *
 look(GnnrecRun *run, int64 run_id, MemoryContext context)
 {
@@ -149,11 +160,9 @@ look(GnnrecRun *run, int64 run_id, MemoryContext context)
     const char *state;
 
     MemoryContextReset(context);
-    if (!gnnrec_run_by_id(run, run_id, GetLatestSnapshot()))
-        ereport(ERROR,
-                (errcode(ERRCODE_UNDEFINED_OBJECT),
-                 errmsg("run " INT64_FORMAT " does not exist any more", run_id)));
-    state = gnnrec_job_state(run->model_id, run->status, run->requested_at);
+    state = read_run(run, run_id);
+    if (strcmp(state, "lost") == 0)
+        state = read_run(run, run_id);
     MemoryContextSwitchTo(old);
     return state;
 }
