@@ -66,7 +66,8 @@ typedef struct GnnrecRun
     int64       run_id;
     int32       model_id;
     char       *status;
-    char       *message;        /* may be NULL */
+    Jsonb      *metrics;        /* may be NULL, as may the next one */
+    char       *message;
     Jsonb      *params;
     bool        stored;         /* the tables hold its embeddings */
     int         pid;            /* of its worker; 0: none yet */
