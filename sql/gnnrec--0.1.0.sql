@@ -440,10 +440,12 @@ CREATE TABLE gnnrec.run
     started_at   timestamptz,
     finished_at  timestamptz,
     explainable  boolean NOT NULL DEFAULT false,
-    newest_event float8
+    newest_event float8,
+    task         text NOT NULL DEFAULT 'training' CHECK (task IN ('training', 'materialization'))
 );
 CREATE INDEX run_model_idx ON gnnrec.run (model_id, run_id);
-COMMENT ON TABLE gnnrec.run IS 'One row a training run: what it was asked for, how far it is, how it ended';
+COMMENT ON TABLE gnnrec.run IS 'One row a run, a training or another job of a background worker: what it was asked for, how far it is, how it ended';
+COMMENT ON COLUMN gnnrec.run.task IS 'What the run does: a training, or a materialization of all users'' lists';
 COMMENT ON COLUMN gnnrec.run.params IS 'All parameters of the run, defaults included';
 COMMENT ON COLUMN gnnrec.run.stored IS 'Whether the model''s tables hold the run''s embeddings';
 COMMENT ON COLUMN gnnrec.run.metrics IS 'Sizes, seconds of each phase, and recall@20 and ndcg@20 on the held-out interactions where there are any';
@@ -583,7 +585,7 @@ SELECT m.name, i.embedding_table::text AS item_table, u.embedding_table::text AS
        (l.metrics ->> 'users')::integer AS users, (l.metrics ->> 'items')::integer AS items,
        (l.metrics ->> 'interactions')::bigint AS interactions,
        (SELECT gnnrec.run_state(n.model_id, n.status, n.requested_at) FROM gnnrec.run n
-        WHERE n.model_id = m.model_id ORDER BY n.run_id DESC LIMIT 1) AS newest_run_state
+        WHERE n.model_id = m.model_id AND n.task = 'training' ORDER BY n.run_id DESC LIMIT 1) AS newest_run_state
 FROM gnnrec.model m
      JOIN gnnrec.node_type u ON u.model_id = m.model_id AND u.type_no = 0
      JOIN gnnrec.node_type i ON i.model_id = m.model_id AND i.type_no = 1
@@ -594,13 +596,13 @@ COMMENT ON VIEW gnnrec.models IS 'The models the current role may see: what they
 GRANT SELECT ON gnnrec.models TO PUBLIC;
 
 CREATE VIEW gnnrec.progress WITH (security_barrier) AS
-SELECT m.name AS model, r.run_id, gnnrec.run_state(r.model_id, r.status, r.requested_at) AS state, r.phase, r.step, r.steps,
+SELECT m.name AS model, r.run_id, r.task, gnnrec.run_state(r.model_id, r.status, r.requested_at) AS state, r.phase, r.step, r.steps,
        r.loss, clock_timestamp() - coalesce(r.started_at, r.requested_at) AS running_for, r.pid, r.trained_by
 FROM gnnrec.run r
      JOIN gnnrec.model m USING (model_id)
      JOIN gnnrec.node_type i ON i.model_id = m.model_id AND i.type_no = 1
 WHERE r.status IN ('starting', 'running') AND gnnrec.may_read(i.embedding_table);
-COMMENT ON VIEW gnnrec.progress IS 'The trainings that are going on, or say so: how far they are';
+COMMENT ON VIEW gnnrec.progress IS 'The runs that are going on, or say so: how far they are';
 GRANT SELECT ON gnnrec.progress TO PUBLIC;
 
 ------------------------------------------------------------------------------------------------------------------------

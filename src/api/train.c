@@ -88,31 +88,12 @@ check_can_train(void)
     PreventCommandIfReadOnly("gnnrec.train()");
 }
 
-/* the run of the model that is going on, if there is one */
-static bool
-find_running(GnnrecRun *run, const GnnrecModel *m)
-{
-    if (!gnnrec_run_newest(run, m->model_id, GetLatestSnapshot()))
-        return false;
-    return !gnnrec_job_is_over(gnnrec_job_state(run->model_id, run->status, run->requested_at));
-}
-
 static int64
-request(const GnnrecModel *m, Jsonb *params, bool skip)
+request(const GnnrecModel *m, const Jsonb *params, bool skip)
 {
-    GnnrecRun   running;
+    GnnrecJobOrder order = {0};
 
-    gnnrec_job_lock_model(m->model_id);
-    if (find_running(&running, m))
-    {
-        ereport(skip ? NOTICE : ERROR,
-                (errcode(ERRCODE_OBJECT_IN_USE),
-                 errmsg("model \"%s\" is being trained already: run " INT64_FORMAT, m->name, running.run_id),
-                 errhint("gnnrec.wait waits for it, gnnrec.cancel ends it.")));
-        return running.run_id;
-    }
-    gnnrec_job_mark_lost(m->model_id);
-    return gnnrec_job_request(m, run_params(m, params));
+    return gnnrec_job_request(&order, &gnnrec_training, m, run_params(m, params), skip);
 }
 
 /* train(model, params, if_running) -> run id; the worker starts when the transaction commits */
@@ -143,7 +124,7 @@ check_outcome(const char *model, const GnnrecRun *run, const char *state)
         return;
     ereport(ERROR,
             (errcode(cancelled ? ERRCODE_QUERY_CANCELED : ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-             errmsg("training of model \"%s\" %s%s: run " INT64_FORMAT, model,
+             errmsg("%s of model \"%s\" %s%s: run " INT64_FORMAT, run->task, model,
                     cancelled ? "was " : strcmp(state, "lost") == 0 ? "was " : "", state, run->run_id),
              run->message != NULL ? errdetail("%s", run->message) : 0,
              errhint("The run's row in gnnrec.run tells more.")));

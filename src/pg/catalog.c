@@ -32,10 +32,10 @@ enum {MODEL_ID = 1, MODEL_NAME, MODEL_PARAMS, MODEL_KEEP_RUNS, MODEL_LIVE_RUN, M
 enum {TYPE_MODEL = 1, TYPE_NO, TYPE_NAME, TYPE_ID_TYPE, TYPE_TABLE};
 enum {REL_MODEL = 1, REL_NO, REL_NAME, REL_SOURCE, REL_FROM_TYPE, REL_FROM_COLUMN, REL_TO_TYPE, REL_TO_COLUMN,
       REL_EVENT_COLUMN, REL_EVENT_WEIGHTS, REL_VALUE_COLUMN, REL_TIME_COLUMN, REL_HALF_LIFE, REL_SINCE, REL_SEEN_EVENTS};
-enum {RUN_ID = 1, RUN_MODEL, RUN_STATUS, RUN_METRICS = 8, RUN_MESSAGE, RUN_PARAMS, RUN_STORED, RUN_PID, RUN_REQUESTED_AT = 17, RUN_STARTED_AT,
-      RUN_EXPLAINABLE = 20, RUN_NEWEST_EVENT};
+enum {RUN_ID = 1, RUN_MODEL, RUN_STATUS, RUN_METRICS = 8, RUN_MESSAGE, RUN_PARAMS, RUN_STORED, RUN_PID, RUN_REQUESTED_AT = 17,
+      RUN_STARTED_AT, RUN_EXPLAINABLE = 20, RUN_NEWEST_EVENT, RUN_TASK};
 
-#define MAX_COLUMNS 21
+#define MAX_COLUMNS 22
 
 /* what a scan hands each row to */
 typedef void (*RowReader) (void *arg, HeapTuple row, Datum *values, bool *nulls);
@@ -320,6 +320,7 @@ read_run(void *arg, HeapTuple row, Datum *values, bool *nulls)
 
     run->run_id = DatumGetInt64(values[RUN_ID - 1]);
     run->model_id = DatumGetInt32(values[RUN_MODEL - 1]);
+    run->task = TextDatumGetCString(values[RUN_TASK - 1]);
     run->status = TextDatumGetCString(values[RUN_STATUS - 1]);
     run->metrics = nulls[RUN_METRICS - 1] ? NULL : DatumGetJsonbPCopy(values[RUN_METRICS - 1]);
     run->message = nulls[RUN_MESSAGE - 1] ? NULL : TextDatumGetCString(values[RUN_MESSAGE - 1]);

@@ -65,6 +65,7 @@ typedef struct GnnrecRun
 {
     int64       run_id;
     int32       model_id;
+    char       *task;           /* GnnrecTask.name */
     char       *status;
     Jsonb      *metrics;        /* may be NULL, as may the next one */
     char       *message;

@@ -1,9 +1,8 @@
 /*
- * isolate.h: the process that does the numbers.
+ * isolate.h: the numbers of a training in a process of their own.
  *
- * Training runs in a child forked from the background worker, so that a crash, the OOM killer or a memory overrun ends one
- * training and not every backend of the server. Results and progress come back in memory that both share: mapped here before
- * the fork, given back by gnnrec_isolate_free.
+ * Results and progress come back in memory that the child and we share: mapped here before the fork, given back by
+ * gnnrec_isolate_free.
  */
 #ifndef GNNREC_PG_ISOLATE_H
 #define GNNREC_PG_ISOLATE_H
@@ -12,7 +11,7 @@
 
 #include "train/fit.h"
 
-typedef struct GnnrecTraining
+typedef struct GnnrecFitting
 {
     /* what to train */
     const GnnGraph *graph;
@@ -24,25 +23,25 @@ typedef struct GnnrecTraining
 
     /* what came of it; the arrays lie in the shared area */
     GnnFit     *fit;
-    int64       peak_memory;    /* bytes: the larger of the child's and this process's */
+    int64      *peak_memory;    /* gets the larger of the child's and this process's, bytes, also where it fails */
 
     /* private */
     struct GnnrecSharedArea *area;
     int         steps_taken;    /* how many the caller has seen */
-} GnnrecTraining;
+} GnnrecFitting;
 
 /* maps the area: results of all node types, progress, a message */
-extern void gnnrec_isolate_init(GnnrecTraining *t);
+extern void gnnrec_isolate_init(GnnrecFitting *t);
 
 /*
  * Trains; poll is called some twenty times a second and may raise, which ends the child. ERROR where the training fails: out of
  * memory, a crash, or what gnn_fit says.
  */
-extern void gnnrec_isolate_run(GnnrecTraining *t, void (*poll) (void *arg), void *arg);
+extern void gnnrec_isolate_run(GnnrecFitting *t, void (*poll) (void *arg), void *arg);
 
 /* the steps finished since the last call: their number; *steps points to the first */
-extern int  gnnrec_isolate_new_steps(GnnrecTraining *t, const GnnStep **steps);
+extern int  gnnrec_isolate_new_steps(GnnrecFitting *t, const GnnStep **steps);
 
-extern void gnnrec_isolate_free(GnnrecTraining *t);
+extern void gnnrec_isolate_free(GnnrecFitting *t);
 
 #endif

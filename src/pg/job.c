@@ -1,5 +1,5 @@
 /*
- * job.c: training runs as jobs; see job.h.
+ * job.c: what background workers do for models; see job.h.
  */
 #include "postgres.h"
 
@@ -31,7 +31,7 @@
 #define STOP_SECONDS 30
 #define TRIES_A_SECOND 50
 
-enum {LOCK_TRAINING, LOCK_REQUEST};
+enum {LOCK_JOB, LOCK_REQUEST};
 
 static LOCKTAG
 lock_tag(int32 model_id, int kind)
@@ -56,9 +56,9 @@ gnnrec_job_lock_model(int32 model_id)
 
 /* others take the lock for a moment to see whether it is free, so one refusal proves nothing */
 bool
-gnnrec_job_begin_training(int32 model_id)
+gnnrec_job_begin(int32 model_id)
 {
-    LOCKTAG     tag = lock_tag(model_id, LOCK_TRAINING);
+    LOCKTAG     tag = lock_tag(model_id, LOCK_JOB);
 
     for (int i = 0; i < TRIES_A_SECOND / 2; i++)
     {
@@ -70,9 +70,9 @@ gnnrec_job_begin_training(int32 model_id)
 }
 
 static bool
-is_training(int32 model_id)
+has_job(int32 model_id)
 {
-    LOCKTAG     tag = lock_tag(model_id, LOCK_TRAINING);
+    LOCKTAG     tag = lock_tag(model_id, LOCK_JOB);
 
     if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
         return true;
@@ -80,11 +80,11 @@ is_training(int32 model_id)
     return false;
 }
 
-/* the process that holds the lock of a training; 0: none does */
+/* the process that holds the job lock; 0: none does */
 static pid_t
-training_worker(int32 model_id)
+job_worker(int32 model_id)
 {
-    LOCKTAG     tag = lock_tag(model_id, LOCK_TRAINING);
+    LOCKTAG     tag = lock_tag(model_id, LOCK_JOB);
     LockData   *locks = GetLockStatusData();
 
     for (int i = 0; i < locks->nelements; i++)
@@ -107,7 +107,7 @@ gnnrec_job_is_over(const char *state)
 const char *
 gnnrec_job_state(int32 model_id, const char *status, TimestampTz requested_at)
 {
-    if (gnnrec_job_is_over(status) || RecoveryInProgress() || is_training(model_id))
+    if (gnnrec_job_is_over(status) || RecoveryInProgress() || has_job(model_id))
         return status;
     if (strcmp(status, "starting") == 0 &&
         !TimestampDifferenceExceeds(requested_at, GetCurrentTimestamp(), STARTING_SECONDS * 1000))
@@ -115,8 +115,9 @@ gnnrec_job_state(int32 model_id, const char *status, TimestampTz requested_at)
     return "lost";
 }
 
-void
-gnnrec_job_mark_lost(int32 model_id)
+/* runs of the model that died with their worker */
+static void
+mark_lost(int32 model_id)
 {
     Oid         types[] = {INT4OID};
     Datum       values[] = {Int32GetDatum(model_id)};
@@ -129,35 +130,62 @@ gnnrec_job_mark_lost(int32 model_id)
 }
 
 static int64
-insert_run(const GnnrecModel *model, Jsonb *params)
+insert_run(const GnnrecTask *task, const GnnrecModel *model, Jsonb *params)
 {
-    Oid         types[] = {INT4OID, JSONBOID, TEXTOID};
+    Oid         types[] = {INT4OID, JSONBOID, TEXTOID, TEXTOID};
     Datum       values[] = {Int32GetDatum(model->model_id), JsonbPGetDatum(params),
-                            CStringGetTextDatum(GetUserNameFromId(GetUserId(), false))};
+                            CStringGetTextDatum(GetUserNameFromId(GetUserId(), false)), CStringGetTextDatum(task->name)};
     bool        isnull;
 
     return DatumGetInt64(gnnrec_catalog_write(
-        "INSERT INTO gnnrec.run (model_id, status, params, trained_by) VALUES ($1, 'starting', $2, $3) RETURNING run_id",
-        3, types, values, NULL, &isnull));
+        "INSERT INTO gnnrec.run (model_id, status, params, trained_by, task) VALUES ($1, 'starting', $2, $3, $4) RETURNING run_id",
+        4, types, values, NULL, &isnull));
+}
+
+/* the job of the model that is going on, if there is one */
+static bool
+find_running(GnnrecRun *run, const GnnrecModel *model)
+{
+    if (!gnnrec_run_newest(run, model->model_id, GetLatestSnapshot()))
+        return false;
+    return !gnnrec_job_is_over(gnnrec_job_state(run->model_id, run->status, run->requested_at));
+}
+
+static int64
+launch(GnnrecJobOrder *order, const GnnrecTask *task, const GnnrecModel *model, Jsonb *params)
+{
+    order->run_id = insert_run(task, model, params);
+    order->model_id = model->model_id;
+    order->database = MyDatabaseId;
+    order->session_user = GetSessionUserId();
+    order->role = GetUserId();
+    order->launcher = GetTopTransactionId();
+    order->threads = gnnrec_threads;
+    order->memory = gnnrec_train_memory;
+    order->nice = gnnrec_nice;
+    order->isolate = gnnrec_isolate_training;
+    gnnrec_worker_launch(order, task);
+    return order->run_id;
 }
 
 int64
-gnnrec_job_request(const GnnrecModel *model, Jsonb *params)
+gnnrec_job_request(GnnrecJobOrder *order, const GnnrecTask *task, const GnnrecModel *model, Jsonb *params, bool skip)
 {
-    GnnrecJobOrder order = {0};
+    GnnrecRun   running;
 
-    order.run_id = insert_run(model, params);
-    order.model_id = model->model_id;
-    order.database = MyDatabaseId;
-    order.session_user = GetSessionUserId();
-    order.role = GetUserId();
-    order.launcher = GetTopTransactionId();
-    order.threads = gnnrec_threads;
-    order.memory = gnnrec_train_memory;
-    order.nice = gnnrec_nice;
-    order.isolate = gnnrec_isolate_training;
-    gnnrec_worker_launch(&order);
-    return order.run_id;
+    gnnrec_job_lock_model(model->model_id);
+    if (find_running(&running, model))
+    {
+        ereport(skip ? NOTICE : ERROR,
+                (errcode(ERRCODE_OBJECT_IN_USE),
+                 strcmp(running.task, gnnrec_training.name) == 0
+                 ? errmsg("model \"%s\" is being trained already: run " INT64_FORMAT, model->name, running.run_id)
+                 : errmsg("model \"%s\" has a %s going on: run " INT64_FORMAT, model->name, running.task, running.run_id),
+                 errhint("gnnrec.wait waits for it, gnnrec.cancel ends it.")));
+        return running.run_id;
+    }
+    mark_lost(model->model_id);
+    return launch(order, task, model, params);
 }
 
 /* a run that has not been picked up yet is called off in its row; the worker looks there first; false: it has been picked up */
@@ -178,7 +206,7 @@ call_off(int64 run_id)
 static bool
 interrupt_worker(const GnnrecRun *run)
 {
-    return run->pid != 0 && run->pid == training_worker(run->model_id) && kill(run->pid, SIGINT) == 0;
+    return run->pid != 0 && run->pid == job_worker(run->model_id) && kill(run->pid, SIGINT) == 0;
 }
 
 bool
@@ -206,17 +234,17 @@ gnnrec_job_cancel(const GnnrecRun *run)
 void
 gnnrec_job_stop(int32 model_id)
 {
-    for (int i = 0; is_training(model_id); i++)
+    for (int i = 0; has_job(model_id); i++)
     {
-        pid_t       worker = i % TRIES_A_SECOND == 0 ? training_worker(model_id) : 0;
+        pid_t       worker = i % TRIES_A_SECOND == 0 ? job_worker(model_id) : 0;
 
         if (worker != 0)
             kill(worker, SIGINT);
         if (i > STOP_SECONDS * TRIES_A_SECOND)
             ereport(ERROR,
                     (errcode(ERRCODE_OBJECT_IN_USE),
-                     errmsg("the model is being trained and the training does not stop"),
-                     errhint("End its worker (pg_stat_activity, backend_type 'gnnrec training') with pg_terminate_backend.")));
+                     errmsg("the model has a job going on that does not stop"),
+                     errhint("End its worker (pg_stat_activity, backend_type 'gnnrec ...') with pg_terminate_backend.")));
         gnnrec_nap(1000 / TRIES_A_SECOND);
     }
 }

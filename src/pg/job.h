@@ -1,9 +1,9 @@
 /*
- * job.h: training runs as jobs: asking for one, following it, stopping it.
+ * job.h: what background workers do for models, trainings above all: asking for a job, following it, stopping it.
  *
- * The state of a job is its row in gnnrec.run and two advisory locks of our own class: the training lock of the model, which the
+ * The state of a job is its row in gnnrec.run and two advisory locks of our own class: the job lock of the model, which the
  * worker holds for as long as it lives, and the request lock, which a transaction that asks for, drops or rolls back holds to
- * its end. A run that says it is running while nobody holds the training lock is lost.
+ * its end. A run that says it is running while nobody holds the job lock is lost. A model has one job at a time.
  */
 #ifndef GNNREC_PG_JOB_H
 #define GNNREC_PG_JOB_H
@@ -11,6 +11,15 @@
 #include "postgres.h"
 
 #include "pg/catalog.h"
+
+/* what there is to do */
+typedef struct GnnrecTask
+{
+    const char *name;           /* a noun, as gnnrec.run.task has it */
+    const char *entry;          /* the function its worker starts in */
+} GnnrecTask;
+
+extern const GnnrecTask gnnrec_training;
 
 /* what the launching backend tells the worker; fits BackgroundWorker.bgw_extra */
 typedef struct GnnrecJobOrder
@@ -25,10 +34,17 @@ typedef struct GnnrecJobOrder
     int         memory;         /* kilobytes */
     int         nice;
     bool        isolate;
+    Oid         target;         /* of a materialization: the table, */
+    int32       k;              /* the length of its lists, */
+    bool        merge;          /* and whether other users' rows stay there */
 } GnnrecJobOrder;
 
-/* asks for a run with these parameters: its row, and a worker that starts at COMMIT; the run's number */
-extern int64 gnnrec_job_request(const GnnrecModel *model, Jsonb *params);
+/*
+ * Asks for a run with these parameters, which its row will have: a worker starts at COMMIT. The order names what is particular to
+ * the task and is filled here. Returns the run's number. Where the model has a job already: ERROR or, if it may be skipped, a
+ * NOTICE and that job's number.
+ */
+extern int64 gnnrec_job_request(GnnrecJobOrder *order, const GnnrecTask *task, const GnnrecModel *model, Jsonb *params, bool skip);
 
 /* 'starting' .. 'lost', as it is now whatever the row says */
 extern const char *gnnrec_job_state(int32 model_id, const char *status, TimestampTz requested_at);
@@ -37,11 +53,8 @@ extern bool gnnrec_job_is_over(const char *state);
 /* the request lock, to the end of the transaction; ERROR where the model was dropped while we waited for it */
 extern void gnnrec_job_lock_model(int32 model_id);
 
-/* the training lock, to the end of the process; false: another run of the model holds it */
-extern bool gnnrec_job_begin_training(int32 model_id);
-
-/* marks runs of the model that died with their worker as lost */
-extern void gnnrec_job_mark_lost(int32 model_id);
+/* the job lock, to the end of the process; false: another run of the model holds it */
+extern bool gnnrec_job_begin(int32 model_id);
 
 /* tells the worker of a run to stop; false: it is over already */
 extern bool gnnrec_job_cancel(const GnnrecRun *run);
@@ -53,6 +66,6 @@ extern void gnnrec_job_stop(int32 model_id);
 extern void gnnrec_job_forget_snapshots(int32 model_id);
 
 /* starts the worker (worker.c); ERROR where there is no free slot */
-extern void gnnrec_worker_launch(const GnnrecJobOrder *order);
+extern void gnnrec_worker_launch(const GnnrecJobOrder *order, const GnnrecTask *task);
 
 #endif

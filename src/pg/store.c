@@ -1,9 +1,7 @@
 /*
  * store.c: a trained run into the model's tables; see store.h.
  *
- * The tables are ordinary tables of the model's owner, so rows go in as INSERT ... SELECT does it: defaults, constraints,
- * triggers and replication hold, and only the owner's rights are used. The SELECT reads a tuplestore registered under a name; it is
- * filled BATCH rows at a time, in a context that is reset after each.
+ * The tables are ordinary tables of the model's owner, and only the owner's rights are used.
  */
 #include "postgres.h"
 
@@ -19,28 +17,25 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/queryenvironment.h"
 #include "utils/syscache.h"
-#include "utils/tuplestore.h"
 
 #include "pg/compat.h"
 #include "pg/embedding.h"
 #include "pg/source.h"
+#include "pg/writer.h"
 
-#define BATCH 8192
-#define BATCH_MEMORY_KB (64 * 1024)
 #define MAX_COLUMNS 8
 
 /* fills one row of a table: node i of the type */
 typedef void (*RowMaker) (const GnnrecTrained *t, int type, int32 i, Datum *values, bool *nulls);
 
-typedef struct TableWriter
+typedef struct TableRows
 {
-    const char *insert;         /* columns, in the order RowMaker fills them */
+    const char *columns;        /* in the order RowMaker fills them */
     int         n_columns;
     Oid         types[MAX_COLUMNS]; /* InvalidOid: the id type; gnnrec.embedding is filled in at run time */
     RowMaker    make_row;
-} TableWriter;
+} TableRows;
 
 static Datum
 vector(const GnnrecTrained *t, const float *rows, int32 i)
@@ -159,10 +154,10 @@ make_user(const GnnrecTrained *t, int type, int32 i, Datum *values, bool *nulls)
 #define ID_TYPE InvalidOid
 #define VECTOR_TYPE UNKNOWNOID
 
-static const TableWriter writers[] = {
-    [GNNREC_USER] = {"(user_id, run_id, embedding, degree, seen, seen_weight, shown)", 7,
+static const TableRows tables[] = {
+    [GNNREC_USER] = {"user_id, run_id, embedding, degree, seen, seen_weight, shown", 7,
                      {ID_TYPE, INT8OID, VECTOR_TYPE, FLOAT4OID, INT4ARRAYOID, FLOAT4ARRAYOID, INT4ARRAYOID}, make_user},
-    [GNNREC_ITEM] = {"(item_id, run_id, item_no, embedding, fold_in, degree)", 6,
+    [GNNREC_ITEM] = {"item_id, run_id, item_no, embedding, fold_in, degree", 6,
                      {ID_TYPE, INT8OID, INT4OID, VECTOR_TYPE, VECTOR_TYPE, FLOAT4OID}, make_item},
 };
 
@@ -173,69 +168,34 @@ vector_type(void)
                            ObjectIdGetDatum(get_namespace_oid("gnnrec", false)));
 }
 
-static TupleDesc
-row_type(const TableWriter *w, Oid id_type)
+static void
+column_types(Oid *out, const TableRows *rows, Oid id_type)
 {
-    TupleDesc   desc = CreateTemplateTupleDesc(w->n_columns);
-
-    for (int c = 0; c < w->n_columns; c++)
-    {
-        Oid         type = w->types[c] == ID_TYPE ? id_type : w->types[c] == VECTOR_TYPE ? vector_type() : w->types[c];
-
-        TupleDescInitEntry(desc, c + 1, psprintf("c%d", c + 1), type, -1, 0);
-    }
-    return desc;
+    for (int c = 0; c < rows->n_columns; c++)
+        out[c] = rows->types[c] == ID_TYPE ? id_type : rows->types[c] == VECTOR_TYPE ? vector_type() : rows->types[c];
 }
 
-static Tuplestorestate *
-fill_batch(const GnnrecTrained *t, int type, TupleDesc desc, int32 first, int32 last)
-{
-    Tuplestorestate *rows = tuplestore_begin_heap(false, false, BATCH_MEMORY_KB);
-
-    for (int32 i = first; i < last; i++)
-    {
-        Datum       values[MAX_COLUMNS];
-        bool        nulls[MAX_COLUMNS] = {false};
-
-        writers[type].make_row(t, type, i, values, nulls);
-        tuplestore_putvalues(rows, desc, values, nulls);
-    }
-    return rows;
-}
-
-/* the rows of one node type, in batches, through one prepared statement; SPI is connected */
+/* the rows of one node type; SPI is connected */
 static void
 write_rows(const GnnrecTrained *t, int type)
 {
-    EphemeralNamedRelationData batch = {.md = {.name = "gnnrec_batch", .enrtype = ENR_NAMED_TUPLESTORE}};
-    TupleDesc   desc = row_type(&writers[type], t->ids[type].type.type);
-    MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "gnnrec batch", ALLOCSET_DEFAULT_SIZES);
-    char       *sql = psprintf("INSERT INTO %s %s SELECT * FROM gnnrec_batch",
-                               gnnrec_relation_name(t->model->types[type].table), writers[type].insert);
-    SPIPlanPtr  plan;
+    const TableRows *rows = &tables[type];
+    Oid         types[MAX_COLUMNS];
+    GnnrecWriter writer;
 
-    batch.md.tupdesc = desc;
-    batch.md.enrtuples = BATCH;
-    if (SPI_register_relation(&batch) != SPI_OK_REL_REGISTER)
-        elog(ERROR, "could not register a batch of rows");
-    plan = SPI_prepare(sql, 0, NULL);
-    if (plan == NULL)
-        elog(ERROR, "could not prepare \"%s\"", sql);
-    for (int32 first = 0; first < t->ids[type].n; first += BATCH)
+    column_types(types, rows, t->ids[type].type.type);
+    gnnrec_writer_begin(&writer, t->model->types[type].table, rows->columns, types, rows->n_columns);
+    for (int32 i = 0; i < t->ids[type].n; i++)
     {
-        MemoryContext old = MemoryContextSwitchTo(context);
-        Tuplestorestate *rows = fill_batch(t, type, desc, first, Min(first + BATCH, t->ids[type].n));
+        MemoryContext old = MemoryContextSwitchTo(writer.row_context);
+        Datum       values[MAX_COLUMNS];
+        bool        nulls[MAX_COLUMNS] = {false};
 
+        rows->make_row(t, type, i, values, nulls);
         MemoryContextSwitchTo(old);
-        batch.reldata = rows;
-        if (SPI_execute_plan(plan, NULL, NULL, false, 0) != SPI_OK_INSERT)
-            elog(ERROR, "could not execute \"%s\"", sql);
-        tuplestore_end(rows);
-        MemoryContextReset(context);
-        CHECK_FOR_INTERRUPTS();
+        gnnrec_writer_add(&writer, values, nulls);
     }
-    SPI_freeplan(plan);
-    SPI_unregister_relation("gnnrec_batch");
+    gnnrec_writer_end(&writer);
 }
 
 void
