@@ -43,8 +43,8 @@ typedef void (*RowReader) (void *arg, HeapTuple row, Datum *values, bool *nulls)
 Oid
 gnnrec_catalog_table(const char *name)
 {
-    Oid         schema = get_namespace_oid("gnnrec", false);
-    Oid         table = get_relname_relid(name, schema);
+    Oid         schema = get_namespace_oid("gnnrec", true);
+    Oid         table = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
 
     if (!OidIsValid(table))
         ereport(ERROR,
@@ -281,11 +281,12 @@ gnnrec_model_exists(int32 model_id, Snapshot snapshot)
 bool
 gnnrec_model_is_owned(const GnnrecModel *model)
 {
-    Oid         table = model->types[GNNREC_ITEM].table;
-
     if (superuser())
         return true;
-    return get_rel_name(table) != NULL && gnnrec_owns_relation(table, GetUserId());
+    for (int t = model->n_types - 1; t >= 0; t--)
+        if (get_rel_name(model->types[t].table) != NULL)
+            return gnnrec_owns_relation(model->types[t].table, GetUserId());
+    return true;
 }
 
 void

@@ -106,7 +106,10 @@ extern bool gnnrec_model_lock(int32 model_id);
 /* for who has waited for others and asks again, with a new snapshot */
 extern bool gnnrec_model_exists(int32 model_id, Snapshot snapshot);
 
-/* ERROR unless the current role owns the model (its item table) or is a member of the owner */
+/*
+ * ERROR unless the current role owns the model (its item table) or is a member of the owner. What is left of a model whose tables
+ * were dropped by hand is nobody's, so that whoever needs the name can drop it.
+ */
 extern void gnnrec_model_check_owner(const GnnrecModel *model);
 extern bool gnnrec_model_is_owned(const GnnrecModel *model);
 
