@@ -63,6 +63,7 @@ for my $strategy (@strategies)
     is(answers($node, 'm', 'seed_1'), $answer{seed_1}, "$copy: the original does not");
     $node->safe_psql($copy, q{SELECT gnnrec.drop_model('m'); DROP EXTENSION gnnrec});
     is(answers($node, 'm', 'seed_1'), $answer{seed_1}, "$copy: nor when the copy drops it all");
+    $node->safe_psql('postgres', "DROP DATABASE $copy");
 }
 
 #
@@ -79,7 +80,8 @@ my $numbers = numbers($node, 'seed_2');
 $node->stop;
 chdir $PostgreSQL::Test::Utils::tmp_check or die "chdir: $!";
 chomp(my $bindir = `pg_config --bindir`);
-command_ok(['pg_upgrade', '--old-datadir' => $node->data_dir, '--new-datadir' => $new->data_dir, '--old-bindir' => $bindir, '--new-bindir' => $bindir,
+my @no_sync = `pg_upgrade --help` =~ /--no-sync/ ? ('--no-sync') : ();
+command_ok(['pg_upgrade', @no_sync, '--old-datadir' => $node->data_dir, '--new-datadir' => $new->data_dir, '--old-bindir' => $bindir, '--new-bindir' => $bindir,
     '--socketdir' => $new->host, '--old-port' => $node->port, '--new-port' => $new->port], 'pg_upgrade');
 $new->start;
 is(numbers($new, 'seed_2'), $numbers, 'pg_upgrade: all numbers are as they were');
