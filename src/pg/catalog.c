@@ -35,7 +35,8 @@ enum {REL_MODEL = 1, REL_NO, REL_NAME, REL_SOURCE, REL_FROM_TYPE, REL_FROM_COLUM
 enum {RUN_ID = 1, RUN_MODEL, RUN_STATUS, RUN_METRICS = 8, RUN_MESSAGE, RUN_PARAMS, RUN_STORED, RUN_PID, RUN_REQUESTED_AT = 17,
       RUN_STARTED_AT, RUN_EXPLAINABLE = 20, RUN_NEWEST_EVENT, RUN_TASK};
 
-#define MAX_COLUMNS 22
+/* more than any table has: ALTER EXTENSION UPDATE may add some while sessions have the library that knows none of them */
+#define MAX_COLUMNS 64
 
 /* what a scan hands each row to */
 typedef void (*RowReader) (void *arg, HeapTuple row, Datum *values, bool *nulls);
@@ -67,6 +68,8 @@ scan(const char *table, const char *index, ScanKey key, int n_keys, Snapshot sna
     bool        nulls[MAX_COLUMNS];
     int         n = 0;
 
+    if (RelationGetDescr(rel)->natts > MAX_COLUMNS)
+        elog(ERROR, "table gnnrec.%s has more than %d columns", table, MAX_COLUMNS);
     while (HeapTupleIsValid(row = systable_getnext_ordered(sysscan, newest ? BackwardScanDirection : ForwardScanDirection)))
     {
         heap_deform_tuple(row, RelationGetDescr(rel), values, nulls);
