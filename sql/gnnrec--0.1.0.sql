@@ -550,9 +550,14 @@ CREATE PROCEDURE gnnrec.retrain(model text, params jsonb DEFAULT '{}')
 COMMENT ON PROCEDURE gnnrec.retrain(text, jsonb) IS
     'Trains and waits, without holding a snapshot meanwhile; an error when the run fails. The form for pg_cron';
 
+CREATE FUNCTION gnnrec.materialize(model text, target regclass, k integer DEFAULT 10, mode text DEFAULT 'replace') RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_materialize_lists';
+COMMENT ON FUNCTION gnnrec.materialize(text, regclass, integer, text) IS
+    'Asks for the lists of all users of the live run, those of recommend_all, in a table with the columns user_id, item_id, score and rank, and returns the run''s number at once; a background worker starts when the transaction commits and replaces the rows in one transaction. mode: replace empties the table first, merge leaves the rows of users whom the run does not know';
+
 CREATE FUNCTION gnnrec.cancel(model text) RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_cancel_model';
-COMMENT ON FUNCTION gnnrec.cancel(text) IS 'Stops the training of a model; false: there is none. The live run stays live';
+COMMENT ON FUNCTION gnnrec.cancel(text) IS 'Stops what a worker does for a model; false: nothing. The live run stays live';
 
 CREATE FUNCTION gnnrec.cancel(run_id bigint) RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_cancel_run';

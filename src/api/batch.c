@@ -1,8 +1,5 @@
 /*
- * batch.c: the lists of many users at once; see batch.h.
- *
- * A batch holds as many users as gnn_topk_many scores in one pass over the items; more would take memory and put off a cancel,
- * and gain nothing. Long lists make it smaller.
+ * batch.c: the lists of many users at once; see batch.h. Long lists, and much to leave out, make a batch smaller.
  */
 #include "postgres.h"
 
@@ -12,13 +9,13 @@
 
 #include "api/serve.h"
 
-#define BATCH_USERS 32
 #define BATCH_HITS (4 * 1024 * 1024)
+#define BATCH_MEMORY (64 * 1024 * 1024)     /* of lists to leave out; bytes */
 
 void
-gnnrec_batch_init(GnnrecBatch *out, const GnnrecSnapshot *snapshot, int32 length, bool folded)
+gnnrec_batch_init(GnnrecBatch *out, const GnnrecSnapshot *snapshot, int32 length, bool folded, int32 users)
 {
-    int32       room = Max(1, Min(BATCH_USERS, BATCH_HITS / Max(length, 1)));
+    int32       room = Max(1, Min(users, BATCH_HITS / Max(length, 1)));
 
     memset(out, 0, sizeof(*out));
     out->snapshot = snapshot;
@@ -41,6 +38,12 @@ gnnrec_batch_clear(GnnrecBatch *b)
 {
     b->n = b->n_queries = 0;
     MemoryContextReset(b->context);
+}
+
+bool
+gnnrec_batch_is_full(const GnnrecBatch *b)
+{
+    return b->n == b->room || MemoryContextMemAllocated(b->context, false) > BATCH_MEMORY;
 }
 
 /* the user's vector; false: recommend() would not have one either */
@@ -88,11 +91,18 @@ gnnrec_batch_add(GnnrecBatch *b, int32 user, const GnnrecSnapshotRow *seen)
 }
 
 void
-gnnrec_batch_rank(GnnrecBatch *b)
+gnnrec_batch_rank_part(GnnrecBatch *b, int32 first, int32 n)
 {
     GnnRows     rows = gnnrec_snapshot_rows(b->items, false);
 
-    gnn_topk_many(b->hits, b->n_hits, b->length, &rows, b->vectors, b->n_queries, b->skip, b->n_skip);
+    gnn_topk_many(b->hits + (int64) first * b->length, b->n_hits + first, b->length, &rows,
+                  b->vectors + (int64) first * b->items->dim, n, b->skip + first, b->n_skip + first);
+}
+
+void
+gnnrec_batch_rank(GnnrecBatch *b)
+{
+    gnnrec_batch_rank_part(b, 0, b->n_queries);
 }
 
 /* appends what is not seen of some nodes to a list of n, with their degrees for scores; returns how many it has then */

@@ -145,7 +145,7 @@ read_truth(Subject *out, Test *t, int32 user, GnnrecNodes seen)
 static void
 init_block(Block *b, const Test *t)
 {
-    gnnrec_batch_init(&b->batch, t->snapshot, t->length, t->folded);
+    gnnrec_batch_init(&b->batch, t->snapshot, t->length, t->folded, GNNREC_BATCH_USERS);
     b->subjects = palloc(sizeof(Subject) * b->batch.room);
     b->list = palloc(sizeof(GnnHit) * t->length);
     b->hit = palloc(sizeof(bool) * t->length);

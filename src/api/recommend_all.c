@@ -140,7 +140,7 @@ start(FunctionCallInfo fcinfo)
     gnnrec_serve_check_id(fcinfo, A_ITEM_TYPE, items);
     gnnrec_serve_check_ids(fcinfo, A_USERS, users);
     read_users(w, fcinfo, users);
-    gnnrec_batch_init(&w->batch, snapshot, k, false);
+    gnnrec_batch_init(&w->batch, snapshot, k, false, GNNREC_BATCH_USERS);
     w->list = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(GnnHit) * (Size) k);
     return w;
 }

@@ -1,8 +1,8 @@
 /*
  * isolate.c: the numbers of a training in a process of their own; see isolate.h.
  *
- * gnnrec_train.so, with OpenBLAS and OpenMP, is opened in the child (child.h) and nowhere else: OpenMP does not survive a fork, so
- * it must not be touched before one.
+ * gnnrec_train.so, with OpenBLAS and OpenMP, is opened in the child (child.h) and nowhere else: OpenMP does not survive a fork,
+ * so it must not be touched before one.
  */
 #include "postgres.h"
 

@@ -137,7 +137,8 @@ insert_run(const GnnrecTask *task, const GnnrecModel *model, Jsonb *params)
     bool        isnull;
 
     return DatumGetInt64(gnnrec_catalog_write(
-        "INSERT INTO gnnrec.run (model_id, status, params, trained_by, task) VALUES ($1, 'starting', $2, $3, $4) RETURNING run_id",
+        "INSERT INTO gnnrec.run (model_id, status, params, trained_by, task) "
+        "VALUES ($1, 'starting', $2, $3, $4) RETURNING run_id",
         4, types, values, NULL, &isnull));
 }
 

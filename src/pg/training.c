@@ -255,7 +255,7 @@ read_phase(Training *t)
     GnnrecRole  before;
 
     gnnrec_worker_begin();
-    before = gnnrec_worker_act_as_asker(t->w);
+    before = gnnrec_worker_act_as_asker(t->w, true);
     gnnrec_store_check(t->w->model);
     MemoryContextSwitchTo(t->w->context);
     init_ids(t);

@@ -129,12 +129,13 @@ gnnrec_worker_lock_model(const GnnrecWorker *w)
 }
 
 GnnrecRole
-gnnrec_worker_act_as_asker(const GnnrecWorker *w)
+gnnrec_worker_act_as_asker(const GnnrecWorker *w, bool restricted)
 {
     GnnrecRole  before;
 
     GetUserIdAndSecContext(&before.user, &before.context);
-    SetUserIdAndSecContext(w->order.role, before.context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+    SetUserIdAndSecContext(w->order.role, before.context | SECURITY_LOCAL_USERID_CHANGE |
+                           (restricted ? SECURITY_RESTRICTED_OPERATION : 0));
     return before;
 }
 

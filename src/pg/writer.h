@@ -1,6 +1,6 @@
 /*
- * writer.h: many rows into a table, as INSERT ... SELECT puts them there: defaults, constraints, triggers, casts, row security and
- * replication hold, with the current role's rights.
+ * writer.h: many rows into a table, as INSERT ... SELECT puts them there: defaults, constraints, triggers, casts, row security
+ * and replication hold, with the current role's rights.
  */
 #ifndef GNNREC_PG_WRITER_H
 #define GNNREC_PG_WRITER_H
