@@ -465,12 +465,19 @@ CREATE TABLE gnnrec.run_step
 );
 COMMENT ON TABLE gnnrec.run_step IS 'One row a training step: the loss, how long it took, and ndcg@20 on the held-out interactions where it was measured';
 
--- What a dump takes along: definitions, and the runs whose embeddings the dump holds.
-SELECT pg_catalog.pg_extension_config_dump('gnnrec.model', '');
+CREATE FUNCTION gnnrec.has_tables(model_id integer) RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE STRICT
+    RETURN NOT EXISTS (SELECT FROM gnnrec.node_type t LEFT JOIN pg_catalog.pg_class c ON c.oid = t.embedding_table
+                       WHERE t.model_id = has_tables.model_id AND c.oid IS NULL);
+COMMENT ON FUNCTION gnnrec.has_tables(integer) IS 'Whether a model''s tables are there: they can be dropped by hand';
+
+-- What a dump takes along: definitions, and the runs whose embeddings the dump holds. A table that is gone would be dumped as the
+-- number it had, which is another table's where the dump is restored.
+SELECT pg_catalog.pg_extension_config_dump('gnnrec.model', 'WHERE gnnrec.has_tables(model_id)');
 SELECT pg_catalog.pg_extension_config_dump('gnnrec.model_model_id_seq', '');
-SELECT pg_catalog.pg_extension_config_dump('gnnrec.node_type', '');
-SELECT pg_catalog.pg_extension_config_dump('gnnrec.relation', '');
-SELECT pg_catalog.pg_extension_config_dump('gnnrec.run', 'WHERE stored');
+SELECT pg_catalog.pg_extension_config_dump('gnnrec.node_type', 'WHERE gnnrec.has_tables(model_id)');
+SELECT pg_catalog.pg_extension_config_dump('gnnrec.relation', 'WHERE gnnrec.has_tables(model_id)');
+SELECT pg_catalog.pg_extension_config_dump('gnnrec.run', 'WHERE stored AND gnnrec.has_tables(model_id)');
 SELECT pg_catalog.pg_extension_config_dump('gnnrec.run_run_id_seq', '');
 
 ------------------------------------------------------------------------------------------------------------------------
@@ -501,6 +508,24 @@ COMMENT ON FUNCTION gnnrec.drop_model(text, boolean, boolean) IS
 CREATE FUNCTION gnnrec.parameters(OUT name text, OUT type text, OUT "default" text, OUT allowed text, OUT description text) RETURNS SETOF record
     LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 15 AS 'MODULE_PATHNAME', 'gnnrec_parameters';
 COMMENT ON FUNCTION gnnrec.parameters() IS 'The training parameters; see the view of the same name';
+
+-- Dropping the extension removes the files that its models are served from; no code of ours would be asked otherwise. Nothing that
+-- goes wrong there is a reason not to drop: the library may be gone, or whoever drops may not use the schema.
+CREATE FUNCTION gnnrec.forget_files() RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_forget_files';
+COMMENT ON FUNCTION gnnrec.forget_files() IS 'Removes the files that models are served from when this transaction commits, if it has dropped the extension by then';
+
+CREATE FUNCTION gnnrec.before_drop() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM gnnrec.forget_files();
+EXCEPTION WHEN OTHERS THEN
+    NULL;
+END $$;
+COMMENT ON FUNCTION gnnrec.before_drop() IS 'What the event trigger gnnrec_before_drop does: gnnrec.forget_files()';
+
+CREATE EVENT TRIGGER gnnrec_before_drop ON ddl_command_start WHEN TAG IN ('DROP EXTENSION', 'DROP OWNED')
+    EXECUTE FUNCTION gnnrec.before_drop();
+COMMENT ON EVENT TRIGGER gnnrec_before_drop IS 'Lets DROP EXTENSION gnnrec remove the files that models are served from';
 
 CREATE VIEW gnnrec.parameters AS SELECT * FROM gnnrec.parameters();
 COMMENT ON VIEW gnnrec.parameters IS 'The training parameters that create_model, alter_model and train take: type, default, what is allowed, what it does';
@@ -564,6 +589,11 @@ CREATE FUNCTION gnnrec.run_state(model_id integer, status text, requested_at tim
     LANGUAGE c VOLATILE PARALLEL RESTRICTED STRICT AS 'MODULE_PATHNAME', 'gnnrec_run_state';
 COMMENT ON FUNCTION gnnrec.run_state(integer, text, timestamptz) IS 'The state of a run as it is now: one that says it is running while its worker is gone is lost';
 REVOKE EXECUTE ON FUNCTION gnnrec.run_state(integer, text, timestamptz) FROM PUBLIC;
+
+CREATE FUNCTION gnnrec.table_name(relation regclass) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE STRICT
+    RETURN (SELECT c.oid::regclass::text FROM pg_catalog.pg_class c WHERE c.oid = relation);
+COMMENT ON FUNCTION gnnrec.table_name(regclass) IS 'The name of a relation, qualified where it has to be; NULL where it was dropped';
 
 CREATE FUNCTION gnnrec.models(OUT name text, OUT item_table text, OUT user_table text, OUT user_id_type regtype, OUT item_id_type regtype,
     OUT source text, OUT user_column name, OUT item_column name, OUT event_column name, OUT event_weights jsonb,

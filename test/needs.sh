@@ -2,6 +2,7 @@
 # needs.sh: what building and testing take, found out by trying, and got from apt where it is missing. Sourced.
 #
 #   need demo|test       returns when all is there; otherwise installs it (root) or prints the line that does and exits
+#   want PACKAGE...      installs what one test alone uses (root), or says that the test will be skipped
 #   quietly WHAT COMMAND...  what a step says is of interest only when it fails
 #
 # Trying instead of asking dpkg: a server built from source or named by PG_CONFIG is as good as a packaged one, and
@@ -62,16 +63,34 @@ without_main_cluster()    # COMMAND...
     "$@"
 )
 
+# what a single test uses, which is skipped without, of the packages that are made for this server
+wanted()
+{
+    local major sharedir
+    major=$(pg_major)
+    sharedir=$("$PG_CONFIG" --sharedir)
+    [ -f "$sharedir/extension/pg_cron.control" ] || [ "$sharedir" != "/usr/share/postgresql/$major" ] || echo "postgresql-$major-cron"
+}
+
 # Fetches the package lists when it does not work without: they may be out of date, or absent, and with them the version.
-get()    # demo|test
+get()    # PACKAGE...
 {
     local install='apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends'
     export DEBIAN_FRONTEND=noninteractive
-    # shellcheck disable=SC2046,SC2086
-    without_main_cluster $install $(missing "$1") </dev/null || {
+    # shellcheck disable=SC2086
+    without_main_cluster $install "$@" </dev/null || {
         apt-get update
-        without_main_cluster $install $(missing "$1") </dev/null
+        without_main_cluster $install "$@" </dev/null
     }
+}
+
+want()    # PACKAGE...
+{
+    local package
+    for package in "$@"; do
+        [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && get "$package" >/dev/null 2>&1 ||
+            echo "$package is not installed: what tests it is skipped"
+    done
 }
 
 need()    # demo|test
@@ -93,7 +112,8 @@ need()    # demo|test
     fi
 
     echo "installing $packages"
-    quietly "installing" get "$1"
+    # shellcheck disable=SC2086
+    quietly "installing" get $packages
     packages=$(missing "$1" | paste -sd' ')
     [ -z "$packages" ] || { echo "installed, but not found: $packages (PG_CONFIG=$PG_CONFIG)" >&2; exit 1; }
 }

@@ -53,6 +53,8 @@ installcheck()    # NAME VARIABLE=...: those that switch the other stages off
 }
 
 need test
+# shellcheck disable=SC2046
+want $(wanted)
 cluster_make
 stage layers exec make -s -C "$root" layercheck PG_CONFIG="$PG_CONFIG"
 stage units exec make -s -C "$root/test/unit" check

@@ -21,6 +21,7 @@
 #include "pg/catalog.h"
 #include "pg/compat.h"
 #include "pg/config.h"
+#include "pg/doomed.h"
 #include "pg/job.h"
 #include "pg/keys.h"
 #include "pg/snapshot.h"
@@ -29,6 +30,7 @@
 PG_FUNCTION_INFO_V1(gnnrec_create_model);
 PG_FUNCTION_INFO_V1(gnnrec_alter_model);
 PG_FUNCTION_INFO_V1(gnnrec_drop_model);
+PG_FUNCTION_INFO_V1(gnnrec_forget_files);
 PG_FUNCTION_INFO_V1(gnnrec_parameters);
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -729,7 +731,7 @@ gnnrec_drop_model(PG_FUNCTION_ARGS)
     gnnrec_model_check_owner(m);
     gnnrec_job_lock_model(m);
     gnnrec_job_stop(m->model_id);
-    gnnrec_job_forget_snapshots(m->model_id);
+    gnnrec_doom_model(m->model_id);
     table = table_of(m);
     if (OidIsValid(table))
     {
@@ -742,6 +744,14 @@ gnnrec_drop_model(PG_FUNCTION_ARGS)
             execute(psprintf("DROP SCHEMA %s", quote_identifier(schema_name)));
     }
     delete_rows(m->model_id);
+    PG_RETURN_VOID();
+}
+
+/* forget_files(): the extension is about to be dropped, perhaps; where it is not, nothing happens */
+Datum
+gnnrec_forget_files(PG_FUNCTION_ARGS)
+{
+    gnnrec_doom_extension();
     PG_RETURN_VOID();
 }
 

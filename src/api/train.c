@@ -291,7 +291,7 @@ static bool
 find_own_run(GnnrecRun *run, int64 run_id)
 {
     return gnnrec_run_by_id(run, run_id, GetLatestSnapshot())
-        && gnnrec_may_own(gnnrec_model_by_id(run->model_id)->types[GNNREC_ITEM].table);
+        && gnnrec_model_is_owned(gnnrec_model_by_id(run->model_id));
 }
 
 /* cancel(run) */

@@ -39,8 +39,8 @@ Datum
 gnnrec_models(PG_FUNCTION_ARGS)
 {
     return answer(fcinfo, gnnrec_may_see,
-                  "SELECT m.name, i.embedding_table::text, u.embedding_table::text, u.id_type, i.id_type, "
-                  "r.source::text, r.from_column, r.to_column, r.event_column, r.event_weights, "
+                  "SELECT m.name, gnnrec.table_name(i.embedding_table), gnnrec.table_name(u.embedding_table), u.id_type, i.id_type, "
+                  "gnnrec.table_name(r.source), r.from_column, r.to_column, r.event_column, r.event_weights, "
                   "r.value_column, r.time_column, r.half_life, r.since, r.seen_events, m.params, m.keep_runs, "
                   "m.live_run, l.finished_at, (l.metrics ->> 'users')::integer, (l.metrics ->> 'items')::integer, "
                   "(l.metrics ->> 'interactions')::bigint, "

@@ -36,10 +36,11 @@ enum {MODEL_ID = 1, MODEL_NAME, MODEL_PARAMS, MODEL_KEEP_RUNS, MODEL_LIVE_RUN, M
 enum {TYPE_MODEL = 1, TYPE_NO, TYPE_NAME, TYPE_ID_TYPE, TYPE_TABLE};
 enum {REL_MODEL = 1, REL_NO, REL_NAME, REL_SOURCE, REL_FROM_TYPE, REL_FROM_COLUMN, REL_TO_TYPE, REL_TO_COLUMN,
       REL_EVENT_COLUMN, REL_EVENT_WEIGHTS, REL_VALUE_COLUMN, REL_TIME_COLUMN, REL_HALF_LIFE, REL_SINCE, REL_SEEN_EVENTS};
-enum {RUN_ID = 1, RUN_MODEL, RUN_STATUS, RUN_MESSAGE = 9, RUN_PARAMS, RUN_STORED, RUN_PID, RUN_REQUESTED_AT = 17, RUN_STARTED_AT,
-      RUN_EXPLAINABLE = 20, RUN_NEWEST_EVENT, RUN_TASK};
+enum {RUN_ID = 1, RUN_MODEL, RUN_STATUS, RUN_METRICS = 8, RUN_MESSAGE, RUN_PARAMS, RUN_STORED, RUN_PID, RUN_REQUESTED_AT = 17,
+      RUN_STARTED_AT, RUN_EXPLAINABLE = 20, RUN_NEWEST_EVENT, RUN_TASK};
 
-#define MAX_COLUMNS 22
+/* more than any table has: ALTER EXTENSION UPDATE may add some while sessions have the library that knows none of them */
+#define MAX_COLUMNS 64
 
 /* what a scan hands each row to */
 typedef void (*RowReader) (void *arg, HeapTuple row, Datum *values, bool *nulls);
@@ -47,8 +48,8 @@ typedef void (*RowReader) (void *arg, HeapTuple row, Datum *values, bool *nulls)
 Oid
 gnnrec_catalog_table(const char *name)
 {
-    Oid         schema = get_namespace_oid("gnnrec", false);
-    Oid         table = get_relname_relid(name, schema);
+    Oid         schema = get_namespace_oid("gnnrec", true);
+    Oid         table = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
 
     if (!OidIsValid(table))
         ereport(ERROR,
@@ -71,6 +72,8 @@ scan(const char *table, const char *index, ScanKey key, int n_keys, Snapshot sna
     bool        nulls[MAX_COLUMNS];
     int         n = 0;
 
+    if (RelationGetDescr(rel)->natts > MAX_COLUMNS)
+        elog(ERROR, "table gnnrec.%s has more than %d columns", table, MAX_COLUMNS);
     while (HeapTupleIsValid(row = systable_getnext_ordered(sysscan, newest ? BackwardScanDirection : ForwardScanDirection)))
     {
         heap_deform_tuple(row, RelationGetDescr(rel), values, nulls);
@@ -215,7 +218,7 @@ gnnrec_model_by_name(const char *name, bool missing_ok)
 
     name_key(&key, name);
     m = read_whole_model("model_name_key", &key);
-    if (m != NULL && gnnrec_may_see(m->types[GNNREC_ITEM].table))
+    if (m != NULL && (gnnrec_model_is_owned(m) || gnnrec_may_read(m->types[GNNREC_ITEM].table)))
         return m;
     if (!missing_ok)
         ereport(ERROR,
@@ -323,10 +326,19 @@ gnnrec_may_see(Oid item_table)
     return gnnrec_may_own(item_table) || gnnrec_may_read(item_table);
 }
 
+bool
+gnnrec_model_is_owned(const GnnrecModel *model)
+{
+    for (int t = model->n_types - 1; t >= 0; t--)
+        if (get_rel_name(model->types[t].table) != NULL)
+            return gnnrec_may_own(model->types[t].table);
+    return true;
+}
+
 void
 gnnrec_model_check_owner(const GnnrecModel *model)
 {
-    if (!gnnrec_may_own(model->types[GNNREC_ITEM].table))
+    if (!gnnrec_model_is_owned(model))
         ereport(ERROR,
                 (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
                  errmsg("must be owner of model \"%s\"", model->name),
@@ -388,6 +400,7 @@ read_run(void *arg, HeapTuple row, Datum *values, bool *nulls)
     run->model_id = DatumGetInt32(values[RUN_MODEL - 1]);
     run->task = TextDatumGetCString(values[RUN_TASK - 1]);
     run->status = TextDatumGetCString(values[RUN_STATUS - 1]);
+    run->metrics = nulls[RUN_METRICS - 1] ? NULL : DatumGetJsonbPCopy(values[RUN_METRICS - 1]);
     run->message = nulls[RUN_MESSAGE - 1] ? NULL : TextDatumGetCString(values[RUN_MESSAGE - 1]);
     run->params = DatumGetJsonbPCopy(values[RUN_PARAMS - 1]);
     run->stored = DatumGetBool(values[RUN_STORED - 1]);

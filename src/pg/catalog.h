@@ -68,7 +68,8 @@ typedef struct GnnrecRun
     int32       model_id;
     char       *task;           /* GnnrecTask.name */
     char       *status;
-    char       *message;        /* may be NULL */
+    Jsonb      *metrics;        /* may be NULL, as may the next one */
+    char       *message;
     Jsonb      *params;
     bool        stored;         /* the tables hold its embeddings */
     int         pid;            /* of its worker; 0: none yet */
@@ -114,11 +115,13 @@ extern bool gnnrec_model_exists(int32 model_id, Snapshot snapshot);
 
 /*
  * Rights go by tables: who may read all rows of an embedding table is answered from it; who owns the item table, or is a member of
- * its owner, owns the model. One or the other makes a role see the model. Where the table is gone, only superusers do.
+ * its owner, owns the model. One or the other makes a role see the model. What is left of a model whose tables were dropped by
+ * hand is nobody's, so that whoever needs the name can drop it; the views show it to superusers.
  */
 extern bool gnnrec_may_read(Oid embedding_table);
 extern bool gnnrec_may_own(Oid item_table);
 extern bool gnnrec_may_see(Oid item_table);
+extern bool gnnrec_model_is_owned(const GnnrecModel *model);
 
 /* ERROR unless the current role owns the model; to who does not see it, it does not exist */
 extern void gnnrec_model_check_owner(const GnnrecModel *model);

@@ -23,7 +23,6 @@
 #include "pg/compat.h"
 #include "pg/guc.h"
 #include "pg/nap.h"
-#include "pg/snapshot.h"
 
 /* advisory locks have a class in their fourth field: the server uses 1 and 2 */
 #define LOCK_CLASS 0x676E
@@ -249,68 +248,4 @@ gnnrec_job_stop(int32 model_id)
                      errhint("End its worker (pg_stat_activity, backend_type 'gnnrec ...') with pg_terminate_backend.")));
         gnnrec_nap(1000 / TRIES_A_SECOND);
     }
-}
-
-/* ---------------------------------------------------------------------------------------------------------------------
- * Snapshot files of runs that are going
- * ------------------------------------------------------------------------------------------------------------------ */
-
-typedef struct Doomed
-{
-    Oid         catalog;
-    int64       run_id;
-} Doomed;
-
-static List *doomed = NIL;      /* of Doomed, in TopMemoryContext: runs whose files go at commit */
-
-static void
-at_transaction_end(XactEvent event, void *arg)
-{
-    ListCell   *cell;
-
-    if (doomed == NIL || (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE))
-        return;
-    foreach(cell, doomed)
-    {
-        Doomed     *d = lfirst(cell);
-
-        if (event == XACT_EVENT_COMMIT)
-            gnnrec_snapshot_remove(MyDatabaseId, d->catalog, d->run_id);
-    }
-    list_free_deep(doomed);
-    doomed = NIL;
-}
-
-static void
-doom(int64 run_id)
-{
-    static bool registered = false;
-    MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-    Doomed     *d = palloc(sizeof(Doomed));
-
-    if (!registered)
-        RegisterXactCallback(at_transaction_end, NULL);
-    registered = true;
-    d->catalog = gnnrec_catalog_table("model");
-    d->run_id = run_id;
-    doomed = lappend(doomed, d);
-    MemoryContextSwitchTo(old);
-}
-
-void
-gnnrec_job_forget_snapshots(int32 model_id)
-{
-    Oid         types[] = {INT4OID};
-    Datum       values[] = {Int32GetDatum(model_id)};
-    bool        isnull;
-    Datum       runs = gnnrec_catalog_write("SELECT pg_catalog.array_agg(run_id) FROM gnnrec.run WHERE model_id = $1 AND stored",
-                                            1, types, values, NULL, &isnull);
-    Datum      *ids;
-    int         n;
-
-    if (isnull)
-        return;
-    deconstruct_array(DatumGetArrayTypeP(runs), INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &ids, NULL, &n);
-    for (int i = 0; i < n; i++)
-        doom(DatumGetInt64(ids[i]));
 }

@@ -62,9 +62,6 @@ extern bool gnnrec_job_cancel(const GnnrecRun *run);
 /* cancels whatever run of the model is going and waits for its worker to end */
 extern void gnnrec_job_stop(int32 model_id);
 
-/* the snapshot files of all the model's runs go when this transaction commits */
-extern void gnnrec_job_forget_snapshots(int32 model_id);
-
 /* starts the worker (worker.c); ERROR where there is no free slot */
 extern void gnnrec_worker_launch(const GnnrecJobOrder *order, const GnnrecTask *task);
 

@@ -577,6 +577,30 @@ fill_reverse(GnnrecSnapshotEdges *out, const GnnrecSnapshotEdges *edges, int32 n
  * the build
  * ------------------------------------------------------------------------------------------------------------------- */
 
+/* did the training have nodes of the type? A run that was not written by a worker does not say */
+static bool
+had_nodes(const Build *b, const Table *t)
+{
+    GnnrecRun   run;
+    char       *key = psprintf("%ss", t->nodes->name);
+    JsonbValue  n;
+
+    return gnnrec_run_by_id(&run, b->out->run_id, b->snapshot) && run.metrics != NULL
+        && getKeyJsonValueFromContainer(&run.metrics->root, key, strlen(key), &n) != NULL
+        && n.type == jbvNumeric && DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(n.val.numeric))) > 0;
+}
+
+/*
+ * A restore or the first copy of a subscription fills one table after the other: who asks in between must not make a file that
+ * goes on answering without users.
+ */
+static void
+check_has_arrived(const Build *b, const Table *t)
+{
+    if (t->n == 0 && had_nodes(b, t))
+        complain(b, t, "It has no row of the run.");
+}
+
 static void
 measure(Build *b)
 {
@@ -584,6 +608,7 @@ measure(Build *b)
     {
         open_table(b, &b->tables[t], t);
         scan_run(b, &b->tables[t], measure_row);
+        check_has_arrived(b, &b->tables[t]);
         number_rows(b, &b->tables[t]);
     }
     if (b->dim == 0)

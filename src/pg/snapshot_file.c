@@ -426,6 +426,19 @@ is_wanted(Oid database, Oid catalog, Oid our_catalog, int64 run_id)
     return catalog == our_catalog && gnnrec_run_by_id(&run, run_id, SnapshotSelf) && run.stored;
 }
 
+/* is it a file's final name, and whose? Files still under their temporary name have a rest */
+static bool
+parse_name(const char *name, Oid *database, Oid *catalog, int64 *run_id)
+{
+    long long   run;
+    char        rest;
+
+    if (sscanf(name, FILE_PREFIX "%u_%u_%lld%c", database, catalog, &run, &rest) != 3)
+        return false;
+    *run_id = run;
+    return true;
+}
+
 void
 gnnrec_image_sweep(Oid our_catalog)
 {
@@ -434,16 +447,37 @@ gnnrec_image_sweep(Oid our_catalog)
 
     while (dir != NULL && (de = ReadDirExtended(dir, DIRECTORY, LOG)) != NULL)
     {
-        unsigned int database;
-        unsigned int catalog;
-        long long   run_id;
-        char        rest;
+        Oid         database;
+        Oid         catalog;
+        int64       run_id;
 
-        /* files still under their temporary name have a rest */
-        if (sscanf(de->d_name, FILE_PREFIX "%u_%u_%lld%c", &database, &catalog, &run_id, &rest) == 3
-            && !is_wanted(database, catalog, our_catalog, run_id))
+        if (parse_name(de->d_name, &database, &catalog, &run_id) && !is_wanted(database, catalog, our_catalog, run_id))
             gnnrec_image_unlink(database, catalog, run_id);
     }
     if (dir != NULL)
         FreeDir(dir);
+}
+
+int64 *
+gnnrec_image_runs(Oid our_catalog, int *n)
+{
+    DIR        *dir = AllocateDir(DIRECTORY);
+    struct dirent *de;
+    int         room = 16;
+    int64      *runs = palloc(room * sizeof(int64));
+
+    *n = 0;
+    while (dir != NULL && (de = ReadDirExtended(dir, DIRECTORY, LOG)) != NULL)
+    {
+        Oid         database;
+        Oid         catalog;
+
+        if (*n == room)
+            runs = repalloc(runs, (room *= 2) * sizeof(int64));
+        if (parse_name(de->d_name, &database, &catalog, &runs[*n]) && database == MyDatabaseId && catalog == our_catalog)
+            (*n)++;
+    }
+    if (dir != NULL)
+        FreeDir(dir);
+    return runs;
 }

@@ -103,4 +103,7 @@ extern bool gnnrec_image_read(GnnrecSnapshot *out, const GnnrecImage *image);
 extern void gnnrec_image_unlink(Oid database, Oid catalog, int64 run_id);
 extern void gnnrec_image_sweep(Oid catalog);
 
+/* the runs of this database that have a file, made by the extension whose table gnnrec.model had this OID; palloc'd */
+extern int64 *gnnrec_image_runs(Oid catalog, int *n);
+
 #endif

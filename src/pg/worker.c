@@ -11,6 +11,7 @@
 #include <signal.h>
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "libpq/pqsignal.h"
 #include "miscadmin.h"
@@ -199,7 +200,7 @@ with_detail_and_hint(const ErrorData *error)
     return s.data;
 }
 
-/* in the current transaction; a run that is over already, or was called off, keeps what it says */
+/* in the current transaction; a run that is over, or was called off, keeps what it says; a dropped extension left no row */
 static void
 write_end(const GnnrecWorker *w, const char *status, const char *message)
 {
@@ -208,6 +209,8 @@ write_end(const GnnrecWorker *w, const char *status, const char *message)
                             Int64GetDatum(w->rows_read), Int64GetDatum(w->peak_memory)};
     bool        isnull;
 
+    if (!OidIsValid(get_namespace_oid("gnnrec", true)))
+        return;
     gnnrec_catalog_write("UPDATE gnnrec.run SET status = $2, message = $3, phase = NULL, rows_read = $4, "
                          "peak_memory = nullif($5, 0), finished_at = pg_catalog.clock_timestamp() "
                          "WHERE run_id = $1 AND status IN ('starting', 'running')",

@@ -19,13 +19,14 @@ sub make_model
 {
     my ($node, $name, %how) = @_;
     my $database = $how{database} // 'postgres';
+    my $seed = $how{seed} // 1;
 
     $node->safe_psql($database, qq{
         CREATE EXTENSION IF NOT EXISTS gnnrec;
         CREATE TABLE rows_$name AS SELECT u AS user_id, (u % 4 * 25 + (u * 7 + n * 3) % 25) AS item_id
             FROM generate_series(1, 600) u, generate_series(1, 6) n;
         SELECT gnnrec.create_model('$name', 'rows_$name', params => '{"dim": 16, "steps": 100000, "negatives": 256}');
-        CALL gnnrec.retrain('$name', '{"steps": 3}');});
+        CALL gnnrec.retrain('$name', '{"steps": 3, "seed": $seed}');});
 }
 
 # what the model recommends to everybody: one number
