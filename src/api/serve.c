@@ -226,6 +226,7 @@ items_of(ArrayType *array, const GnnrecSnapshot *snapshot)
     {
         int32       found = is_null[i] ? -1 : gnnrec_snapshot_find(snapshot, GNNREC_ITEM, gnnrec_key_of(&items->key, value[i]));
 
+        CHECK_FOR_INTERRUPTS();
         if (found >= 0)
             node[n++] = found;
     }

@@ -39,7 +39,8 @@ Datum
 gnnrec_models(PG_FUNCTION_ARGS)
 {
     return answer(fcinfo, gnnrec_may_see,
-                  "SELECT m.name, gnnrec.table_name(i.embedding_table), gnnrec.table_name(u.embedding_table), u.id_type, i.id_type, "
+                  "SELECT m.name, gnnrec.table_name(i.embedding_table), gnnrec.table_name(u.embedding_table), "
+                  "u.id_type, i.id_type, "
                   "gnnrec.table_name(r.source), r.from_column, r.to_column, r.event_column, r.event_weights, "
                   "r.value_column, r.time_column, r.half_life, r.since, r.seen_events, m.params, m.keep_runs, "
                   "m.live_run, l.finished_at, (l.metrics ->> 'users')::integer, (l.metrics ->> 'items')::integer, "
@@ -59,10 +60,9 @@ Datum
 gnnrec_runs(PG_FUNCTION_ARGS)
 {
     return answer(fcinfo, gnnrec_may_own,
-                  "SELECT m.name, r.run_id, r.task, gnnrec.run_state(r.model_id, r.status, r.requested_at), r.phase, r.step, r.steps, "
-                  "r.loss, r.metrics, r.message, r.params, r.stored, r.explainable, r.pid, r.trained_by, r.rows_read, r.rows_skipped, "
-                  "r.peak_memory, r.requested_at, r.started_at, r.finished_at, "
-                  "to_timestamp(r.newest_event) "
+                  "SELECT m.name, r.run_id, r.task, gnnrec.run_state(r.model_id, r.status, r.requested_at), r.phase, r.step, "
+                  "r.steps, r.loss, r.metrics, r.message, r.params, r.stored, r.explainable, r.pid, r.trained_by, r.rows_read, "
+                  "r.rows_skipped, r.peak_memory, r.requested_at, r.started_at, r.finished_at, to_timestamp(r.newest_event) "
                   "FROM gnnrec.run r JOIN gnnrec.model m USING (model_id) WHERE r.model_id = ANY ($1)");
 }
 
@@ -81,13 +81,13 @@ Datum
 gnnrec_progress(PG_FUNCTION_ARGS)
 {
     return answer(fcinfo, gnnrec_may_own,
-                  "SELECT m.name, r.run_id, r.task, gnnrec.run_state(r.model_id, r.status, r.requested_at), r.phase, r.step, r.steps, "
-                  "r.loss, clock_timestamp() - coalesce(r.started_at, r.requested_at), r.pid, r.trained_by "
+                  "SELECT m.name, r.run_id, r.task, gnnrec.run_state(r.model_id, r.status, r.requested_at), r.phase, r.step, "
+                  "r.steps, r.loss, clock_timestamp() - coalesce(r.started_at, r.requested_at), r.pid, r.trained_by "
                   "FROM gnnrec.run r JOIN gnnrec.model m USING (model_id) "
                   "WHERE r.model_id = ANY ($1) AND r.status IN ('starting', 'running')");
 }
 
-/* run_state(model_id, status, requested_at) -> the state as it is now: a run whose worker is gone is lost. Not for everybody to ask */
+/* run_state(model_id, status, requested_at) -> the state as it is now: a run whose worker is gone is lost */
 Datum
 gnnrec_run_state(PG_FUNCTION_ARGS)
 {

@@ -89,8 +89,8 @@ typedef struct GnnrecModelVersion
 } GnnrecModelVersion;
 
 /*
- * ERROR undefined_object, with a hint, where there is none (by name: unless missing_ok, then NULL). A model that the current role may
- * not see has no name: to ask for it is to ask for one that there is not.
+ * ERROR undefined_object, with a hint, where there is none (by name: unless missing_ok, then NULL). A model that the current role
+ * may not see has no name: to ask for it is to ask for one that there is not.
  */
 extern GnnrecModel *gnnrec_model_by_name(const char *name, bool missing_ok);
 extern GnnrecModel *gnnrec_model_by_id(int32 model_id);
@@ -114,9 +114,9 @@ extern bool gnnrec_model_lock(int32 model_id);
 extern bool gnnrec_model_exists(int32 model_id, Snapshot snapshot);
 
 /*
- * Rights go by tables: who may read all rows of an embedding table is answered from it; who owns the item table, or is a member of
- * its owner, owns the model. One or the other makes a role see the model. What is left of a model whose tables were dropped by
- * hand is nobody's, so that whoever needs the name can drop it; the views show it to superusers.
+ * Rights go by tables: who may read all rows of an embedding table is answered from it; who owns the item table, or is a member
+ * of its owner, owns the model. One or the other makes a role see the model. What is left of a model whose tables were dropped
+ * by hand is nobody's, so that whoever needs the name can drop it; the views show it to superusers.
  */
 extern bool gnnrec_may_read(Oid embedding_table);
 extern bool gnnrec_may_own(Oid item_table);
@@ -130,9 +130,9 @@ extern void gnnrec_model_check_owner(const GnnrecModel *model);
 extern ArrayType *gnnrec_models_where(bool (*holds) (Oid item_table));
 
 /*
- * The role that reads a model's interactions when another has asked for it: that role itself. A superuser reads as the model's owner:
- * the source may be a view whose functions do as they like with who reads it, and what row security hides from the owner of
- * the model would be in the model.
+ * The role that reads a model's interactions when one has asked for it: that role itself, but for a superuser the model's owner.
+ * The source may be a view whose functions do as they like with who reads it, and what row security hides from the owner would
+ * be in the owner's model.
  */
 extern Oid  gnnrec_model_reader(const GnnrecModel *model, Oid asker);
 
