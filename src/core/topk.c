@@ -27,7 +27,7 @@
 #define BLOCK 32                /* queries that share a pass over a tile */
 #define LEAST_ROWS 16           /* rows a hit, from which on bounds are looked at first */
 #define LIKELY 8                /* rows a hit that are looked at before all others, but */
-#define LEAST_LIKELY 256        /* so many at least */
+#define LEAST_LIKELY 128        /* so many at least */
 #define AHEAD 4                 /* how many rows early one of a list is asked for */
 #define FEW 48                  /* keys that are sorted by insertion */
 
@@ -503,6 +503,19 @@ scan_rows(Scan *s, int64_t first, int64_t n)
     offer_tile(s, score, n, (int32_t) first);
 }
 
+/* the bits of blocks b .. b + 3 of n: mostly there are none */
+static inline uint64_t
+four_blocks(const uint16_t *found, int64_t b, int64_t n)
+{
+    uint64_t    bits = 0;
+
+    if (b + 4 <= n)
+        return found[b] | (uint64_t) found[b + 1] << 16 | (uint64_t) found[b + 2] << 32 | (uint64_t) found[b + 3] << 48;
+    for (int64_t i = b; i < n; i++)
+        bits |= (uint64_t) found[i] << 16 * (i - b);
+    return bits;
+}
+
 /* the rows that bounds have found in n blocks, a bit each */
 static void
 scan_found(Scan *s, const uint16_t *found, int64_t block, int64_t n)
@@ -512,9 +525,9 @@ scan_found(Scan *s, const uint16_t *found, int64_t block, int64_t n)
     float       score[TILE];
     int64_t     n_list = 0;
 
-    for (int64_t b = 0; b < n; b++)
-        for (uint32_t bits = found[b]; bits != 0; bits &= bits - 1)
-            list[n_list++] = (int32_t) ((block + b) * GNN_BLOCK + __builtin_ctz(bits));
+    for (int64_t b = 0; b < n; b += 4)
+        for (uint64_t bits = four_blocks(found, b, n); bits != 0; bits &= bits - 1)
+            list[n_list++] = (int32_t) ((block + b) * GNN_BLOCK + __builtin_ctzll(bits));
     if (n_list == 0)
         return;
     score_listed(score, rows->rows, rows->scale, list, n_list, s->query, rows->dim);
