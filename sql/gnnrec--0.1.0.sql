@@ -606,9 +606,19 @@ GRANT SELECT ON gnnrec.progress TO PUBLIC;
 -- Recommending: what the wrappers in a model's schema call
 ------------------------------------------------------------------------------------------------------------------------
 
+-- What the planner is told of these functions: how many rows they return, and what a call costs.
 CREATE FUNCTION gnnrec.list_support(internal) RETURNS internal
     AS 'MODULE_PATHNAME', 'gnnrec_list_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION gnnrec.list_support(internal) IS 'Tells the planner how many rows a list has, by its argument k';
+COMMENT ON FUNCTION gnnrec.list_support(internal) IS 'Planner support: a list of items, or of nodes of a type';
+CREATE FUNCTION gnnrec.audience_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'gnnrec_audience_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION gnnrec.audience_support(internal) IS 'Planner support: a list of users';
+CREATE FUNCTION gnnrec.all_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'gnnrec_all_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION gnnrec.all_support(internal) IS 'Planner support: lists of many users';
+CREATE FUNCTION gnnrec.explain_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'gnnrec_explain_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION gnnrec.explain_support(internal) IS 'Planner support: the items that carry a score';
 
 -- recommend_core may read what a user has done since the run, from whatever the source is: in the leader only.
 CREATE FUNCTION gnnrec.recommend_core(model_id integer, user_id anyelement, item_type anycompatible, k integer,
@@ -635,13 +645,15 @@ COMMENT ON FUNCTION gnnrec.recommend_for_core(integer, anyarray, real[], integer
 CREATE FUNCTION gnnrec.recommend_users_core(model_id integer, item_id anyelement, user_type anycompatible, k integer,
                                             exclude_existing boolean)
     RETURNS TABLE (user_id anycompatible, score real, rank integer)
-    AS 'MODULE_PATHNAME', 'gnnrec_recommend_users_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000;
+    AS 'MODULE_PATHNAME', 'gnnrec_recommend_users_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000
+    SUPPORT gnnrec.audience_support;
 COMMENT ON FUNCTION gnnrec.recommend_users_core(integer, anyelement, anycompatible, integer, boolean) IS
     'What recommend_users() in a model''s schema calls. user_type carries the type of user ids and no value';
 
 CREATE FUNCTION gnnrec.recommend_all_core(model_id integer, item_type anycompatible, k integer, users anyarray)
     RETURNS TABLE (user_id anyelement, item_id anycompatible, score real, rank integer)
-    AS 'MODULE_PATHNAME', 'gnnrec_recommend_all_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 100000 COST 10000000;
+    AS 'MODULE_PATHNAME', 'gnnrec_recommend_all_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 100000 COST 10000000
+    SUPPORT gnnrec.all_support;
 COMMENT ON FUNCTION gnnrec.recommend_all_core(integer, anycompatible, integer, anyarray) IS
     'What recommend_all() in a model''s schema calls. item_type carries the type of item ids and no value';
 
@@ -665,7 +677,8 @@ COMMENT ON FUNCTION gnnrec.score_core(integer, anyelement, anycompatible) IS
 -- It may read the interactions of a user whom the run does not know, as recommend_core does.
 CREATE FUNCTION gnnrec.explain_core(model_id integer, user_id anyelement, item_id anycompatible, k integer)
     RETURNS TABLE (because_item_id anycompatible, contribution real)
-    AS 'MODULE_PATHNAME', 'gnnrec_explain_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 1000;
+    AS 'MODULE_PATHNAME', 'gnnrec_explain_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 1000
+    SUPPORT gnnrec.explain_support;
 COMMENT ON FUNCTION gnnrec.explain_core(integer, anyelement, anycompatible, integer) IS
     'What explain() in a model''s schema calls';
 
