@@ -663,9 +663,19 @@ COMMENT ON POLICY owned ON gnnrec.run_step IS 'The owner of the model''s item ta
 -- The argument model is the model's item table, and not its number: a wrapper that is restored without the rest of its database
 -- meets its own table or none, and never another model that has the number there.
 
+-- What the planner is told of these functions: how many rows they return, and what a call costs.
 CREATE FUNCTION gnnrec.list_support(internal) RETURNS internal
     AS 'MODULE_PATHNAME', 'gnnrec_list_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION gnnrec.list_support(internal) IS 'Tells the planner how many rows a list has, by its argument k';
+COMMENT ON FUNCTION gnnrec.list_support(internal) IS 'Planner support: a list of items, or of nodes of a type';
+CREATE FUNCTION gnnrec.audience_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'gnnrec_audience_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION gnnrec.audience_support(internal) IS 'Planner support: a list of users';
+CREATE FUNCTION gnnrec.all_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'gnnrec_all_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION gnnrec.all_support(internal) IS 'Planner support: lists of many users';
+CREATE FUNCTION gnnrec.explain_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'gnnrec_explain_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION gnnrec.explain_support(internal) IS 'Planner support: the items that carry a score';
 
 -- recommend_core may read what a user has done since the run, from whatever the source is: in the leader only.
 CREATE FUNCTION gnnrec.recommend_core(model regclass, user_id anyelement, item_type anycompatible, k integer,
@@ -692,13 +702,15 @@ COMMENT ON FUNCTION gnnrec.recommend_for_core(regclass, anyarray, real[], intege
 CREATE FUNCTION gnnrec.recommend_users_core(model regclass, item_id anyelement, user_type anycompatible, k integer,
                                             exclude_existing boolean)
     RETURNS TABLE (user_id anycompatible, score real, rank integer)
-    AS 'MODULE_PATHNAME', 'gnnrec_recommend_users_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000;
+    AS 'MODULE_PATHNAME', 'gnnrec_recommend_users_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000
+    SUPPORT gnnrec.audience_support;
 COMMENT ON FUNCTION gnnrec.recommend_users_core(regclass, anyelement, anycompatible, integer, boolean) IS
     'What recommend_users() in a model''s schema calls. user_type carries the type of user ids and no value';
 
 CREATE FUNCTION gnnrec.recommend_all_core(model regclass, item_type anycompatible, k integer, users anyarray)
     RETURNS TABLE (user_id anyelement, item_id anycompatible, score real, rank integer)
-    AS 'MODULE_PATHNAME', 'gnnrec_recommend_all_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 100000 COST 10000000;
+    AS 'MODULE_PATHNAME', 'gnnrec_recommend_all_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 100000 COST 10000000
+    SUPPORT gnnrec.all_support;
 COMMENT ON FUNCTION gnnrec.recommend_all_core(regclass, anycompatible, integer, anyarray) IS
     'What recommend_all() in a model''s schema calls. item_type carries the type of item ids and no value';
 
@@ -722,7 +734,8 @@ COMMENT ON FUNCTION gnnrec.score_core(regclass, anyelement, anycompatible) IS
 -- It may read the interactions of a user whom the run does not know, as recommend_core does.
 CREATE FUNCTION gnnrec.explain_core(model regclass, user_id anyelement, item_id anycompatible, k integer)
     RETURNS TABLE (because_item_id anycompatible, contribution real)
-    AS 'MODULE_PATHNAME', 'gnnrec_explain_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 1000;
+    AS 'MODULE_PATHNAME', 'gnnrec_explain_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 1000
+    SUPPORT gnnrec.explain_support;
 COMMENT ON FUNCTION gnnrec.explain_core(regclass, anyelement, anycompatible, integer) IS
     'What explain() in a model''s schema calls';
 

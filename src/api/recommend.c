@@ -238,7 +238,6 @@ rank(GnnHit *hits, int32 k, const Question *q)
     GnnRows     rows = gnnrec_snapshot_rows(q->items, false);
     GnnrecNodes skip;
 
-    rows.degree = q->items->degree;
     rows.penalty = q->penalty;
     if (q->pool.is_chosen)
         return gnn_topk_among(hits, k, &rows, q->vector, q->pool.popular.node, q->pool.popular.n);
