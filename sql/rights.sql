@@ -115,8 +115,10 @@ FROM   pg_proc p
 WHERE  p.pronamespace IN ('gnnrec'::regnamespace, 'rights'::regnamespace) AND p.provolatile <> 'i'
 AND    p.oid NOT IN (SELECT function FROM calls)
 ORDER  BY 1;
--- what is immutable looks at nothing but its arguments: the vector type, and two that tell what is the same for all
-SELECT string_agg(DISTINCT proname, ' ' ORDER BY proname) AS immutable FROM pg_proc WHERE pronamespace = 'gnnrec'::regnamespace AND provolatile = 'i';
+-- what is immutable looks at nothing but its arguments: these, and what the vector type is made of
+SELECT proname AS immutable FROM pg_proc
+WHERE  pronamespace = 'gnnrec'::regnamespace AND provolatile = 'i' AND NOT 'gnnrec.embedding'::regtype = ANY (proargtypes::oid[] || prorettype)
+AND    proname NOT LIKE 'embedding%' ORDER BY 1;
 -- none acts with another's rights, and none but run_state is kept from anyone
 SELECT p.oid::regprocedure FROM pg_proc p
 WHERE  p.pronamespace IN ('gnnrec'::regnamespace, 'rights'::regnamespace) AND (p.prosecdef OR NOT has_function_privilege('regress_gnnrec_stranger', p.oid, 'EXECUTE'));
