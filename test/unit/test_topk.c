@@ -278,10 +278,11 @@ whole_rankings(void)
 static void
 odd_scores(void)
 {
-    static const float rows[] = {NAN, -0.0f, 1, 0, -INFINITY, -1};
+    static const float rows[] = {NAN, 0, 1, 0, -INFINITY, -1};
+    static const float scale[] = {1, -1, 1, 1, 1, 1};
     static const int32_t order[] = {2, 1, 3, 5, 0, 4};
     static const int32_t given[] = {5, 4, 3, 2, 1, 0};
-    GnnRows     all = {.rows = rows, .n = 6, .dim = 1};
+    GnnRows     all = {.rows = rows, .scale = scale, .n = 6, .dim = 1};
     float       query = 1;
     GnnHit      out[6];
 
