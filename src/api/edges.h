@@ -11,7 +11,7 @@
 
 #include "pg/snapshot.h"
 
-/* a sum of weights as an edge keeps it: the largest there is, where it is larger, so that scores are numbers */
+/* a sum of weights as an edge keeps it: the largest float, where it is larger, so that scores are numbers */
 static inline float
 gnnrec_edges_rounded(double weight)
 {
@@ -19,8 +19,8 @@ gnnrec_edges_rounded(double weight)
 }
 
 /*
- * n ids of a type as a row of the snapshot would have them: known nodes, ascending, the weights of a node summed smallest first, in
- * double, as the training sums them. is_null NULL: no id is; weight NULL: all 1. In the current memory context.
+ * n ids of a type as a row of the snapshot would have them: known nodes, ascending, the weights of a node summed as the training
+ * sums them, smallest first, in double. is_null NULL: no id is; weight NULL: all 1. In the current memory context.
  */
 extern GnnrecSnapshotRow gnnrec_edges_row(const GnnrecSnapshot *snapshot, int type, const Datum *id, const bool *is_null,
                                           const float *weight, int64 n);

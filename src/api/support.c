@@ -1,5 +1,5 @@
 /*
- * support.c: what the planner is told about the functions that answer with lists: how many rows they return, and what a call costs.
+ * support.c: what the planner is told about the functions that answer with lists: how many rows they return, what a call costs.
  *
  * Arguments are found by name, wherever they stand: k, candidates, users. The wrappers in a model's schema are inlined, so the
  * planner asks about the core functions, with the caller's own arguments. What is not known before the call is taken for what

@@ -1,8 +1,8 @@
 /*
  * quantise.c: rows in 4 bits, and the bound that makes them exact; see quantise.h.
  *
- * A row x is scale * v + e with |e| <= error, a query y is step * w + f, where v = 2 * code - 15 and w are whole numbers, |v| <= 15.
- * With c = 15 sqrt(dim) scale >= |scale * v|, and u = 2^-24, half the distance of two floats around 1:
+ * A row x is scale * v + e with |e| <= error, a query y is step * w + f, where v = 2 * code - 15 and w are whole numbers and
+ * |v| <= 15. With c = 15 sqrt(dim) scale >= |scale * v|, and u = 2^-24, half the distance of two floats around 1:
  *
  *     x.y = scale step (v . w)  +  scale v . f  +  e . y
  *
@@ -129,7 +129,7 @@ quantise_row(uint8_t *code, const float *x, float scale, int32_t dim)
     return length_of(rest, dim);
 }
 
-/* row r of a block; the largest of its numbers lies at the end of the last level, which reaches one scale further than its value */
+/* row r of a block; the largest of its numbers lies at the end of the last level, which reaches one scale beyond its value */
 GNN_INLINE void
 put_row(char *block, int r, const float *x, int32_t dim)
 {
@@ -265,7 +265,8 @@ four_of(const GnnQuantisedQuery *query, int32_t c)
 
 /* 8 rows from number `row` on, whose v . w are in sum: those that pass, as bits */
 static inline __attribute__((always_inline, target(AVX2))) uint32_t
-passing_avx2(__m256i sum, const char *of_rows, int64_t row, const GnnQuantisedQuery *query, const GnnQuantisedRows *rows, float bar)
+passing_avx2(__m256i sum, const char *of_rows, int64_t row, const GnnQuantisedQuery *query, const GnnQuantisedRows *rows,
+             float bar)
 {
     __m256i     of_row = _mm256_loadu_si256((const __m256i *) of_rows);
     __m256      s = _mm256_castsi256_ps(_mm256_slli_epi32(of_row, 16));
@@ -295,7 +296,7 @@ passing_avx2(__m256i sum, const char *of_rows, int64_t row, const GnnQuantisedQu
     return (uint32_t) _mm256_movemask_ps(_mm256_or_ps(_mm256_cmp_ps(most, b, _CMP_NLE_UQ), _mm256_cmp_ps(least, b, _CMP_NLE_UQ)));
 }
 
-/* v . w of 8 rows: bytes times bytes, in 16 bits for as many groups as cannot overflow: 4 groups * 4 products * 15 * 127 < 2^15 */
+/* v . w of 8 rows: bytes times bytes, in 16 bits for as many groups as cannot overflow: 4 groups * 4 products * 15 * 127 */
 static inline __attribute__((always_inline, target(AVX2))) __m256i
 sums_avx2(const char *codes, const GnnQuantisedQuery *query, int32_t groups)
 {

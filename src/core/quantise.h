@@ -7,14 +7,14 @@
  *     uint32_t of_row[GNN_BLOCK]
  *     uint8_t  codes[ceil(dim / 8)][GNN_BLOCK][4]
  *
- * The upper 16 bits of of_row[r] are those of a float called error, the lower 16 the upper ones of a float called scale. Byte j of
- * codes[g][r] holds the codes of dimensions 8 g + j, in its lower half, and 8 g + 4 + j. Row r stands for the vector
+ * The upper 16 bits of of_row[r] are those of a float called error, the lower 16 the upper ones of a float called scale. Byte j
+ * of codes[g][r] holds the codes of dimensions 8 g + j, in its lower half, and 8 g + 4 + j. Row r stands for the vector
  * scale * (2 * code - 15), which is no further than error from the true one. The codes of 16 rows in 8 dimensions are 64 bytes: a
  * vector instruction keeps the sum of one row in each lane. Nothing read from a block is used as an index, so a damaged one leads
  * to wrong answers and to nothing worse.
  *
  * Why 4 bits: a trained vector is then known to 8 % or so of its length, and of Gowalla's 41,000 items 95 reach the bound of
- * a top 40, where with 8 bits it were 42, at twice the memory. A query is quantised to 8 bits. No memory is taken here.
+ * a top 40, where with 8 bits it would be 42, at twice the memory. A query is quantised to 8 bits. No memory is taken here.
  */
 #ifndef GNN_CORE_QUANTISE_H
 #define GNN_CORE_QUANTISE_H
@@ -36,8 +36,8 @@ typedef struct GnnQuantisedQuery
 } GnnQuantisedQuery;
 
 /*
- * What is bounded: the score of row i is fmaf(-penalty, log_degree[i], p) with p = gnn_dot(row, query), times scale[i] where scale
- * is given; log_degree NULL: it is p.
+ * What is bounded: the score of row i is fmaf(-penalty, log_degree[i], p) with p = gnn_dot(row, query), times scale[i] where
+ * scale is given; log_degree NULL: it is p.
  */
 typedef struct GnnQuantisedRows
 {

@@ -250,13 +250,13 @@ sort_few(Key *keys, int64_t n)
     }
 }
 
-/* descending, in place: a bucket for each value of the byte at `shift`, filled by swapping, then the buckets by their next byte */
+/* descending, in place: a bucket for each value of the byte at `shift`, filled by swapping, then each by its next byte */
 static void
 sort_keys(Key *keys, int64_t n, int shift)
 {
     int64_t     next[256];
     int64_t     end[256] = {0};
-    int64_t     sum = 0;
+    int64_t     sum = 0;        /* of the buckets before */
 
     if (n <= FEW)
     {
@@ -285,8 +285,9 @@ sort_keys(Key *keys, int64_t n, int shift)
             }
             keys[next[b]++] = key;
         }
-    for (int b = 255; b >= 0 && shift > 0; b--)
-        sort_keys(keys + (b == 255 ? 0 : end[b + 1]), end[b] - (b == 255 ? 0 : end[b + 1]), shift - 8);
+    sum = 0;
+    for (int b = 255; b >= 0 && shift > 0; sum = end[b--])
+        sort_keys(keys + sum, end[b] - sum, shift - 8);
 }
 
 /* ---- the k best so far ---- */

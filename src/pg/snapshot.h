@@ -120,7 +120,7 @@ gnnrec_snapshot_vector(const GnnrecSnapshotNodes *nodes, int32 node)
     return nodes->embedding + (int64) node * nodes->dim;
 }
 
-/* the vectors of a type as top-k takes them: by inner product, where the popular are likely, or by cosine with a query of length 1 */
+/* the vectors of a type as top-k takes them: by inner product, where the popular are likely, or by cosine of length 1 queries */
 static inline GnnRows
 gnnrec_snapshot_rows(const GnnrecSnapshotNodes *nodes, bool cosine)
 {
