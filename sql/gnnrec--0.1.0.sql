@@ -573,72 +573,88 @@ CREATE FUNCTION gnnrec.estimate(model text, params jsonb DEFAULT '{}', OUT part 
 COMMENT ON FUNCTION gnnrec.estimate(text, jsonb) IS
     'The memory a training would take, part by part, in bytes, from a count of the interactions; gnnrec.train_memory is its limit';
 
+CREATE FUNCTION gnnrec.check(model text, OUT level text, OUT finding text, OUT "count" bigint, OUT hint text) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT ROWS 10 COST 1000000 AS 'MODULE_PATHNAME', 'gnnrec_check';
+COMMENT ON FUNCTION gnnrec.check(text) IS
+    'What is wrong or doubtful with a model''s data and its surroundings: error, a training would fail; warning, it would not learn or serve what was meant; note, good to know. Reads the interactions as a training does, and changes nothing';
+
+------------------------------------------------------------------------------------------------------------------------
+-- Who sees what
+------------------------------------------------------------------------------------------------------------------------
+
+-- The tables of the catalogue are private. What of them concerns models that a role may see comes through functions, and the views
+-- over these: they do not read what is not shown, so not even EXPLAIN ANALYZE of them counts it.
+
 CREATE FUNCTION gnnrec.run_state(model_id integer, status text, requested_at timestamptz) RETURNS text
     LANGUAGE c VOLATILE PARALLEL RESTRICTED STRICT AS 'MODULE_PATHNAME', 'gnnrec_run_state';
 COMMENT ON FUNCTION gnnrec.run_state(integer, text, timestamptz) IS 'The state of a run as it is now: one that says it is running while its worker is gone is lost';
-
-CREATE FUNCTION gnnrec.may_read(embedding_table regclass) RETURNS boolean
-    LANGUAGE c STABLE PARALLEL SAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_may_read';
-COMMENT ON FUNCTION gnnrec.may_read(regclass) IS 'Whether the current role may read a model''s table, and so may see the model';
-
--- A role sees the models whose item table it may read.
-ALTER TABLE gnnrec.model ENABLE ROW LEVEL SECURITY;
-ALTER TABLE gnnrec.node_type ENABLE ROW LEVEL SECURITY;
-ALTER TABLE gnnrec.relation ENABLE ROW LEVEL SECURITY;
-ALTER TABLE gnnrec.run ENABLE ROW LEVEL SECURITY;
-ALTER TABLE gnnrec.run_step ENABLE ROW LEVEL SECURITY;
-CREATE POLICY may_read ON gnnrec.node_type FOR SELECT USING (gnnrec.may_read(embedding_table));
-CREATE POLICY may_read ON gnnrec.model FOR SELECT USING
-    (EXISTS (SELECT FROM gnnrec.node_type t WHERE t.model_id = model.model_id AND t.type_no = 1));
-CREATE POLICY may_read ON gnnrec.relation FOR SELECT USING
-    (EXISTS (SELECT FROM gnnrec.node_type t WHERE t.model_id = relation.model_id AND t.type_no = 1));
-CREATE POLICY may_read ON gnnrec.run FOR SELECT USING
-    (EXISTS (SELECT FROM gnnrec.node_type t WHERE t.model_id = run.model_id AND t.type_no = 1));
-CREATE POLICY may_read ON gnnrec.run_step FOR SELECT USING
-    (EXISTS (SELECT FROM gnnrec.run r WHERE r.run_id = run_step.run_id));
-COMMENT ON POLICY may_read ON gnnrec.node_type IS 'Roles that may read the table';
-COMMENT ON POLICY may_read ON gnnrec.model IS 'Roles that may read the model''s item table';
-COMMENT ON POLICY may_read ON gnnrec.relation IS 'Roles that may read the model''s item table';
-COMMENT ON POLICY may_read ON gnnrec.run IS 'Roles that may read the model''s item table';
-COMMENT ON POLICY may_read ON gnnrec.run_step IS 'Roles that may read the model''s item table';
-GRANT SELECT ON gnnrec.model, gnnrec.node_type, gnnrec.relation, gnnrec.run, gnnrec.run_step TO PUBLIC;
--- for pg_dump --enable-row-security by who is no superuser
-GRANT SELECT ON SEQUENCE gnnrec.model_model_id_seq, gnnrec.run_run_id_seq TO PUBLIC;
+REVOKE EXECUTE ON FUNCTION gnnrec.run_state(integer, text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION gnnrec.table_name(relation regclass) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE STRICT
     RETURN (SELECT c.oid::regclass::text FROM pg_catalog.pg_class c WHERE c.oid = relation);
 COMMENT ON FUNCTION gnnrec.table_name(regclass) IS 'The name of a relation, qualified where it has to be; NULL where it was dropped';
 
--- The views run with their owner's rights, whom row security does not bind, so they ask themselves.
-CREATE VIEW gnnrec.models WITH (security_barrier) AS
-SELECT m.name, gnnrec.table_name(i.embedding_table) AS item_table, gnnrec.table_name(u.embedding_table) AS user_table,
-       u.id_type AS user_id_type, i.id_type AS item_id_type,
-       gnnrec.table_name(r.source) AS source, r.from_column AS user_column, r.to_column AS item_column, r.event_column, r.event_weights,
-       r.value_column, r.time_column, r.half_life, r.since, r.seen_events, m.params, m.keep_runs,
-       m.live_run, l.finished_at AS trained_at,
-       (l.metrics ->> 'users')::integer AS users, (l.metrics ->> 'items')::integer AS items,
-       (l.metrics ->> 'interactions')::bigint AS interactions,
-       (SELECT gnnrec.run_state(n.model_id, n.status, n.requested_at) FROM gnnrec.run n
-        WHERE n.model_id = m.model_id AND n.task = 'training' ORDER BY n.run_id DESC LIMIT 1) AS newest_run_state
-FROM gnnrec.model m
-     JOIN gnnrec.node_type u ON u.model_id = m.model_id AND u.type_no = 0
-     JOIN gnnrec.node_type i ON i.model_id = m.model_id AND i.type_no = 1
-     JOIN gnnrec.relation r ON r.model_id = m.model_id AND r.relation_no = 0
-     LEFT JOIN gnnrec.run l ON l.run_id = m.live_run
-WHERE gnnrec.may_read(i.embedding_table);
-COMMENT ON VIEW gnnrec.models IS 'The models the current role may see: what they are made from, their parameters, the run they answer from and how large it is';
-GRANT SELECT ON gnnrec.models TO PUBLIC;
+CREATE FUNCTION gnnrec.models(OUT name text, OUT item_table text, OUT user_table text, OUT user_id_type regtype, OUT item_id_type regtype,
+    OUT source text, OUT user_column name, OUT item_column name, OUT event_column name, OUT event_weights jsonb,
+    OUT value_column name, OUT time_column name, OUT half_life interval, OUT since timestamptz, OUT seen_events text[],
+    OUT params jsonb, OUT keep_runs integer, OUT live_run bigint, OUT trained_at timestamptz,
+    OUT users integer, OUT items integer, OUT interactions bigint, OUT newest_run_state text) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 10 COST 1000 AS 'MODULE_PATHNAME', 'gnnrec_models';
+COMMENT ON FUNCTION gnnrec.models() IS 'The models the current role may see; see the view of the same name';
+CREATE VIEW gnnrec.models AS SELECT * FROM gnnrec.models();
+COMMENT ON VIEW gnnrec.models IS 'The models that the current role owns or may read the item table of: what they are made from, their parameters, the run they answer from and how large it is';
 
-CREATE VIEW gnnrec.progress WITH (security_barrier) AS
-SELECT m.name AS model, r.run_id, r.task, gnnrec.run_state(r.model_id, r.status, r.requested_at) AS state, r.phase, r.step, r.steps,
-       r.loss, clock_timestamp() - coalesce(r.started_at, r.requested_at) AS running_for, r.pid, r.trained_by
-FROM gnnrec.run r
-     JOIN gnnrec.model m USING (model_id)
-     JOIN gnnrec.node_type i ON i.model_id = m.model_id AND i.type_no = 1
-WHERE r.status IN ('starting', 'running') AND gnnrec.may_read(i.embedding_table);
-COMMENT ON VIEW gnnrec.progress IS 'The runs that are going on, or say so: how far they are';
-GRANT SELECT ON gnnrec.progress TO PUBLIC;
+CREATE FUNCTION gnnrec.runs(OUT model text, OUT run_id bigint, OUT task text, OUT state text, OUT phase text, OUT step integer,
+    OUT steps integer, OUT loss float8, OUT metrics jsonb, OUT message text, OUT params jsonb, OUT stored boolean,
+    OUT explainable boolean, OUT pid integer, OUT trained_by text, OUT rows_read bigint, OUT rows_skipped bigint,
+    OUT peak_memory bigint, OUT requested_at timestamptz, OUT started_at timestamptz, OUT finished_at timestamptz,
+    OUT newest_event timestamptz) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 100 COST 1000 AS 'MODULE_PATHNAME', 'gnnrec_runs';
+COMMENT ON FUNCTION gnnrec.runs() IS 'The runs of the models that the current role owns; see the view of the same name';
+CREATE VIEW gnnrec.runs AS SELECT * FROM gnnrec.runs();
+COMMENT ON VIEW gnnrec.runs IS 'The runs of the models that the current role owns: what they were asked for, how far they are, how they ended. Columns are explained at table gnnrec.run';
+
+CREATE FUNCTION gnnrec.run_steps(OUT model text, OUT run_id bigint, OUT step integer, OUT loss float8, OUT seconds float8,
+    OUT ndcg float8) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 1000 COST 1000 AS 'MODULE_PATHNAME', 'gnnrec_run_steps';
+COMMENT ON FUNCTION gnnrec.run_steps() IS 'The training steps of the models that the current role owns; see the view of the same name';
+CREATE VIEW gnnrec.run_steps AS SELECT * FROM gnnrec.run_steps();
+COMMENT ON VIEW gnnrec.run_steps IS 'The training steps of the models that the current role owns: the loss, how long each took, and ndcg@20 on the held-out interactions where it was measured';
+
+CREATE FUNCTION gnnrec.progress(OUT model text, OUT run_id bigint, OUT task text, OUT state text, OUT phase text, OUT step integer,
+    OUT steps integer, OUT loss float8, OUT running_for interval, OUT pid integer, OUT trained_by text) RETURNS SETOF record
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1 COST 1000 AS 'MODULE_PATHNAME', 'gnnrec_progress';
+COMMENT ON FUNCTION gnnrec.progress() IS 'The runs that are going on; see the view of the same name';
+CREATE VIEW gnnrec.progress AS SELECT * FROM gnnrec.progress();
+COMMENT ON VIEW gnnrec.progress IS 'The runs of the current role''s models that are going on, or say so: how far they are';
+
+GRANT SELECT ON gnnrec.models, gnnrec.runs, gnnrec.run_steps, gnnrec.progress TO PUBLIC;
+
+-- For a role that is no superuser and takes dumps, which has to be granted SELECT on tables and sequences: it takes its own models.
+CREATE FUNCTION gnnrec.owns(item_table regclass) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_owns';
+COMMENT ON FUNCTION gnnrec.owns(regclass) IS 'Whether the current role owns a table, or is a member of its owner: a model is who owns its item table''s';
+
+ALTER TABLE gnnrec.model ENABLE ROW LEVEL SECURITY;
+ALTER TABLE gnnrec.node_type ENABLE ROW LEVEL SECURITY;
+ALTER TABLE gnnrec.relation ENABLE ROW LEVEL SECURITY;
+ALTER TABLE gnnrec.run ENABLE ROW LEVEL SECURITY;
+ALTER TABLE gnnrec.run_step ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owned ON gnnrec.node_type FOR SELECT USING (gnnrec.owns(embedding_table));
+CREATE POLICY owned ON gnnrec.model FOR SELECT USING
+    (EXISTS (SELECT FROM gnnrec.node_type t WHERE t.model_id = model.model_id AND t.type_no = 1));
+CREATE POLICY owned ON gnnrec.relation FOR SELECT USING
+    (EXISTS (SELECT FROM gnnrec.node_type t WHERE t.model_id = relation.model_id AND t.type_no = 1));
+CREATE POLICY owned ON gnnrec.run FOR SELECT USING
+    (EXISTS (SELECT FROM gnnrec.node_type t WHERE t.model_id = run.model_id AND t.type_no = 1));
+CREATE POLICY owned ON gnnrec.run_step FOR SELECT USING
+    (EXISTS (SELECT FROM gnnrec.run r WHERE r.run_id = run_step.run_id));
+COMMENT ON POLICY owned ON gnnrec.node_type IS 'The owner of the table';
+COMMENT ON POLICY owned ON gnnrec.model IS 'The owner of the model''s item table';
+COMMENT ON POLICY owned ON gnnrec.relation IS 'The owner of the model''s item table';
+COMMENT ON POLICY owned ON gnnrec.run IS 'The owner of the model''s item table';
+COMMENT ON POLICY owned ON gnnrec.run_step IS 'The owner of the model''s item table';
 
 ------------------------------------------------------------------------------------------------------------------------
 -- Recommending: what the wrappers in a model's schema call
@@ -647,9 +663,19 @@ GRANT SELECT ON gnnrec.progress TO PUBLIC;
 -- The argument model is the model's item table, and not its number: a wrapper that is restored without the rest of its database
 -- meets its own table or none, and never another model that has the number there.
 
+-- What the planner is told of these functions: how many rows they return, and what a call costs.
 CREATE FUNCTION gnnrec.list_support(internal) RETURNS internal
     AS 'MODULE_PATHNAME', 'gnnrec_list_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION gnnrec.list_support(internal) IS 'Tells the planner how many rows a list has, by its argument k';
+COMMENT ON FUNCTION gnnrec.list_support(internal) IS 'Planner support: a list of items, or of nodes of a type';
+CREATE FUNCTION gnnrec.audience_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'gnnrec_audience_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION gnnrec.audience_support(internal) IS 'Planner support: a list of users';
+CREATE FUNCTION gnnrec.all_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'gnnrec_all_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION gnnrec.all_support(internal) IS 'Planner support: lists of many users';
+CREATE FUNCTION gnnrec.explain_support(internal) RETURNS internal
+    AS 'MODULE_PATHNAME', 'gnnrec_explain_support' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION gnnrec.explain_support(internal) IS 'Planner support: the items that carry a score';
 
 -- recommend_core may read what a user has done since the run, from whatever the source is: in the leader only.
 CREATE FUNCTION gnnrec.recommend_core(model regclass, user_id anyelement, item_type anycompatible, k integer,
@@ -676,13 +702,15 @@ COMMENT ON FUNCTION gnnrec.recommend_for_core(regclass, anyarray, real[], intege
 CREATE FUNCTION gnnrec.recommend_users_core(model regclass, item_id anyelement, user_type anycompatible, k integer,
                                             exclude_existing boolean)
     RETURNS TABLE (user_id anycompatible, score real, rank integer)
-    AS 'MODULE_PATHNAME', 'gnnrec_recommend_users_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000;
+    AS 'MODULE_PATHNAME', 'gnnrec_recommend_users_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000
+    SUPPORT gnnrec.audience_support;
 COMMENT ON FUNCTION gnnrec.recommend_users_core(regclass, anyelement, anycompatible, integer, boolean) IS
     'What recommend_users() in a model''s schema calls. user_type carries the type of user ids and no value';
 
 CREATE FUNCTION gnnrec.recommend_all_core(model regclass, item_type anycompatible, k integer, users anyarray)
     RETURNS TABLE (user_id anyelement, item_id anycompatible, score real, rank integer)
-    AS 'MODULE_PATHNAME', 'gnnrec_recommend_all_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 100000 COST 10000000;
+    AS 'MODULE_PATHNAME', 'gnnrec_recommend_all_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 100000 COST 10000000
+    SUPPORT gnnrec.all_support;
 COMMENT ON FUNCTION gnnrec.recommend_all_core(regclass, anycompatible, integer, anyarray) IS
     'What recommend_all() in a model''s schema calls. item_type carries the type of item ids and no value';
 
@@ -706,7 +734,8 @@ COMMENT ON FUNCTION gnnrec.score_core(regclass, anyelement, anycompatible) IS
 -- It may read the interactions of a user whom the run does not know, as recommend_core does.
 CREATE FUNCTION gnnrec.explain_core(model regclass, user_id anyelement, item_id anycompatible, k integer)
     RETURNS TABLE (because_item_id anycompatible, contribution real)
-    AS 'MODULE_PATHNAME', 'gnnrec_explain_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 1000;
+    AS 'MODULE_PATHNAME', 'gnnrec_explain_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 1000
+    SUPPORT gnnrec.explain_support;
 COMMENT ON FUNCTION gnnrec.explain_core(regclass, anyelement, anycompatible, integer) IS
     'What explain() in a model''s schema calls';
 

@@ -95,9 +95,27 @@ FROM (VALUES ('SELECT * FROM lists.recommend(1)'), ('SELECT * FROM lists.recomme
              ('SELECT * FROM lists.similar_users(1, k => 4)'),
              ('SELECT * FROM lists.similar_users(1, NULL)'), ($$SELECT * FROM gnnrec.recommend('lists', '1', 33)$$),
              ($$SELECT * FROM gnnrec.similar_items('lists', '7', 3)$$),
-             ('SELECT r.* FROM generate_series(1, 100) u, lists.recommend(u, 3) r')) v(query);
+             ('SELECT r.* FROM generate_series(1, 100) u, lists.recommend(u, 3) r'),
+             ('SELECT * FROM lists.recommend_users(7, 15)'), ('SELECT * FROM lists.recommend_users(7, NULL)'),
+             ('SELECT * FROM lists.recommend_all(3)'), ('SELECT * FROM lists.recommend_all(3, ARRAY[1, 2])'),
+             ('SELECT * FROM lists.recommend_all(0)'),
+             ('SELECT * FROM lists.explain(1, 7, 2)'), ('SELECT * FROM lists.explain(1, 7)')) v(query);
+SELECT expected('SELECT * FROM lists.recommend_all(NULL)') = 40 * :n_items AS users_times_items,
+       expected('SELECT * FROM lists.explain(1, 7, NULL)')
+       = ceil((SELECT avg(cardinality(seen)) FROM lists.user_embedding WHERE run_id = :second_run)) + 1 AS mean_items_and_own;
 PREPARE a_list(int) AS SELECT * FROM lists.recommend(1, $1);
 SELECT expected('EXECUTE a_list(21)');
+-- and what it expects them to cost: little for a list of so few nodes, more for many users or candidates
+CREATE FUNCTION cost(query text) RETURNS float8 LANGUAGE plpgsql AS $$
+DECLARE plan json;
+BEGIN
+    EXECUTE 'EXPLAIN (FORMAT json) ' || query INTO plan;
+    RETURN plan -> 0 -> 'Plan' ->> 'Total Cost';
+END $$;
+SELECT cost('SELECT * FROM lists.recommend_all(1)') > 2 * cost('SELECT * FROM lists.recommend_all(1, ARRAY[1, 2])') AS all_and_two,
+       cost('SELECT * FROM lists.recommend_users(7, 1)') < 1 AND cost('SELECT * FROM lists.explain(1, 7, 1)') < 1 AS little,
+       cost(format('SELECT * FROM lists.recommend(1, 1, array_fill(7, ARRAY[%s]))', 5000))
+       > 5 * cost('SELECT * FROM lists.recommend(1, 1, ARRAY[7])') AS by_candidates;
 
 SELECT gnnrec.drop_model(name) FROM gnnrec.models WHERE name LIKE 'lists%';
 DROP SCHEMA lists_test CASCADE;

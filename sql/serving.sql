@@ -185,6 +185,13 @@ FROM (VALUES ('no edges', ARRAY[1007, 1014, 1021], ARRAY[1, 0, -2]::real[], ARRA
      LATERAL serving.recommend_for(i, w, 50, exclude => ARRAY[1007, 1014, 1021]) x
      JOIN LATERAL serving.recommend_for(as_i, as_w, 50, exclude => ARRAY[1007, 1014, 1021]) y USING (rank)
 GROUP BY a.name ORDER BY a.name;
+-- weights at the end of the range make the vector larger and nothing else; where their sum is beyond it, it is the last number there
+SELECT name, count(*) AS rows, count(*) FILTER (WHERE x.item_id = y.item_id AND x.score = y.score * f AND x.score < 'Infinity') AS same
+FROM (VALUES ('at the end', ARRAY[power(2, 125), power(2, 125)]::real[], ARRAY[1]::real[], power(2, 63)::real),
+             ('beyond', ARRAY[3e38, 3e38, 3e38]::real[], ARRAY[3.4028235e38]::real[], 1::real)) h(name, w, as_w, f),
+     LATERAL serving.recommend_for(array_fill(1007, ARRAY[cardinality(w)]), w, 50, exclude => ARRAY[1007]) x
+     JOIN LATERAL serving.recommend_for(ARRAY[1007], as_w, 50, exclude => ARRAY[1007]) y USING (rank)
+GROUP BY name ORDER BY name;
 -- a basket of nothing known, or of nothing liked: by popularity, without the basket
 SELECT DISTINCT source, count(*) FILTER (WHERE item_id = 1007)
 FROM (VALUES (NULL::int[], NULL::real[]), ('{}', NULL), (ARRAY[NULL, 4711], NULL),
@@ -424,6 +431,7 @@ SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
 SET min_parallel_table_scan_size = 0;
 SET parallel_leader_participation = off;
+SET enable_memoize = off;     -- it would put a scan of the leader's deeper than Gather
 EXPLAIN (COSTS OFF) SELECT count(*), sum(serving.score(user_id, item_id)) FROM pairs;
 SELECT count(*), sum(serving.score(user_id, item_id)) =
        (SELECT sum(x * y) FROM serving.user_embedding u JOIN serving.item_embedding i USING (run_id),
@@ -447,6 +455,7 @@ SELECT in_worker('SELECT count(*) FROM pairs, serving.recommend_for(ARRAY[item_i
        coalesce(in_worker('SELECT count(*) FROM pairs, serving.recommend(user_id)'), false) AS recommend;
 RESET parallel_setup_cost;
 RESET parallel_tuple_cost;
+RESET enable_memoize;
 RESET min_parallel_table_scan_size;
 RESET parallel_leader_participation;
 UPDATE gnnrec.model SET live_run = 1001 WHERE name = 'serving';

@@ -333,10 +333,10 @@ SET SESSION AUTHORIZATION regress_gnnrec_owner;
 SET ROLE regress_gnnrec_group;
 SELECT gnnrec.create_model('train_secured', 'train_test.secured', params => '{"dim": 8, "steps": 5}');
 CALL gnnrec.retrain('train_secured');
-SELECT users, (SELECT trained_by FROM gnnrec.run ORDER BY run_id DESC LIMIT 1) FROM gnnrec.models WHERE name = 'train_secured';
+SELECT users, (SELECT trained_by FROM gnnrec.runs ORDER BY run_id DESC LIMIT 1) FROM gnnrec.models WHERE name = 'train_secured';
 RESET ROLE;
 CALL gnnrec.retrain('train_secured');
-SELECT users, (SELECT trained_by FROM gnnrec.run ORDER BY run_id DESC LIMIT 1) FROM gnnrec.models WHERE name = 'train_secured';
+SELECT users, (SELECT trained_by FROM gnnrec.runs ORDER BY run_id DESC LIMIT 1) FROM gnnrec.models WHERE name = 'train_secured';
 -- the owner of the model has lost the right to read
 RESET SESSION AUTHORIZATION;
 REVOKE SELECT ON secured FROM regress_gnnrec_group;
@@ -354,9 +354,8 @@ SELECT gnnrec.rollback('train_secured');
 SELECT gnnrec.estimate('train_secured');
 SELECT gnnrec.alter_model('train_secured', keep_runs => 1);
 SELECT gnnrec.drop_model('train_secured');
-SELECT count(*) AS models FROM gnnrec.models WHERE name = 'train_secured';
-SELECT (SELECT count(*) FROM gnnrec.model) AS model, (SELECT count(*) FROM gnnrec.run) AS run, (SELECT count(*) FROM gnnrec.run_step) AS run_step,
-       (SELECT count(*) FROM gnnrec.node_type) AS node_type, (SELECT count(*) FROM gnnrec.relation) AS relation;
+SELECT (SELECT count(*) FROM gnnrec.models) AS models, (SELECT count(*) FROM gnnrec.runs) AS runs, (SELECT count(*) FROM gnnrec.run_steps) AS run_steps,
+       (SELECT count(*) FROM gnnrec.progress) AS progress;
 UPDATE gnnrec.model SET live_run = 1;
 INSERT INTO gnnrec.run (model_id, status, params, trained_by) VALUES (1, 'starting', '{}', 'postgres');
 SET gnnrec.train_memory = '100GB';

@@ -149,7 +149,7 @@ answer(GnnrecAnswer *rows, const Audience *a, int32 k)
 Datum
 gnnrec_recommend_users_core(PG_FUNCTION_ARGS)
 {
-    Audience    a = {.snapshot = gnnrec_serve(fcinfo)};
+    Audience    a = {.snapshot = gnnrec_serve(fcinfo, GNNREC_FROM_BOTH)};
     const GnnrecSnapshotNodes *items = &a.snapshot->types[GNNREC_ITEM];
     bool        exclude_existing = PG_ARGISNULL(U_EXCLUDE_EXISTING) || PG_GETARG_BOOL(U_EXCLUDE_EXISTING);
     GnnrecAnswer rows;
@@ -157,8 +157,6 @@ gnnrec_recommend_users_core(PG_FUNCTION_ARGS)
     int32       k;
 
     a.users = &a.snapshot->types[GNNREC_USER];
-    gnnrec_serve_check_right(a.users);
-    gnnrec_serve_check_right(items);
     gnnrec_serve_check_id(fcinfo, U_ITEM, items);
     gnnrec_serve_check_id(fcinfo, U_USER_TYPE, a.users);
     k = gnnrec_serve_k(fcinfo, U_K, a.users->n);

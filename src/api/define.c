@@ -93,7 +93,7 @@ static const Function functions[] = {
      "BEGIN ATOMIC SELECT r.item_id, r.score, r.rank, r.source "
      "FROM gnnrec.recommend_core({model}, $1, NULL::{item}, $2, $3, $4, $5, $6, $7, $8) r; END",
      "The k items with the highest score for a user, best first; candidates: rank only these; exclude: leave these out; "
-     "exclude_seen: leave out what the user has seen; fresh: count the user''s interactions after the run too; " ORDER_COMMENT},
+     "exclude_seen: leave out what the user has seen; fresh: count the user's interactions after the run too; " ORDER_COMMENT},
     {"recommend_for", "{item}[], real[], integer, {item}[], {item}[], real, real",
      "(items {item}[], weights real[] DEFAULT NULL, k integer DEFAULT 10, candidates {item}[] DEFAULT NULL, "
      "exclude {item}[] DEFAULT NULL, diversity real DEFAULT 0, popularity_penalty real DEFAULT 0) "
@@ -326,17 +326,22 @@ check_model_name(const char *name)
 static void
 check_name_is_free(const char *name)
 {
-    if (gnnrec_model_by_name(name, true) != NULL)
+    if (gnnrec_model_name_is_taken(name))
         ereport(ERROR,
                 (errcode(ERRCODE_DUPLICATE_OBJECT),
                  errmsg("model \"%s\" already exists", name),
                  errhint("gnnrec.alter_model changes it, gnnrec.drop_model drops it.")));
 }
 
-/* a schema has room for one model */
+/* a schema has room for one model, and a model outlives sessions */
 static void
-check_no_tables(const char *schema)
+check_schema(const char *schema)
 {
+    if (isAnyTempNamespace(get_namespace_oid(schema, false)))
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_SCHEMA_NAME),
+                 errmsg("schema \"%s\" is temporary", schema),
+                 errdetail("The worker that trains is another session, which cannot use it.")));
     for (int t = 0; t < lengthof(tables); t++)
         if (OidIsValid(get_relname_relid(tables[t], get_namespace_oid(schema, false))))
             ereport(ERROR,
@@ -427,7 +432,7 @@ gnnrec_create_model(PG_FUNCTION_ARGS)
     id_types[GNNREC_ITEM] = gnnrec_source_column_type(r.source, r.to_column);
 
     made_schema = make_schema(schema, !PG_ARGISNULL(C_SCHEMA));
-    check_no_tables(schema);
+    check_schema(schema);
     model_id = insert_model(model, PG_GETARG_JSONB_P(C_PARAMS), PG_GETARG_INT32(C_KEEP_RUNS), made_schema);
     names_of(&names, schema, id_types[GNNREC_USER], id_types[GNNREC_ITEM]);
     make_tables(&names);
@@ -541,7 +546,7 @@ locked(const GnnrecModel *m)
 {
     GnnrecModel *now;
 
-    gnnrec_job_lock_model(m->model_id);
+    gnnrec_job_lock_model(m);
     PushActiveSnapshot(GetLatestSnapshot());
     now = gnnrec_model_by_id(m->model_id);
     PopActiveSnapshot();
@@ -609,13 +614,13 @@ gnnrec_alter_model(PG_FUNCTION_ARGS)
  * drop_model
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* the schema of the model, from whichever of its tables is still there; InvalidOid: none is */
+/* whichever of the model's tables is still there; InvalidOid: none is */
 static Oid
-schema_of(const GnnrecModel *m)
+table_of(const GnnrecModel *m)
 {
     for (int t = 0; t < m->n_types; t++)
         if (get_rel_name(m->types[t].table) != NULL)
-            return get_rel_namespace(m->types[t].table);
+            return m->types[t].table;
     return InvalidOid;
 }
 
@@ -627,6 +632,34 @@ went_with_its_type(const Function *f, const Names *names)
         || (names->item_type == NULL && strstr(f->arguments, "{item}") != NULL);
 }
 
+/* does a query about the catalogues find something? */
+static bool
+finds(const char *sql)
+{
+    bool        found;
+
+    SPI_connect();
+    if (SPI_execute(sql, false, 1) != SPI_OK_SELECT)
+        elog(ERROR, "could not execute \"%s\"", sql);
+    found = SPI_processed > 0;
+    SPI_finish();
+    return found;
+}
+
+/*
+ * A function of the model's names the item table in its body, which is a dependency. One of its name that does not is another's:
+ * the owner of a model may have moved the tables into a schema where there is such a one, and a superuser's DROP would take it.
+ */
+static bool
+is_of_model(const char *function, const GnnrecModel *m)
+{
+    return finds(psprintf("SELECT 1 FROM pg_catalog.pg_depend "
+                          "WHERE classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass "
+                          "AND objid OPERATOR(pg_catalog.=) pg_catalog.to_regprocedure(%s)::pg_catalog.oid "
+                          "AND refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass "
+                          "AND refobjid OPERATOR(pg_catalog.=) %u", quote_literal_cstr(function), m->types[GNNREC_ITEM].table));
+}
+
 static void
 drop_objects(const GnnrecModel *m, const char *schema, bool cascade)
 {
@@ -635,9 +668,15 @@ drop_objects(const GnnrecModel *m, const char *schema, bool cascade)
 
     names_of(&names, schema, m->types[GNNREC_USER].id_type, m->types[GNNREC_ITEM].id_type);
     for (int i = 0; i < lengthof(functions); i++)
-        if (!went_with_its_type(&functions[i], &names))
-            execute(psprintf("DROP FUNCTION IF EXISTS %s.%s(%s) %s", names.schema, functions[i].name,
-                             filled(functions[i].arguments, &names), behaviour));
+    {
+        char       *function;
+
+        if (went_with_its_type(&functions[i], &names))
+            continue;
+        function = psprintf("%s.%s(%s)", names.schema, functions[i].name, filled(functions[i].arguments, &names));
+        if (is_of_model(function, m))
+            execute(psprintf("DROP FUNCTION %s %s", function, behaviour));
+    }
     for (int t = 0; t < m->n_types; t++)
         if (get_rel_name(m->types[t].table) != NULL)
             execute(psprintf("DROP TABLE %s %s", gnnrec_relation_name(m->types[t].table), behaviour));
@@ -646,16 +685,17 @@ drop_objects(const GnnrecModel *m, const char *schema, bool cascade)
 static bool
 schema_is_empty(Oid schema)
 {
-    bool        empty;
+    return !finds(psprintf("SELECT 1 FROM pg_catalog.pg_depend "
+                           "WHERE refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass "
+                           "AND refobjid OPERATOR(pg_catalog.=) %u LIMIT 1", schema));
+}
 
-    SPI_connect();
-    if (SPI_execute(psprintf("SELECT 1 FROM pg_catalog.pg_depend "
-                             "WHERE refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass "
-                             "AND refobjid OPERATOR(pg_catalog.=) %u LIMIT 1", schema), false, 1) != SPI_OK_SELECT)
-        elog(ERROR, "could not read pg_depend");
-    empty = SPI_processed == 0;
-    SPI_finish();
-    return empty;
+/* the schema that create_model made, unless the tables were moved into another one since */
+static bool
+is_of_owner(Oid schema, Oid owner)
+{
+    return finds(psprintf("SELECT 1 FROM pg_catalog.pg_namespace WHERE oid OPERATOR(pg_catalog.=) %u "
+                          "AND nspowner OPERATOR(pg_catalog.=) %u", schema, owner));
 }
 
 static void
@@ -681,7 +721,7 @@ gnnrec_drop_model(PG_FUNCTION_ARGS)
     bool        if_exists = PG_GETARG_BOOL(1);
     char       *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
     GnnrecModel *m = gnnrec_model_by_name(name, if_exists);
-    Oid         schema;
+    Oid         table;
 
     if (m == NULL)
     {
@@ -689,16 +729,18 @@ gnnrec_drop_model(PG_FUNCTION_ARGS)
         PG_RETURN_VOID();
     }
     gnnrec_model_check_owner(m);
-    gnnrec_job_lock_model(m->model_id);
+    gnnrec_job_lock_model(m);
     gnnrec_job_stop(m->model_id);
     gnnrec_doom_model(m->model_id);
-    schema = schema_of(m);
-    if (OidIsValid(schema))
+    table = table_of(m);
+    if (OidIsValid(table))
     {
+        Oid         schema = get_rel_namespace(table);
         char       *schema_name = get_namespace_name(schema);
+        bool        made_schema = m->made_schema && is_of_owner(schema, gnnrec_relation_owner(table));
 
         drop_objects(m, schema_name, PG_GETARG_BOOL(2));
-        if (m->made_schema && schema_is_empty(schema))
+        if (made_schema && schema_is_empty(schema))
             execute(psprintf("DROP SCHEMA %s", quote_identifier(schema_name)));
     }
     delete_rows(m->model_id);

@@ -35,14 +35,14 @@ gnnrec_edges_of_nodes(const int32 *node, const float *weight, int64 n)
         if (node[i] >= 0)
             known[n_known++] = (Weighted) {node[i], weight == NULL ? 1 : weight[i]};
     qsort(known, n_known, sizeof(Weighted), by_node_and_weight);
-    for (int64 i = 0; i < n_known; i++)
+    for (int64 i = 0; i < n_known; end++)
     {
-        if (end == 0 || idx[end - 1] != known[i].node)
-        {
-            idx[end] = known[i].node;
-            val[end++] = 0;
-        }
-        val[end - 1] += known[i].weight;
+        double      sum = 0;
+
+        idx[end] = known[i].node;
+        for (; i < n_known && known[i].node == idx[end]; i++)
+            sum += known[i].weight;
+        val[end] = gnnrec_edges_rounded(sum);
     }
     return (GnnrecSnapshotRow) {end, idx, val};
 }

@@ -6,11 +6,21 @@
 
 #include "postgres.h"
 
+#include <float.h>
+#include <math.h>
+
 #include "pg/snapshot.h"
 
+/* a sum of weights as an edge keeps it: the largest there is, where it is larger, so that scores are numbers */
+static inline float
+gnnrec_edges_rounded(double weight)
+{
+    return (float) fmax(-FLT_MAX, fmin(FLT_MAX, weight));
+}
+
 /*
- * n ids of a type as a row of the snapshot would have them: known nodes, ascending, the weights of a node summed in an order of
- * their own. is_null NULL: no id is; weight NULL: all 1. In the current memory context.
+ * n ids of a type as a row of the snapshot would have them: known nodes, ascending, the weights of a node summed smallest first, in
+ * double, as the training sums them. is_null NULL: no id is; weight NULL: all 1. In the current memory context.
  */
 extern GnnrecSnapshotRow gnnrec_edges_row(const GnnrecSnapshot *snapshot, int type, const Datum *id, const bool *is_null,
                                           const float *weight, int64 n);

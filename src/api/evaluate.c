@@ -321,14 +321,11 @@ gnnrec_evaluate(PG_FUNCTION_ARGS)
 {
     Test        t = {0};
 
-    gnnrec_evaluation_required(fcinfo, E_MODEL, "model");
     gnnrec_evaluation_required(fcinfo, E_TEST, "test");
     gnnrec_cutoffs_argument(&t.cutoffs, fcinfo, E_K);
     t.folded = is_folded(fcinfo);
-    t.snapshot = gnnrec_snapshot_live(gnnrec_model_by_name(text_to_cstring(PG_GETARG_TEXT_PP(E_MODEL)), false)->model_id);
+    t.snapshot = gnnrec_serve_named(fcinfo, GNNREC_FROM_BOTH);
     t.items = &t.snapshot->types[GNNREC_ITEM];
-    gnnrec_serve_check_right(t.items);
-    gnnrec_serve_check_right(&t.snapshot->types[GNNREC_USER]);
     check_fold_in(&t);
     t.length = Min(t.cutoffs.largest, t.items->n);
     read_test(&t, PG_GETARG_OID(E_TEST));

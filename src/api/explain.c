@@ -131,7 +131,7 @@ put_rows(ReturnSetInfo *result, const GnnrecSnapshot *snapshot, const Explanatio
 Datum
 gnnrec_explain_core(PG_FUNCTION_ARGS)
 {
-    const GnnrecSnapshot *snapshot = gnnrec_serve(fcinfo);
+    const GnnrecSnapshot *snapshot = gnnrec_serve(fcinfo, GNNREC_FROM_BOTH);
     const GnnrecSnapshotNodes *users = &snapshot->types[GNNREC_USER];
     const GnnrecSnapshotNodes *items = &snapshot->types[GNNREC_ITEM];
     int32       k;
@@ -140,8 +140,6 @@ gnnrec_explain_core(PG_FUNCTION_ARGS)
     const float *z;
     Explanation explanation;
 
-    gnnrec_serve_check_right(users);
-    gnnrec_serve_check_right(items);
     gnnrec_serve_check_id(fcinfo, 1, users);
     gnnrec_serve_check_id(fcinfo, 2, items);
     check_explainable(snapshot);

@@ -12,11 +12,9 @@
 
 #include "api/fresh.h"
 
-#include <float.h>
-#include <math.h>
-
 #include "utils/memutils.h"
 
+#include "api/edges.h"
 #include "api/serve.h"
 
 /* an event with an item of the run */
@@ -80,12 +78,6 @@ summary_of(const Event *event, const Event *end, int32 node)
     return s;
 }
 
-static float
-clamped(double weight)
-{
-    return (float) fmax(-FLT_MAX, fmin(FLT_MAX, weight));
-}
-
 bool
 gnnrec_fresh_add(GnnrecSnapshotRow *now, const GnnrecSnapshot *snapshot, const GnnrecSnapshotRow *then,
                  const GnnrecUserEvents *events)
@@ -110,7 +102,7 @@ gnnrec_fresh_add(GnnrecSnapshotRow *now, const GnnrecSnapshot *snapshot, const G
         Summary     s = summary_of(event, end, node);
 
         idx[n] = node;
-        val[n] = s.n == 0 ? was : is_old && !events->is_whole ? clamped(was + s.later_weight) : clamped(s.weight);
+        val[n] = s.n == 0 ? was : is_old && !events->is_whole ? gnnrec_edges_rounded(was + s.later_weight) : gnnrec_edges_rounded(s.weight);
         shown[n] = !s.hides && (!is_old || (then->shown != NULL && then->shown[old]));
         changed |= Max(val[n], 0) != Max(was, 0) && degree[node] > 0;
         n++;

@@ -2,10 +2,10 @@
  * materialize.c: the lists of all users into a table of the caller's, by a background worker.
  *
  * rank -> write. Lists are what recommend_all() answers. They are ranked in rounds, each of as many users as maintenance_work_mem
- * has room for, by one child process a core (pg/child.h): they take blocks of users off a shared counter and leave their answers in
- * shared memory. Between rounds the lists go to a temporary file. So memory is bounded, and no transaction is open while the numbers
- * run. Then one transaction writes all lists, with the rights of the role that asked: whoever reads the table sees the old ones
- * until it commits.
+ * has room for, by one child process a core (pg/child.h): they take blocks of users off a shared counter and leave their answers
+ * in shared memory. Between rounds the lists go to a temporary file. So memory is bounded, and no transaction is open while the
+ * numbers run. Then one transaction writes all lists, with the rights of the role that asked: whoever reads the table sees the old
+ * ones until it commits.
  */
 #include "postgres.h"
 
@@ -123,7 +123,7 @@ gnnrec_materialize_lists(PG_FUNCTION_ARGS)
                  errmsg("k must be at least 1"),
                  errdetail("It is %d.", order.k)));
     check_target(m, order.target, order.merge);
-    (void) gnnrec_snapshot_live(m->model_id);
+    (void) gnnrec_serve_model(m->model_id, GNNREC_FROM_BOTH);
     PG_RETURN_INT64(gnnrec_job_request(&order, &materialization, m, params_of(&order), false));
 }
 
@@ -372,8 +372,8 @@ write_lists(Materialization *m)
 }
 
 /*
- * As the role that asked. Deferred triggers of the table must not run as another role at the commit, so they run here; a restricted
- * operation has none, so it is one only where that role is not the session's own.
+ * As the role that asked. Deferred triggers of the table must not run as another role at the commit, so they run here; a
+ * restricted operation has none, so it is one only where that role is not the session's own.
  */
 static void
 write_target(Materialization *m)
@@ -425,9 +425,7 @@ open_snapshot(Materialization *m)
 
     gnnrec_worker_begin();
     before = gnnrec_worker_act_as_asker(m->w, true);
-    m->snapshot = gnnrec_snapshot_live(m->w->order.model_id);
-    gnnrec_serve_check_right(&m->snapshot->types[GNNREC_USER]);
-    gnnrec_serve_check_right(&m->snapshot->types[GNNREC_ITEM]);
+    m->snapshot = gnnrec_serve_model(m->w->order.model_id, GNNREC_FROM_BOTH);
     gnnrec_worker_act_as_before(before);
     gnnrec_worker_commit(m->w);
     m->w->steps = m->snapshot->types[GNNREC_USER].n;

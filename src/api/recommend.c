@@ -238,7 +238,6 @@ rank(GnnHit *hits, int32 k, const Question *q)
     GnnRows     rows = gnnrec_snapshot_rows(q->items, false);
     GnnrecNodes skip;
 
-    rows.degree = q->items->degree;
     rows.penalty = q->penalty;
     if (q->pool.is_chosen)
         return gnn_topk_among(hits, k, &rows, q->vector, q->pool.popular.node, q->pool.popular.n);
@@ -303,7 +302,6 @@ begin(Question *q, const GnnrecSnapshot *snapshot)
     memset(q, 0, sizeof(*q));
     q->snapshot = snapshot;
     q->items = &snapshot->types[GNNREC_ITEM];
-    gnnrec_serve_check_right(q->items);
 }
 
 static bool
@@ -322,12 +320,11 @@ enum {R_MODEL, R_USER, R_ITEM_TYPE, R_K, R_CANDIDATES, R_EXCLUDE, R_EXCLUDE_SEEN
 Datum
 gnnrec_recommend_core(PG_FUNCTION_ARGS)
 {
-    const GnnrecSnapshot *snapshot = gnnrec_serve_kept(fcinfo);
+    const GnnrecSnapshot *snapshot = gnnrec_serve_kept(fcinfo, GNNREC_FROM_BOTH);
     const GnnrecSnapshotNodes *users = &snapshot->types[GNNREC_USER];
     Question    q;
 
     begin(&q, snapshot);
-    gnnrec_serve_check_right(users);
     gnnrec_serve_check_id(fcinfo, R_USER, users);
     gnnrec_serve_check_id(fcinfo, R_ITEM_TYPE, q.items);
     if (!PG_ARGISNULL(R_USER))
@@ -377,7 +374,7 @@ gnnrec_recommend_for_core(PG_FUNCTION_ARGS)
     GnnrecSnapshotRow basket;
     Question    q;
 
-    begin(&q, gnnrec_serve_kept(fcinfo));
+    begin(&q, gnnrec_serve_kept(fcinfo, GNNREC_FROM_ITEMS));
     gnnrec_serve_check_ids(fcinfo, F_ITEMS, q.items);
     if (!PG_ARGISNULL(F_ITEMS))
         items = elements_of(PG_GETARG_ARRAYTYPE_P(F_ITEMS));
@@ -394,18 +391,11 @@ gnnrec_recommend_for_core(PG_FUNCTION_ARGS)
 Datum
 gnnrec_recommend(PG_FUNCTION_ARGS)
 {
-    const GnnrecSnapshot *snapshot;
-    const GnnrecSnapshotNodes *users;
+    const GnnrecSnapshot *snapshot = gnnrec_serve_named(fcinfo, GNNREC_FROM_BOTH);
+    const GnnrecSnapshotNodes *users = &snapshot->types[GNNREC_USER];
     Question    q;
 
-    if (PG_ARGISNULL(0))
-        ereport(ERROR,
-                (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-                 errmsg("model must not be NULL")));
-    snapshot = gnnrec_snapshot_live(gnnrec_model_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)), false)->model_id);
-    users = &snapshot->types[GNNREC_USER];
     begin(&q, snapshot);
-    gnnrec_serve_check_right(users);
     if (!PG_ARGISNULL(1))
     {
         Datum       id = gnnrec_serve_parse_id(fcinfo, 1, users);

@@ -129,14 +129,12 @@ read_users(Walk *w, FunctionCallInfo fcinfo, const GnnrecSnapshotNodes *users)
 static Walk *
 start(FunctionCallInfo fcinfo)
 {
-    const GnnrecSnapshot *snapshot = gnnrec_serve(fcinfo);
+    const GnnrecSnapshot *snapshot = gnnrec_serve(fcinfo, GNNREC_FROM_BOTH);
     const GnnrecSnapshotNodes *users = &snapshot->types[GNNREC_USER];
     const GnnrecSnapshotNodes *items = &snapshot->types[GNNREC_ITEM];
     int32       k = gnnrec_serve_k(fcinfo, A_K, items->n);
     Walk       *w = palloc0(sizeof(Walk));
 
-    gnnrec_serve_check_right(items);
-    gnnrec_serve_check_right(users);
     gnnrec_serve_check_id(fcinfo, A_ITEM_TYPE, items);
     gnnrec_serve_check_ids(fcinfo, A_USERS, users);
     read_users(w, fcinfo, users);

@@ -51,39 +51,159 @@ kept(FunctionCallInfo fcinfo)
     return fcinfo->flinfo->fn_extra;
 }
 
-/* the model's item table */
-static Oid
-model_argument(FunctionCallInfo fcinfo)
+/* -------------------------------------------------------------------------------------------------------------------
+ * the model and the right to be answered from it
+ * ------------------------------------------------------------------------------------------------------------------- */
+
+static void
+check_model(FunctionCallInfo fcinfo)
 {
     if (PG_ARGISNULL(0))
         ereport(ERROR,
                 (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
                  errmsg("model must not be NULL")));
+}
+
+/* the model's item table */
+static Oid
+model_argument(FunctionCallInfo fcinfo)
+{
+    check_model(fcinfo);
     return PG_GETARG_OID(0);
 }
 
-const GnnrecSnapshot *
-gnnrec_serve(FunctionCallInfo fcinfo)
+static void
+check_right(const GnnrecSnapshotNodes *nodes)
 {
-    return gnnrec_snapshot_of_table(model_argument(fcinfo));
+    bool        is_missing = false;
+    AclResult   acl = pg_class_aclcheck_ext(nodes->table, GetUserId(), ACL_SELECT, &is_missing);
+
+    if (is_missing)
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_TABLE),
+                 errmsg("the table of the model's %s embeddings does not exist", nodes->name),
+                 errhint("Drop the model with gnnrec.drop_model() and create it again.")));
+    if (acl != ACLCHECK_OK)
+        aclcheck_error(acl, OBJECT_TABLE, get_rel_name(nodes->table));
+    if (check_enable_rls(nodes->table, InvalidOid, true) == RLS_ENABLED)
+        ereport(ERROR,
+                (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                 errmsg("row security is in force on table \"%s\"", get_rel_name(nodes->table)),
+                 errdetail("Recommendations are made from all rows of the table."),
+                 errhint("Let the owner of the table ask: for example by a SECURITY DEFINER function that checks its caller.")));
+}
+
+/* -1: the model has no such type */
+static int
+named_type(FunctionCallInfo fcinfo, const GnnrecSnapshot *described)
+{
+    char       *name;
+    int         found = -1;
+
+    if (PG_ARGISNULL(1))
+        ereport(ERROR,
+                (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                 errmsg("node_type must not be NULL")));
+    name = text_to_cstring(PG_GETARG_TEXT_PP(1));
+    for (int t = 0; t < described->n_types; t++)
+        if (strcmp(described->types[t].name, name) == 0)
+            found = t;
+    pfree(name);
+    return found;
+}
+
+static char *
+type_names(const GnnrecSnapshot *snapshot)
+{
+    StringInfoData s;
+
+    initStringInfo(&s);
+    for (int t = 0; t < snapshot->n_types; t++)
+        appendStringInfo(&s, "%s%s", t == 0 ? "" : ", ", snapshot->types[t].name);
+    return s.data;
+}
+
+int
+gnnrec_serve_type(FunctionCallInfo fcinfo, const GnnrecSnapshot *snapshot)
+{
+    int         type = named_type(fcinfo, snapshot);
+
+    if (type < 0)
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_OBJECT),
+                 errmsg("the model has no node type \"%s\"", text_to_cstring(PG_GETARG_TEXT_PP(1))),
+                 errhint("Its node types are %s.", type_names(snapshot))));
+    return type;
+}
+
+/* what is asked of a model, for the check of rights */
+typedef struct Asked
+{
+    FunctionCallInfo fcinfo;
+    int         types;
+} Asked;
+
+/* a GnnrecSnapshotGuard. Who asks for a type that there is not needs a right, too, to be told so */
+static bool
+check_rights(const GnnrecSnapshot *described, void *arg)
+{
+    const Asked *asked = arg;
+    int         types = asked->types;
+
+    if (types == GNNREC_FROM_ARGUMENT)
+        types = 1 << Max(named_type(asked->fcinfo, described), 0);
+    for (int t = 0; t < described->n_types; t++)
+        if ((types & (1 << t)) != 0)
+            check_right(&described->types[t]);
+    return true;
 }
 
 const GnnrecSnapshot *
-gnnrec_serve_kept(FunctionCallInfo fcinfo)
+gnnrec_serve(FunctionCallInfo fcinfo, int types)
 {
+    Asked       asked = {fcinfo, types};
+
+    return gnnrec_snapshot_of_table(model_argument(fcinfo), check_rights, &asked);
+}
+
+const GnnrecSnapshot *
+gnnrec_serve_kept(FunctionCallInfo fcinfo, int types)
+{
+    Asked       asked = {fcinfo, types};
     Oid         model = model_argument(fcinfo);
     Kept       *before = kept(fcinfo);
 
     if (before == NULL)
-        return gnnrec_snapshot_of_table(model);
-    if (before->snapshot == NULL || before->model != model)
+        return gnnrec_serve(fcinfo, types);
+    if (before->snapshot != NULL && before->model == model)
+        check_rights(before->snapshot, &asked);     /* the role may have changed since the call before */
+    else
     {
         memset(before, 0, sizeof(*before));
-        before->snapshot = gnnrec_snapshot_of_table(model);
+        before->snapshot = gnnrec_snapshot_of_table(model, check_rights, &asked);
         before->model = model;
     }
     return before->snapshot;
 }
+
+const GnnrecSnapshot *
+gnnrec_serve_named(FunctionCallInfo fcinfo, int types)
+{
+    check_model(fcinfo);
+    return gnnrec_serve_model(gnnrec_model_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)), false)->model_id, types);
+}
+
+const GnnrecSnapshot *
+gnnrec_serve_model(int32 model_id, int types)
+{
+    Asked       asked = {NULL, types};
+
+    return gnnrec_snapshot_live(model_id, check_rights, &asked);
+}
+
+/* -------------------------------------------------------------------------------------------------------------------
+ * arguments
+ * ------------------------------------------------------------------------------------------------------------------- */
 
 /* the numbers of an array's elements, in the current memory context */
 static GnnrecNodes
@@ -106,6 +226,7 @@ items_of(ArrayType *array, const GnnrecSnapshot *snapshot)
     {
         int32       found = is_null[i] ? -1 : gnnrec_snapshot_find(snapshot, GNNREC_ITEM, gnnrec_key_of(&items->key, value[i]));
 
+        CHECK_FOR_INTERRUPTS();
         if (found >= 0)
             node[n++] = found;
     }
@@ -165,27 +286,6 @@ gnnrec_serve_items(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshot *
     items = items_of(array, snapshot);
     keep(list, array, items, fcinfo->flinfo->fn_mcxt);
     return items;
-}
-
-void
-gnnrec_serve_check_right(const GnnrecSnapshotNodes *nodes)
-{
-    bool        is_missing = false;
-    AclResult   acl = pg_class_aclcheck_ext(nodes->table, GetUserId(), ACL_SELECT, &is_missing);
-
-    if (is_missing)
-        ereport(ERROR,
-                (errcode(ERRCODE_UNDEFINED_TABLE),
-                 errmsg("the table of the model's %s embeddings does not exist", nodes->name),
-                 errhint("Drop the model with gnnrec.drop_model() and create it again.")));
-    if (acl != ACLCHECK_OK)
-        aclcheck_error(acl, OBJECT_TABLE, get_rel_name(nodes->table));
-    if (check_enable_rls(nodes->table, InvalidOid, true) == RLS_ENABLED)
-        ereport(ERROR,
-                (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                 errmsg("row security is in force on table \"%s\"", get_rel_name(nodes->table)),
-                 errdetail("Recommendations are made from all rows of the table."),
-                 errhint("Let the owner of the table ask: for example by a SECURITY DEFINER function that checks its caller.")));
 }
 
 /* a value of the type given is to be read as an id: the types must be the same, or the same underneath */

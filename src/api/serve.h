@@ -13,17 +13,27 @@
 #include "core/topk.h"
 #include "pg/snapshot.h"
 
-/* the live run of the model whose item table is the first argument */
-extern const GnnrecSnapshot *gnnrec_serve(FunctionCallInfo fcinfo);
+/* the node types an answer is made from: the current role must be allowed to read all of their tables, at every call */
+#define GNNREC_FROM_USERS (1 << GNNREC_USER)
+#define GNNREC_FROM_ITEMS (1 << GNNREC_ITEM)
+#define GNNREC_FROM_BOTH (GNNREC_FROM_USERS | GNNREC_FROM_ITEMS)
+#define GNNREC_FROM_ARGUMENT 0  /* the one that the second argument names */
+
+/* the live run of the model whose item table is the first argument; ERROR where the right is missing, before anything else */
+extern const GnnrecSnapshot *gnnrec_serve(FunctionCallInfo fcinfo, int types);
 
 /*
  * The same, looked up once a query, for functions that materialize a set at each call and leave fn_extra to us: what a call keeps
  * there for the next one lives as long as the executor's run, and that has one view of the database.
  */
-extern const GnnrecSnapshot *gnnrec_serve_kept(FunctionCallInfo fcinfo);
+extern const GnnrecSnapshot *gnnrec_serve_kept(FunctionCallInfo fcinfo, int types);
 
-/* ERROR unless the current role may read all of the type's table */
-extern void gnnrec_serve_check_right(const GnnrecSnapshotNodes *nodes);
+/* the same of the model whose name is the first argument, a text, and of one that is known by its number */
+extern const GnnrecSnapshot *gnnrec_serve_named(FunctionCallInfo fcinfo, int types);
+extern const GnnrecSnapshot *gnnrec_serve_model(int32 model_id, int types);
+
+/* the number of the node type that the second argument names */
+extern int  gnnrec_serve_type(FunctionCallInfo fcinfo, const GnnrecSnapshot *snapshot);
 
 /*
  * ERROR unless an argument, or the elements of an array argument, are of the node type's id type: the functions are polymorphic,

@@ -22,27 +22,6 @@ clamped(float cosine)
     return cosine > 1 ? 1 : cosine < -1 ? -1 : cosine;
 }
 
-/* the node type that the second argument names */
-static int
-type_argument(FunctionCallInfo fcinfo, const GnnrecSnapshot *snapshot)
-{
-    char       *name;
-
-    if (PG_ARGISNULL(1))
-        ereport(ERROR,
-                (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-                 errmsg("node_type must not be NULL")));
-    name = text_to_cstring(PG_GETARG_TEXT_PP(1));
-    for (int t = 0; t < snapshot->n_types; t++)
-        if (strcmp(snapshot->types[t].name, name) == 0)
-            return t;
-    ereport(ERROR,
-            (errcode(ERRCODE_UNDEFINED_OBJECT),
-             errmsg("the model has no node type \"%s\"", name),
-             errhint("gnnrec.node_type lists the node types of each model.")));
-    return -1;
-}
-
 /* the vector of a node times a factor */
 static float *
 scaled(const GnnrecSnapshotNodes *nodes, int32 node, float factor)
@@ -97,12 +76,11 @@ answer_similar(GnnrecAnswer *answer, int32 node, int32 k)
 Datum
 gnnrec_similar_core(PG_FUNCTION_ARGS)
 {
-    const GnnrecSnapshot *snapshot = gnnrec_serve_kept(fcinfo);
-    int         type = type_argument(fcinfo, snapshot);
+    const GnnrecSnapshot *snapshot = gnnrec_serve_kept(fcinfo, GNNREC_FROM_ARGUMENT);
+    int         type = gnnrec_serve_type(fcinfo, snapshot);
     const GnnrecSnapshotNodes *nodes = &snapshot->types[type];
     GnnrecAnswer answer;
 
-    gnnrec_serve_check_right(nodes);
     gnnrec_serve_check_id(fcinfo, 2, nodes);
     gnnrec_answer_begin(&answer, fcinfo, snapshot, type, false);
     answer_similar(&answer, gnnrec_serve_node(fcinfo, 2, snapshot, type), gnnrec_serve_k(fcinfo, 3, nodes->n));
@@ -113,18 +91,11 @@ gnnrec_similar_core(PG_FUNCTION_ARGS)
 Datum
 gnnrec_similar_items(PG_FUNCTION_ARGS)
 {
-    const GnnrecSnapshot *snapshot;
-    const GnnrecSnapshotNodes *items;
+    const GnnrecSnapshot *snapshot = gnnrec_serve_named(fcinfo, GNNREC_FROM_ITEMS);
+    const GnnrecSnapshotNodes *items = &snapshot->types[GNNREC_ITEM];
     GnnrecAnswer answer;
     int32       node = -1;
 
-    if (PG_ARGISNULL(0))
-        ereport(ERROR,
-                (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-                 errmsg("model must not be NULL")));
-    snapshot = gnnrec_snapshot_live(gnnrec_model_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)), false)->model_id);
-    items = &snapshot->types[GNNREC_ITEM];
-    gnnrec_serve_check_right(items);
     if (!PG_ARGISNULL(1))
         node = gnnrec_snapshot_find(snapshot, GNNREC_ITEM, gnnrec_key_of(&items->key, gnnrec_serve_parse_id(fcinfo, 1, items)));
     gnnrec_answer_begin(&answer, fcinfo, snapshot, GNNREC_ITEM, true);
@@ -136,13 +107,12 @@ gnnrec_similar_items(PG_FUNCTION_ARGS)
 Datum
 gnnrec_similarity_core(PG_FUNCTION_ARGS)
 {
-    const GnnrecSnapshot *snapshot = gnnrec_serve(fcinfo);
-    int         type = type_argument(fcinfo, snapshot);
+    const GnnrecSnapshot *snapshot = gnnrec_serve(fcinfo, GNNREC_FROM_ARGUMENT);
+    int         type = gnnrec_serve_type(fcinfo, snapshot);
     const GnnrecSnapshotNodes *nodes = &snapshot->types[type];
     int32       a;
     int32       b;
 
-    gnnrec_serve_check_right(nodes);
     gnnrec_serve_check_id(fcinfo, 2, nodes);
     gnnrec_serve_check_id(fcinfo, 3, nodes);
     a = gnnrec_serve_node(fcinfo, 2, snapshot, type);
@@ -157,14 +127,12 @@ gnnrec_similarity_core(PG_FUNCTION_ARGS)
 Datum
 gnnrec_score_core(PG_FUNCTION_ARGS)
 {
-    const GnnrecSnapshot *snapshot = gnnrec_serve(fcinfo);
+    const GnnrecSnapshot *snapshot = gnnrec_serve(fcinfo, GNNREC_FROM_BOTH);
     const GnnrecSnapshotNodes *users = &snapshot->types[GNNREC_USER];
     const GnnrecSnapshotNodes *items = &snapshot->types[GNNREC_ITEM];
     int32       user;
     int32       item;
 
-    gnnrec_serve_check_right(users);
-    gnnrec_serve_check_right(items);
     gnnrec_serve_check_id(fcinfo, 1, users);
     gnnrec_serve_check_id(fcinfo, 2, items);
     user = gnnrec_serve_node(fcinfo, 1, snapshot, GNNREC_USER);

@@ -12,9 +12,7 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "storage/latch.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
@@ -25,6 +23,7 @@
 #include "pg/guc.h"
 #include "pg/job.h"
 #include "pg/nap.h"
+#include "pg/role.h"
 #include "pg/source.h"
 #include "train/fit.h"
 
@@ -35,8 +34,6 @@ PG_FUNCTION_INFO_V1(gnnrec_cancel_model);
 PG_FUNCTION_INFO_V1(gnnrec_cancel_run);
 PG_FUNCTION_INFO_V1(gnnrec_rollback);
 PG_FUNCTION_INFO_V1(gnnrec_estimate);
-PG_FUNCTION_INFO_V1(gnnrec_run_state);
-PG_FUNCTION_INFO_V1(gnnrec_may_read);
 
 #define WAIT_MILLISECONDS 50
 
@@ -127,7 +124,7 @@ check_outcome(const char *model, const GnnrecRun *run, const char *state)
              errmsg("%s of model \"%s\" %s%s: run " INT64_FORMAT, run->task, model,
                     cancelled ? "was " : strcmp(state, "lost") == 0 ? "was " : "", state, run->run_id),
              run->message != NULL ? errdetail("%s", run->message) : 0,
-             errhint("The run's row in gnnrec.run tells more.")));
+             errhint("The run's row in gnnrec.runs tells more.")));
 }
 
 /* asked for by this very transaction, so it starts when that commits */
@@ -144,7 +141,18 @@ looks(void)
     return AllocSetContextCreate(CurrentMemoryContext, "gnnrec wait", ALLOCSET_SMALL_SIZES);
 }
 
-/* the state of a run as of now, by a snapshot of this moment */
+/* the row of a run by a snapshot of this moment, and its state */
+static const char *
+read_run(GnnrecRun *run, int64 run_id)
+{
+    if (!gnnrec_run_by_id(run, run_id, GetLatestSnapshot()))
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_OBJECT),
+                 errmsg("run " INT64_FORMAT " does not exist any more", run_id)));
+    return gnnrec_job_state(run->model_id, run->status, run->requested_at);
+}
+
+/* the state of a run as of now; a worker that ends right after its row was read is not lost: its last word is there by then */
 static const char *
 look(GnnrecRun *run, int64 run_id, MemoryContext context)
 {
@@ -152,11 +160,9 @@ look(GnnrecRun *run, int64 run_id, MemoryContext context)
     const char *state;
 
     MemoryContextReset(context);
-    if (!gnnrec_run_by_id(run, run_id, GetLatestSnapshot()))
-        ereport(ERROR,
-                (errcode(ERRCODE_UNDEFINED_OBJECT),
-                 errmsg("run " INT64_FORMAT " does not exist any more", run_id)));
-    state = gnnrec_job_state(run->model_id, run->status, run->requested_at);
+    state = read_run(run, run_id);
+    if (strcmp(state, "lost") == 0)
+        state = read_run(run, run_id);
     MemoryContextSwitchTo(old);
     return state;
 }
@@ -280,6 +286,14 @@ gnnrec_cancel_model(PG_FUNCTION_ARGS)
     PG_RETURN_BOOL(gnnrec_run_newest(&run, m->model_id, GetLatestSnapshot()) && gnnrec_job_cancel(&run));
 }
 
+/* another's runs are as good as none: their numbers are nobody else's business */
+static bool
+find_own_run(GnnrecRun *run, int64 run_id)
+{
+    return gnnrec_run_by_id(run, run_id, GetLatestSnapshot())
+        && gnnrec_model_is_owned(gnnrec_model_by_id(run->model_id));
+}
+
 /* cancel(run) */
 Datum
 gnnrec_cancel_run(PG_FUNCTION_ARGS)
@@ -287,11 +301,11 @@ gnnrec_cancel_run(PG_FUNCTION_ARGS)
     GnnrecRun   run;
 
     PreventCommandDuringRecovery("gnnrec.cancel()");
-    if (!gnnrec_run_by_id(&run, PG_GETARG_INT64(0), GetLatestSnapshot()))
+    if (!find_own_run(&run, PG_GETARG_INT64(0)))
         ereport(ERROR,
                 (errcode(ERRCODE_UNDEFINED_OBJECT),
-                 errmsg("run " INT64_FORMAT " does not exist", PG_GETARG_INT64(0))));
-    gnnrec_model_check_owner(gnnrec_model_by_id(run.model_id));
+                 errmsg("run " INT64_FORMAT " does not exist", PG_GETARG_INT64(0)),
+                 errhint("gnnrec.runs lists the runs of your models.")));
     PG_RETURN_BOOL(gnnrec_job_cancel(&run));
 }
 
@@ -312,7 +326,7 @@ gnnrec_rollback(PG_FUNCTION_ARGS)
     if (PG_ARGISNULL(0))
         PG_RETURN_NULL();
     m = own_model(PG_GETARG_TEXT_PP(0));
-    gnnrec_job_lock_model(m->model_id);
+    gnnrec_job_lock_model(m);
     gnnrec_model_lock(m->model_id);     /* a worker that publishes deletes old runs: to be seen by the next statement */
     values[0] = Int32GetDatum(m->model_id);
     values[1] = PG_ARGISNULL(1) ? (Datum) 0 : PG_GETARG_DATUM(1);
@@ -327,7 +341,7 @@ gnnrec_rollback(PG_FUNCTION_ARGS)
                 (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                  PG_ARGISNULL(1) ? errmsg("model \"%s\" has no earlier run to go back to", m->name)
                  : errmsg("model \"%s\" does not keep run " INT64_FORMAT, m->name, PG_GETARG_INT64(1)),
-                 errhint("The kept runs are those of gnnrec.run with stored; keep_runs (now %d) says how many.", m->keep_runs)));
+                 errhint("The kept runs are those of gnnrec.runs with stored; keep_runs (now %d) says how many.", m->keep_runs)));
     PG_RETURN_DATUM(run);
 }
 
@@ -350,6 +364,7 @@ gnnrec_estimate(PG_FUNCTION_ARGS)
 {
     GnnrecModel *m = own_model(PG_GETARG_TEXT_PP(0));
     const GnnrecRelation *r = &m->relations[0];
+    GnnrecRoleBefore before;
     GnnGraph    graph = {0};
     GnnConfig   config;
     GnnCsr      shape = {0};        /* of the relation: its numbers of rows and columns */
@@ -363,7 +378,9 @@ gnnrec_estimate(PG_FUNCTION_ARGS)
     gnn_config_defaults(&config);
     gnnrec_config_apply(&config, m->params);
     gnnrec_config_apply(&config, PG_GETARG_JSONB_P(1));
+    before = gnnrec_role_become(gnnrec_model_reader(m, GetUserId()));
     gnnrec_source_count(r, &n_edges[0], &n_from, &n_to);
+    gnnrec_role_return(before);
     shape.n = (int32) Min(n_from, PG_INT32_MAX);
     shape.n_cols = (int32) Min(n_to, PG_INT32_MAX);
     gnn_graph_add_nodes(&graph, "user", shape.n);
@@ -375,28 +392,4 @@ gnnrec_estimate(PG_FUNCTION_ARGS)
         put_part((ReturnSetInfo *) fcinfo->resultinfo, parts[i].part, parts[i].bytes);
     put_part((ReturnSetInfo *) fcinfo->resultinfo, "total", total);
     return (Datum) 0;
-}
-
-/* ---------------------------------------------------------------------------------------------------------------------
- * For the views
- * ------------------------------------------------------------------------------------------------------------------ */
-
-/* run_state(model_id, status, requested_at) -> the state as it is now: a run whose worker is gone is lost */
-Datum
-gnnrec_run_state(PG_FUNCTION_ARGS)
-{
-    char       *status = text_to_cstring(PG_GETARG_TEXT_PP(1));
-
-    PG_RETURN_TEXT_P(cstring_to_text(gnnrec_job_state(PG_GETARG_INT32(0), status, PG_GETARG_TIMESTAMPTZ(2))));
-}
-
-/* may_read(table) -> whether the current role may select from a model's table, false where it is gone */
-Datum
-gnnrec_may_read(PG_FUNCTION_ARGS)
-{
-    Oid         table = PG_GETARG_OID(0);
-
-    if (get_rel_name(table) == NULL)
-        PG_RETURN_BOOL(superuser());
-    PG_RETURN_BOOL(pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK);
 }

@@ -17,7 +17,7 @@ typedef struct GnnHit
 
 /*
  * The rows to rank: row i is rows + i * dim, times scale[i] where scale is given (cosine). With a penalty, a score is the inner
- * product less penalty * log(1 + degree[i]): never more than the product, so what bounds one bounds the other.
+ * product less penalty * log_degree[i], rounded once. A product that is no number counts as minus infinity, -0 as 0.
  */
 typedef struct GnnRows
 {
@@ -25,9 +25,11 @@ typedef struct GnnRows
     const float *scale;         /* NULL: 1 */
     int32_t     n;
     int32_t     dim;
-    const float *degree;        /* from 0; read with a penalty only */
+    const float *log_degree;    /* log(1 + degree); read with a penalty only */
     float       penalty;        /* from 0 */
     const void *quantised;      /* the rows once more, see quantise.h: the same answers, sooner; NULL: none */
+    const int32_t *likely;      /* rows worth to be looked at first, each once; NULL: no idea. Numbers that are no rows' are */
+    int32_t     n_likely;       /* passed over */
 } GnnRows;
 
 /* out[0 .. result) gets the top k of all rows but those in skip (ascending, may repeat) */

@@ -17,15 +17,19 @@
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "executor/tstoreReceiver.h"
 #include "miscadmin.h"
+#include "nodes/params.h"
+#include "tcop/dest.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/rls.h"
 #include "utils/snapmgr.h"
 
 #include "pg/compat.h"
+#include "pg/role.h"
 
 /* column numbers: the order in the install script */
 enum {MODEL_ID = 1, MODEL_NAME, MODEL_PARAMS, MODEL_KEEP_RUNS, MODEL_LIVE_RUN, MODEL_MADE_SCHEMA};
@@ -161,6 +165,13 @@ active_snapshot(void)
     return ActiveSnapshotSet() ? GetActiveSnapshot() : GetTransactionSnapshot();
 }
 
+static void
+read_live_run(void *arg, HeapTuple row, Datum *values, bool *nulls)
+{
+    if (!nulls[MODEL_LIVE_RUN - 1])
+        *(int64 *) arg = DatumGetInt64(values[MODEL_LIVE_RUN - 1]);
+}
+
 static GnnrecModel *
 read_whole_model(const char *index, ScanKey key)
 {
@@ -182,21 +193,39 @@ read_whole_model(const char *index, ScanKey key)
     return m;
 }
 
+static void
+name_key(ScanKey key, const char *name)
+{
+    ScanKeyEntryInitialize(key, 0, MODEL_NAME, BTEqualStrategyNumber, InvalidOid, DEFAULT_COLLATION_OID, F_TEXTEQ,
+                           CStringGetTextDatum(name));
+}
+
+bool
+gnnrec_model_name_is_taken(const char *name)
+{
+    ScanKeyData key;
+    int64       run;
+
+    name_key(&key, name);
+    return scan("model", "model_name_key", &key, 1, active_snapshot(), true, read_live_run, &run) > 0;
+}
+
 GnnrecModel *
 gnnrec_model_by_name(const char *name, bool missing_ok)
 {
     ScanKeyData key;
     GnnrecModel *m;
 
-    ScanKeyEntryInitialize(&key, 0, MODEL_NAME, BTEqualStrategyNumber, InvalidOid, DEFAULT_COLLATION_OID, F_TEXTEQ,
-                           CStringGetTextDatum(name));
+    name_key(&key, name);
     m = read_whole_model("model_name_key", &key);
-    if (m == NULL && !missing_ok)
+    if (m != NULL && (gnnrec_model_is_owned(m) || gnnrec_may_read(m->types[GNNREC_ITEM].table)))
+        return m;
+    if (!missing_ok)
         ereport(ERROR,
                 (errcode(ERRCODE_UNDEFINED_OBJECT),
                  errmsg("model \"%s\" does not exist", name),
                  errhint("gnnrec.models lists the models; gnnrec.create_model makes one.")));
-    return m;
+    return NULL;
 }
 
 GnnrecModel *
@@ -231,13 +260,6 @@ gnnrec_model_of_table(Oid item_table)
     ScanKeyInit(&key, TYPE_TABLE, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(item_table));
     scan("node_type", "node_type_embedding_table_idx", &key, 1, active_snapshot(), false, read_model_of_items, &model_id);
     return model_id;
-}
-
-static void
-read_live_run(void *arg, HeapTuple row, Datum *values, bool *nulls)
-{
-    if (!nulls[MODEL_LIVE_RUN - 1])
-        *(int64 *) arg = DatumGetInt64(values[MODEL_LIVE_RUN - 1]);
 }
 
 int64
@@ -282,13 +304,34 @@ gnnrec_model_exists(int32 model_id, Snapshot snapshot)
 }
 
 bool
-gnnrec_model_is_owned(const GnnrecModel *model)
+gnnrec_may_read(Oid embedding_table)
+{
+    bool        is_missing = false;
+
+    return pg_class_aclcheck_ext(embedding_table, GetUserId(), ACL_SELECT, &is_missing) == ACLCHECK_OK && !is_missing
+        && check_enable_rls(embedding_table, InvalidOid, true) != RLS_ENABLED;
+}
+
+bool
+gnnrec_may_own(Oid item_table)
 {
     if (superuser())
         return true;
+    return get_rel_name(item_table) != NULL && gnnrec_owns_relation(item_table, GetUserId());
+}
+
+bool
+gnnrec_may_see(Oid item_table)
+{
+    return gnnrec_may_own(item_table) || gnnrec_may_read(item_table);
+}
+
+bool
+gnnrec_model_is_owned(const GnnrecModel *model)
+{
     for (int t = model->n_types - 1; t >= 0; t--)
         if (get_rel_name(model->types[t].table) != NULL)
-            return gnnrec_owns_relation(model->types[t].table, GetUserId());
+            return gnnrec_may_own(model->types[t].table);
     return true;
 }
 
@@ -300,6 +343,37 @@ gnnrec_model_check_owner(const GnnrecModel *model)
                 (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
                  errmsg("must be owner of model \"%s\"", model->name),
                  errdetail("A model belongs to the owner of its item_embedding table.")));
+}
+
+/* what gnnrec_models_where is after, and has found */
+typedef struct Sought
+{
+    bool        (*holds) (Oid item_table);
+    ArrayBuildState *found;
+} Sought;
+
+static void
+note_model(void *arg, HeapTuple row, Datum *values, bool *nulls)
+{
+    Sought     *sought = arg;
+
+    if (DatumGetInt32(values[TYPE_NO - 1]) == GNNREC_ITEM && sought->holds(DatumGetObjectId(values[TYPE_TABLE - 1])))
+        sought->found = accumArrayResult(sought->found, values[TYPE_MODEL - 1], false, INT4OID, CurrentMemoryContext);
+}
+
+ArrayType *
+gnnrec_models_where(bool (*holds) (Oid item_table))
+{
+    Sought      sought = {holds, initArrayResult(INT4OID, CurrentMemoryContext, false)};
+
+    scan("node_type", "node_type_pkey", NULL, 0, active_snapshot(), false, note_model, &sought);
+    return DatumGetArrayTypeP(makeArrayResult(sought.found, CurrentMemoryContext));
+}
+
+Oid
+gnnrec_model_reader(const GnnrecModel *model, Oid asker)
+{
+    return superuser_arg(asker) ? gnnrec_relation_owner(model->types[GNNREC_ITEM].table) : asker;
 }
 
 int
@@ -356,28 +430,18 @@ gnnrec_run_newest(GnnrecRun *out, int32 model_id, Snapshot snapshot)
     return scan("run", "run_model_idx", &key, 1, snapshot, true, read_run, out) > 0;
 }
 
-/* the caller's search_path could put another operator in the place of = : to the end of the GUC nest level it does not hold */
-static int
-trusted_search_path(void)
+static GnnrecRoleBefore
+become_owner(void)
 {
-    int         level = NewGUCNestLevel();
-
-    (void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-    return level;
+    return gnnrec_role_become(gnnrec_relation_owner(gnnrec_catalog_table("model")));
 }
 
 Datum
 gnnrec_catalog_write(const char *sql, int n_args, Oid *types, Datum *values, const char *nulls, bool *isnull)
 {
-    Oid         user;
-    int         context;
-    int         level;
+    GnnrecRoleBefore before = become_owner();
     Datum       result = (Datum) 0;
 
-    level = trusted_search_path();
-    GetUserIdAndSecContext(&user, &context);
-    SetUserIdAndSecContext(gnnrec_relation_owner(gnnrec_catalog_table("model")),
-                           context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
     SPI_connect();
     if (SPI_execute_with_args(sql, n_args, types, values, nulls, false, 0) < 0)
         elog(ERROR, "could not execute \"%s\"", sql);
@@ -390,9 +454,27 @@ gnnrec_catalog_write(const char *sql, int n_args, Oid *types, Datum *values, con
                                        TupleDescAttr(SPI_tuptable->tupdesc, 0)->attlen);
     }
     SPI_finish();
-    SetUserIdAndSecContext(user, context);
-    AtEOXact_GUC(false, level);
+    gnnrec_role_return(before);
     return result;
+}
+
+void
+gnnrec_catalog_read(Tuplestorestate *out, TupleDesc type, const char *sql, ArrayType *models)
+{
+    GnnrecRoleBefore before = become_owner();
+    DestReceiver *receiver = CreateDestReceiver(DestTuplestore);
+    SPIExecuteOptions options = {.params = makeParamList(1), .read_only = true, .dest = receiver};
+    int         result;
+
+    options.params->params[0] = (ParamExternData) {.value = PointerGetDatum(models), .pflags = PARAM_FLAG_CONST,
+                                                   .ptype = INT4ARRAYOID};
+    SetTuplestoreDestReceiverParams(receiver, out, CurrentMemoryContext, false, type, "unexpected columns");
+    SPI_connect();
+    result = SPI_execute_extended(sql, &options);
+    if (result != SPI_OK_SELECT && result != SPI_OK_UTILITY)
+        elog(ERROR, "could not execute \"%s\"", sql);
+    SPI_finish();
+    gnnrec_role_return(before);
 }
 
 bool

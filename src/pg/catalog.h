@@ -15,6 +15,7 @@
 #include "utils/jsonb.h"
 #include "utils/snapshot.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
 #include "core/graph.h"
 
@@ -87,9 +88,15 @@ typedef struct GnnrecModelVersion
     ItemPointerData place;
 } GnnrecModelVersion;
 
-/* ERROR undefined_object, with a hint, where there is none (by name: unless missing_ok, then NULL) */
+/*
+ * ERROR undefined_object, with a hint, where there is none (by name: unless missing_ok, then NULL). A model that the current role
+ * may not see has no name: to ask for it is to ask for one that there is not.
+ */
 extern GnnrecModel *gnnrec_model_by_name(const char *name, bool missing_ok);
 extern GnnrecModel *gnnrec_model_by_id(int32 model_id);
+
+/* has any model the name, seen or not? Names are unique in a database */
+extern bool gnnrec_model_name_is_taken(const char *name);
 
 /* the model whose item table it is, as the active snapshot sees it; 0: it is no model's */
 extern int32 gnnrec_model_of_table(Oid item_table);
@@ -107,11 +114,27 @@ extern bool gnnrec_model_lock(int32 model_id);
 extern bool gnnrec_model_exists(int32 model_id, Snapshot snapshot);
 
 /*
- * ERROR unless the current role owns the model (its item table) or is a member of the owner. What is left of a model whose tables
- * were dropped by hand is nobody's, so that whoever needs the name can drop it.
+ * Rights go by tables: who may read all rows of an embedding table is answered from it; who owns the item table, or is a member
+ * of its owner, owns the model. One or the other makes a role see the model. What is left of a model whose tables were dropped
+ * by hand is nobody's, so that whoever needs the name can drop it; the views show it to superusers.
  */
-extern void gnnrec_model_check_owner(const GnnrecModel *model);
+extern bool gnnrec_may_read(Oid embedding_table);
+extern bool gnnrec_may_own(Oid item_table);
+extern bool gnnrec_may_see(Oid item_table);
 extern bool gnnrec_model_is_owned(const GnnrecModel *model);
+
+/* ERROR unless the current role owns the model; to who does not see it, it does not exist */
+extern void gnnrec_model_check_owner(const GnnrecModel *model);
+
+/* the numbers, an int4[], of the models of whose item tables something holds */
+extern ArrayType *gnnrec_models_where(bool (*holds) (Oid item_table));
+
+/*
+ * The role that reads a model's interactions when one has asked for it: that role itself, but for a superuser the model's owner.
+ * The source may be a view whose functions do as they like with who reads it, and what row security hides from the owner would
+ * be in the owner's model.
+ */
+extern Oid  gnnrec_model_reader(const GnnrecModel *model, Oid asker);
 
 /* the node type's number, -1 where the model has none of that name */
 extern int  gnnrec_node_type_no(const GnnrecModel *model, const char *name);
@@ -131,5 +154,8 @@ extern Oid  gnnrec_catalog_table(const char *name);
  * (0 and *isnull where there is none). The caller has checked the rights.
  */
 extern Datum gnnrec_catalog_write(const char *sql, int n_args, Oid *types, Datum *values, const char *nulls, bool *isnull);
+
+/* a query over the catalogue, as its owner, with one parameter, an int4[]: all its rows, which have the type given */
+extern void gnnrec_catalog_read(Tuplestorestate *out, TupleDesc type, const char *sql, ArrayType *models);
 
 #endif

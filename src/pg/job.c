@@ -42,15 +42,16 @@ lock_tag(int32 model_id, int kind)
 }
 
 void
-gnnrec_job_lock_model(int32 model_id)
+gnnrec_job_lock_model(const GnnrecModel *model)
 {
-    LOCKTAG     tag = lock_tag(model_id, LOCK_REQUEST);
+    LOCKTAG     tag = lock_tag(model->model_id, LOCK_REQUEST);
 
     (void) LockAcquire(&tag, ExclusiveLock, false, false);
-    if (!gnnrec_model_exists(model_id, GetLatestSnapshot()))
+    if (!gnnrec_model_exists(model->model_id, GetLatestSnapshot()))
         ereport(ERROR,
                 (errcode(ERRCODE_UNDEFINED_OBJECT),
                  errmsg("the model has been dropped in the meantime")));
+    gnnrec_model_check_owner(model);
 }
 
 /* others take the lock for a moment to see whether it is free, so one refusal proves nothing */
@@ -173,7 +174,7 @@ gnnrec_job_request(GnnrecJobOrder *order, const GnnrecTask *task, const GnnrecMo
 {
     GnnrecRun   running;
 
-    gnnrec_job_lock_model(model->model_id);
+    gnnrec_job_lock_model(model);
     if (find_running(&running, model))
     {
         ereport(skip ? NOTICE : ERROR,

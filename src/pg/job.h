@@ -50,8 +50,8 @@ extern int64 gnnrec_job_request(GnnrecJobOrder *order, const GnnrecTask *task, c
 extern const char *gnnrec_job_state(int32 model_id, const char *status, TimestampTz requested_at);
 extern bool gnnrec_job_is_over(const char *state);
 
-/* the request lock, to the end of the transaction; ERROR where the model was dropped while we waited for it */
-extern void gnnrec_job_lock_model(int32 model_id);
+/* the request lock, to the end of the transaction; ERROR where the model was dropped, or given away, while we waited for it */
+extern void gnnrec_job_lock_model(const GnnrecModel *model);
 
 /* the job lock, to the end of the process; false: another run of the model holds it */
 extern bool gnnrec_job_begin(int32 model_id);

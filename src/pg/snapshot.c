@@ -231,34 +231,45 @@ map_run(const GnnrecModel *model, int64 run_id, Oid catalog)
     return &m->snapshot;
 }
 
+static void
+check_trained(const GnnrecModel *model, int64 run_id)
+{
+    if (run_id == 0)
+        ereport(ERROR,
+                (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                 errmsg("model \"%s\" has not been trained", model->name),
+                 errhint("Run gnnrec.train(%s) first.", quote_literal_cstr(model->name))));
+}
+
+/* the run is not mapped: the guard is told what the catalogue says */
 static const GnnrecSnapshot *
-untrained(int32 model_id)
+live_unmapped(int32 model_id, int64 run_id, Oid catalog, GnnrecSnapshotGuard guard, void *arg)
 {
     const GnnrecModel *model = gnnrec_model_by_id(model_id);
+    GnnrecSnapshot *described = palloc0(sizeof(GnnrecSnapshot));
 
-    ereport(ERROR,
-            (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-             errmsg("model \"%s\" has not been trained", model->name),
-             errhint("Run gnnrec.train(%s) first.", quote_literal_cstr(model->name))));
-    return NULL;
+    describe(described, model, run_id);
+    if (!guard(described, arg))
+        return NULL;
+    check_trained(model, run_id);
+    return map_run(model, run_id, catalog);
 }
 
 static const GnnrecSnapshot *
-live(int32 model_id, Oid catalog)
+live(int32 model_id, Oid catalog, GnnrecSnapshotGuard guard, void *arg)
 {
     int64       run_id = gnnrec_live_run(model_id);
-    Mapping    *m;
+    Mapping    *m = find(catalog, model_id, run_id);
 
-    if (run_id == 0)
-        return untrained(model_id);
-    m = find(catalog, model_id, run_id);
-    return m != NULL ? &m->snapshot : map_run(gnnrec_model_by_id(model_id), run_id, catalog);
+    if (m == NULL)
+        return live_unmapped(model_id, run_id, catalog, guard, arg);
+    return guard(&m->snapshot, arg) ? &m->snapshot : NULL;
 }
 
 const GnnrecSnapshot *
-gnnrec_snapshot_live(int32 model_id)
+gnnrec_snapshot_live(int32 model_id, GnnrecSnapshotGuard guard, void *arg)
 {
-    return live(model_id, gnnrec_catalog_table("model"));
+    return live(model_id, gnnrec_catalog_table("model"), guard, arg);
 }
 
 /* a table is one model's for as long as there are both: what is mapped tells which, without a look into the catalogue */
@@ -277,20 +288,26 @@ model_of_table(Oid item_table, Oid catalog)
     return gnnrec_model_of_table(item_table);
 }
 
+static void
+complain_of_table(Oid table)
+{
+    ereport(ERROR,
+            (errcode(ERRCODE_UNDEFINED_OBJECT),
+             get_rel_name(table) == NULL ? errmsg("table with OID %u is no model's item table", table)
+             : errmsg("table \"%s\" is no model's item table", get_rel_name(table)),
+             errhint("Its model was dropped, or its schema was restored without the extension's own tables. "
+                     "Create the model with gnnrec.create_model() and train it.")));
+}
+
 const GnnrecSnapshot *
-gnnrec_snapshot_of_table(Oid item_table)
+gnnrec_snapshot_of_table(Oid item_table, GnnrecSnapshotGuard guard, void *arg)
 {
     Oid         catalog = gnnrec_catalog_table("model");
     int32       model_id = model_of_table(item_table, catalog);
 
     if (model_id == 0)
-        ereport(ERROR,
-                (errcode(ERRCODE_UNDEFINED_OBJECT),
-                 get_rel_name(item_table) == NULL ? errmsg("table with OID %u is no model's item table", item_table)
-                 : errmsg("table \"%s\" is no model's item table", get_rel_name(item_table)),
-                 errhint("Its model was dropped, or its schema was restored without the extension's own tables. "
-                         "Create the model with gnnrec.create_model() and train it.")));
-    return live(model_id, catalog);
+        complain_of_table(item_table);
+    return live(model_id, catalog, guard, arg);
 }
 
 const GnnrecSnapshot *

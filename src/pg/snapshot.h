@@ -34,8 +34,9 @@ typedef struct GnnrecSnapshotNodes
     const float *embedding;     /* n x dim */
     const float *fold_in;       /* n x dim, optional: what an edge to this node adds to a new node's vector */
     const float *inverse_norm;  /* n; 0 for a zero vector */
-    const void *quantised;      /* the embedding in 8 bits, see core/quantise.h; NULL where the dimension is too high for it */
+    const void *quantised;      /* the embedding in 4 bits, see core/quantise.h; NULL where the dimension is too high for it */
     const float *degree;        /* n */
+    const float *log_degree;    /* n: log(1 + degree) */
     int32       n_popular;
     int32       n_isolated;
     const int32 *popular;       /* the nodes with edges, by degree, highest first, then by number */
@@ -76,11 +77,18 @@ typedef struct GnnrecSnapshotRow
     const uint8 *shown;         /* NULL: all 0 */
 } GnnrecSnapshotRow;
 
-/* the live run of a model; ERROR, with a hint, where it has none or there is no such model */
-extern const GnnrecSnapshot *gnnrec_snapshot_live(int32 model_id);
+/*
+ * Says whether the current role may be answered from a model, of which it is told the names, tables and id types of the nodes.
+ * It is asked at every look-up, and before a run is looked for: who has no right neither learns whether there is one, nor makes
+ * the server build its file. No is false, or an ERROR.
+ */
+typedef bool (*GnnrecSnapshotGuard) (const GnnrecSnapshot *described, void *arg);
+
+/* the live run of a model; NULL: the guard says no; ERROR, with a hint, where it has none or there is no such model */
+extern const GnnrecSnapshot *gnnrec_snapshot_live(int32 model_id, GnnrecSnapshotGuard guard, void *arg);
 
 /* the same, of the model whose item table it is; ERROR, with a hint, where it is no model's */
-extern const GnnrecSnapshot *gnnrec_snapshot_of_table(Oid item_table);
+extern const GnnrecSnapshot *gnnrec_snapshot_of_table(Oid item_table, GnnrecSnapshotGuard guard, void *arg);
 
 /* any run whose rows the active snapshot sees */
 extern const GnnrecSnapshot *gnnrec_snapshot_get(const GnnrecModel *model, int64 run_id);
@@ -112,12 +120,13 @@ gnnrec_snapshot_vector(const GnnrecSnapshotNodes *nodes, int32 node)
     return nodes->embedding + (int64) node * nodes->dim;
 }
 
-/* the vectors of a type as top-k takes them: by inner product, or by cosine with a query of length 1 */
+/* the vectors of a type as top-k takes them: by inner product, where the popular are likely, or by cosine with a query of length 1 */
 static inline GnnRows
 gnnrec_snapshot_rows(const GnnrecSnapshotNodes *nodes, bool cosine)
 {
     GnnRows     rows = {.rows = nodes->embedding, .scale = cosine ? nodes->inverse_norm : NULL, .n = nodes->n,
-                        .dim = nodes->dim, .quantised = nodes->quantised};
+                        .dim = nodes->dim, .log_degree = nodes->log_degree, .quantised = nodes->quantised,
+                        .likely = cosine ? NULL : nodes->popular, .n_likely = nodes->n_popular};
 
     return rows;
 }

@@ -331,6 +331,7 @@ lay_out_nodes(GnnrecImageHeader *h, const Table *t, int type)
         gnnrec_image_add(h, GNNREC_SECTION_QUANTISED, type, gnn_quantised_blocks(t->n));
     gnnrec_image_add(h, GNNREC_SECTION_INVERSE_NORM, type, t->n);
     gnnrec_image_add(h, GNNREC_SECTION_DEGREE, type, t->n);
+    gnnrec_image_add(h, GNNREC_SECTION_LOG_DEGREE, type, t->n);
     gnnrec_image_add(h, GNNREC_SECTION_POPULAR, type, t->n_popular);
     gnnrec_image_add(h, GNNREC_SECTION_ISOLATED, type, t->n - t->n_popular);
 }
@@ -415,6 +416,7 @@ fill_popularity(GnnrecSnapshotNodes *out, const Table *t)
         float       degree = t->entries[i].degree;
 
         ((float *) out->degree)[i] = degree;
+        ((float *) out->log_degree)[i] = (float) log1p(degree);
         if (degree > 0)
             *popular++ = i;
         else

@@ -200,10 +200,11 @@ read_nodes(GnnrecSnapshotNodes *out, const GnnrecImage *image, int type)
     out->n_popular = n_popular;
     out->n_isolated = n - n_popular;
     out->isolated = array(image, GNNREC_SECTION_ISOLATED, type, out->n_isolated);
+    out->log_degree = array(image, GNNREC_SECTION_LOG_DEGREE, type, n);
     out->embedding = array(image, GNNREC_SECTION_EMBEDDING, type, n);
     out->inverse_norm = array(image, GNNREC_SECTION_INVERSE_NORM, type, n);
     out->fold_in = section(image, GNNREC_SECTION_FOLD_IN, type, &n_fold_in);
-    return out->isolated != NULL && out->embedding != NULL && out->inverse_norm != NULL
+    return out->isolated != NULL && out->log_degree != NULL && out->embedding != NULL && out->inverse_norm != NULL
         && (out->fold_in == NULL || n_fold_in == n) && read_quantised(out, image, type) && read_keys(out, image, type);
 }
 

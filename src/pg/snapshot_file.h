@@ -13,7 +13,7 @@
 #include "pg/snapshot.h"
 
 #define GNNREC_IMAGE_MAGIC UINT64CONST(0x0a6365726e6e67b1)  /* a byte that is no text, "gnnrec", a newline */
-#define GNNREC_IMAGE_LAYOUT 2
+#define GNNREC_IMAGE_LAYOUT 3
 #define GNNREC_IMAGE_ALIGN 64
 
 /* what a section holds, and so the width of its elements; n is the number of nodes of its type */
@@ -33,6 +33,7 @@ typedef enum GnnrecSectionKind
     GNNREC_SECTION_VAL,         /* float[], of a relation, optional */
     GNNREC_SECTION_SHOWN,       /* uint8[], of a relation, optional */
     GNNREC_SECTION_QUANTISED,   /* block[n / GNN_BLOCK], see core/quantise.h; none where the dimension is too high for it */
+    GNNREC_SECTION_LOG_DEGREE,  /* float[n]: log(1 + degree) */
     GNNREC_SECTION_END          /* of the kinds */
 } GnnrecSectionKind;
 
@@ -61,7 +62,7 @@ typedef struct GnnrecImageHeader
     GnnrecSection sections[FLEXIBLE_ARRAY_MEMBER];
 } GnnrecImageHeader;
 
-#define GNNREC_MAX_SECTIONS (GNN_MAX_TYPES * 10 + GNN_MAX_RELATIONS * 6)
+#define GNNREC_MAX_SECTIONS (GNN_MAX_TYPES * 11 + GNN_MAX_RELATIONS * 6)
 
 /* the owner of the ptr and idx of a relation's reverse */
 #define GNNREC_REVERSE(relation) (GNN_MAX_RELATIONS + (relation))

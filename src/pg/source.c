@@ -38,6 +38,7 @@
 
 #include "pg/compat.h"
 #include "pg/guc.h"
+#include "pg/role.h"
 
 #define ROWS_A_TICK 65536
 #define FIRST_ROWS 65536
@@ -637,9 +638,8 @@ is_index_on(Oid index, AttrNumber column)
     return found;
 }
 
-/* may the rows of one id be found without reading all? Of what is no table we do not know, and say yes */
-static bool
-has_index(const GnnrecRelation *r, const char *id_column)
+bool
+gnnrec_source_has_index(const GnnrecRelation *r, const char *id_column)
 {
     AttrNumber  column = get_attnum(r->source, id_column);
     Relation    source;
@@ -770,7 +770,7 @@ renew(UserReader *reader, const GnnrecModelVersion *version, int64 run_id)
     reader->weights = weights;
     reader->max_events = gnnrec_fresh_max_events;
     reader->version = *version;
-    reader->has_index = plan != NULL && has_index(r, r->from_column);
+    reader->has_index = plan != NULL && gnnrec_source_has_index(r, r->from_column);
     learn_run(reader, r, run_id);
     reader->relation = r;
 }
@@ -849,8 +849,7 @@ gnnrec_source_user_events(GnnrecUserEvents *out, int32 model_id, int64 run_id, D
     MemoryContext result = CurrentMemoryContext;
     GnnrecModelVersion version;
     bool        is_current;
-    Oid         user;
-    int         context;
+    GnnrecRoleBefore before;
 
     memset(out, 0, sizeof(*out));
     if (gnnrec_fresh_max_events == 0 || !gnnrec_model_version(&version, model_id))
@@ -861,10 +860,8 @@ gnnrec_source_user_events(GnnrecUserEvents *out, int32 model_id, int64 run_id, D
                  errmsg("the interactions of model number %d are made from its own recommendations", model_id)));
     is_current = reader->is_valid && reader->relation != NULL && reader->max_events == gnnrec_fresh_max_events
         && same_version(&reader->version, &version);
-    GetUserIdAndSecContext(&user, &context);
-    SetUserIdAndSecContext(gnnrec_relation_owner(is_current ? reader->owner_table
-                                                 : gnnrec_model_by_id(model_id)->types[GNNREC_ITEM].table),
-                           context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+    before = gnnrec_role_become(gnnrec_relation_owner(is_current ? reader->owner_table
+                                                      : gnnrec_model_by_id(model_id)->types[GNNREC_ITEM].table));
     SPI_connect();
     if (!is_current)
         renew(reader, &version, run_id);
@@ -875,13 +872,13 @@ gnnrec_source_user_events(GnnrecUserEvents *out, int32 model_id, int64 run_id, D
     if (reader->plan != NULL && (reader->has_index || is_small(reader->relation->source)))
         execute_user_query(out, reader, user_id, is_known, result);
     SPI_finish();
-    SetUserIdAndSecContext(user, context);
+    gnnrec_role_return(before);
 }
 
 void
 gnnrec_source_advise(const GnnrecRelation *r)
 {
-    if (has_index(r, r->from_column))
+    if (gnnrec_source_has_index(r, r->from_column))
         return;
     ereport(NOTICE,
             (errmsg("no index of \"%s\" begins with column \"%s\"", get_rel_name(r->source), r->from_column),
@@ -901,21 +898,18 @@ gnnrec_source_item_read(GnnrecInteractions *out, const GnnrecModel *model, Gnnre
     const GnnrecRelation *r = &model->relations[0];
     ParamListInfo params = makeParamList(1);
     char       *sql;
-    Oid         user;
-    int         context;
+    GnnrecRoleBefore before;
 
     memset(out, 0, sizeof(*out));
-    if (!has_index(r, r->to_column) && !is_small(r->source))
+    if (!gnnrec_source_has_index(r, r->to_column) && !is_small(r->source))
         return;
     params->params[0] = (ParamExternData) {.value = item_id, .pflags = PARAM_FLAG_CONST,
                                            .ptype = gnnrec_source_column_type(r->source, r->to_column)};
     sql = psprintf("%s %s s.%s OPERATOR(pg_catalog.=) $1", build_query(r), r->has_since ? "AND" : "WHERE",
                    quote_identifier(r->to_column));
-    GetUserIdAndSecContext(&user, &context);
-    SetUserIdAndSecContext(gnnrec_relation_owner(model->types[GNNREC_ITEM].table),
-                           context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+    before = gnnrec_role_become(gnnrec_relation_owner(model->types[GNNREC_ITEM].table));
     read_rows(out, r, user_ids, item_ids, NULL, NULL, sql, params);
-    SetUserIdAndSecContext(user, context);
+    gnnrec_role_return(before);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@
  * switched in one more. Progress goes to gnnrec.run in small transactions of its own, about once a second. Whatever goes wrong,
  * nothing of the run is left but its row.
  *
- * Rows are read as the role that asked; the model's tables are written as their owner, the catalogue as the extension's.
+ * Rows are read as the role that asked (for a superuser as the model's owner, see gnnrec_model_reader); the model's tables are
+ * written as their owner, the catalogue as the extension's.
  */
 #include "postgres.h"
 
@@ -25,6 +26,7 @@
 #include "pg/idmap.h"
 #include "pg/isolate.h"
 #include "pg/memory.h"
+#include "pg/role.h"
 #include "pg/snapshot.h"
 #include "pg/source.h"
 #include "pg/store.h"
@@ -244,7 +246,7 @@ check_not_empty(const Training *t, const GnnrecInteractions *learned)
                        ", with a NULL or infinite value or time: " INT64_FORMAT ".",
                        t->counts.rows, t->counts.null_ids, t->counts.unknown_events, t->counts.bad_values),
              errhint("Check the interaction table, and whether role \"%s\" may see its rows.",
-                     GetUserNameFromId(t->w->order.role, false))));
+                     GetUserNameFromId(GetUserId(), false))));
 }
 
 static void
@@ -252,17 +254,17 @@ read_phase(Training *t)
 {
     MemoryContext rows_context = AllocSetContextCreate(t->w->context, "gnnrec rows", ALLOCSET_DEFAULT_SIZES);
     GnnrecInteractions *rows = MemoryContextAllocZero(rows_context, sizeof(GnnrecInteractions) * t->w->model->n_relations);
-    GnnrecRole  before;
+    GnnrecRoleBefore before;
 
     gnnrec_worker_begin();
-    before = gnnrec_worker_act_as_asker(t->w, true);
     gnnrec_store_check(t->w->model);
+    before = gnnrec_role_become(gnnrec_model_reader(t->w->model, t->w->order.role));
     MemoryContextSwitchTo(t->w->context);
     init_ids(t);
     MemoryContextSwitchTo(rows_context);
     read_relations(t, rows);
     check_not_empty(t, &rows[0]);
-    gnnrec_worker_act_as_before(before);
+    gnnrec_role_return(before);
     gnnrec_worker_commit(t->w);
     build_graph(t, rows);
     MemoryContextDelete(rows_context);

@@ -51,7 +51,7 @@ gnnrec_worker_launch(const GnnrecJobOrder *order, const GnnrecTask *task)
     if (!RegisterDynamicBackgroundWorker(&worker, &handle))
         ereport(ERROR,
                 (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-                 errmsg("no background worker slot is free for the %s", task->name),
+                 errmsg("no background worker slot is free for %s", task->name),
                  errhint("Wait for other workers to end, or raise max_worker_processes and restart the server.")));
 }
 

@@ -128,8 +128,13 @@ $node->safe_psql('postgres', 'CREATE ROLE owner LOGIN; CREATE DATABASE owned OWN
 $node->safe_psql('owned', 'CREATE EXTENSION gnnrec');
 $node->safe_psql('owned', q{CREATE SCHEMA own; CREATE TABLE own.rows AS SELECT 1 AS user_id, n AS item_id FROM generate_series(1, 3) n;
     SELECT gnnrec.create_model('m', 'own.rows')}, extra_params => ['--username=owner']);
+$node->safe_psql('owned', q{CREATE SCHEMA others; CREATE TABLE others.rows AS SELECT 1 AS user_id, 1 AS item_id; SELECT gnnrec.create_model('n', 'others.rows')});
+$node->command_fails_like(['pg_dump', '--enable-row-security', '--username=owner', "--file=$dump.sql", 'owned'], qr/permission denied/,
+    'dumped by its owner: who has to be let into the catalogue');
+$node->safe_psql('owned', q{DROP SCHEMA others CASCADE; DROP SCHEMA n CASCADE;
+    GRANT SELECT ON ALL TABLES IN SCHEMA gnnrec TO owner; GRANT SELECT ON ALL SEQUENCES IN SCHEMA gnnrec TO owner});
 $node->command_ok(['pg_dump', '--enable-row-security', '--username=owner', "--file=$dump.sql", 'owned'], 'dumped by its owner');
-like(slurp_file("$dump.sql"), qr/^COPY gnnrec\.model .*\n1\tm\t/m, 'dumped by its owner: the model is there');
+like(slurp_file("$dump.sql"), qr/^COPY gnnrec\.model .*\n1\tm\t.*\n\\\.$/m, 'dumped by its owner: the own model is there, and no other');
 
 # with jobs it is chance which table is filled first
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_constraint JOIN pg_extension ON conrelid = ANY (extconfig) WHERE contype = 'f' AND extname = 'gnnrec'}),

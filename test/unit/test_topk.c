@@ -88,7 +88,7 @@ check_hits(const GnnHit *is, int32_t n_is, const GnnHit *all, int32_t n_all, int
                   i, n, is[i].row, is[i].score, all[i].row, all[i].score);
 }
 
-/* the rows' copy in 8 bits */
+/* the rows' copy in 4 bits */
 static const void *
 quantised(const GnnRows *rows)
 {
@@ -99,7 +99,23 @@ quantised(const GnnRows *rows)
     return blocks;
 }
 
-/* in turn without a copy in 8 bits and with one, by each kernel */
+/* about a third of the rows, from the last one on, and numbers of none */
+static const int32_t *
+some_likely(int32_t *n, int32_t n_rows, int64_t seed)
+{
+    GnnRng      rng = gnn_rng(seed, GNN_STREAM_INIT, 2);
+    int32_t    *likely = gnn_alloc(arena, (int64_t) n_rows + 2, sizeof(int32_t));
+
+    *n = 2;
+    likely[0] = n_rows;
+    likely[1] = -1;
+    for (int32_t i = n_rows - 1; i >= 0; i--)
+        if (gnn_rng_below(&rng, 3) == 0)
+            likely[(*n)++] = i;
+    return likely;
+}
+
+/* in turn without a copy in 4 bits and with one, by each kernel */
 static void
 against_full_sort(bool whole, bool scaled, bool skips)
 {
@@ -120,6 +136,7 @@ against_full_sort(bool whole, bool scaled, bool skips)
                     n_skip = 0;
                 rows.rows = random_floats((int64_t) rows.n * rows.dim, whole, i);
                 rows.scale = scaled ? random_floats(rows.n, false, i + 5) : NULL;
+                rows.likely = j % 2 ? some_likely(&rows.n_likely, rows.n, i) : NULL;
                 rows.quantised = turn > 0 ? quantised(&rows) : NULL;
                 if (turn > 0)
                     gnn_quantised_choose(turn - 1);
@@ -189,8 +206,10 @@ many(void)
                     rows.rows = random_floats((int64_t) rows.n * rows.dim, false, i);
                     rows.scale = with ? random_floats(rows.n, false, 8) : NULL;
                     rows.quantised = j % 3 != 0 ? quantised(&rows) : NULL;
+                    rows.likely = j % 2 ? some_likely(&rows.n_likely, rows.n, j) : NULL;
                     plain = rows;
                     plain.quantised = NULL;
+                    plain.likely = NULL;
                     for (int32_t q = 0; q < n; q++)
                         skip[q] = random_skip(&n_skip[q], rows.n, q);
                     gnn_topk_many(out, n_out, k, &rows, queries, n, with ? skip : NULL, n_skip);
@@ -231,6 +250,51 @@ least_scores(void)
     CHECK(out[0].row == 1 && out[1].row == 0 && out[2].row == 2);
 }
 
+/* whole rankings, where buckets are sorted by every byte of a key: scores of all sizes and signs, many of them equal */
+static void
+whole_rankings(void)
+{
+    const int32_t n = 5000;
+    float      *x = random_floats(n, false, 6);
+    int32_t    *given = gnn_alloc(arena, n, sizeof(int32_t));
+    GnnHit     *all = gnn_alloc(arena, n, sizeof(GnnHit));
+    GnnHit     *out = gnn_alloc(arena, n, sizeof(GnnHit));
+    GnnRows     rows = {.rows = x, .n = n, .dim = 1};
+    float       query = 1;
+
+    for (int32_t i = 0; i < n; i++)
+    {
+        given[i] = n - 1 - i;
+        x[i] = i % 3 == 0 ? (float) (i % 7) : i % 3 == 1 ? x[i] * powf(10, (float) (i % 60 - 30)) : x[i];
+    }
+    full_sort(all, &rows, &query, NULL, 0);
+    check_hits(out, gnn_topk(out, n, &rows, &query, NULL, 0), all, n, n);
+    check_hits(out, gnn_topk_among(out, n, &rows, &query, given, n), all, n, n);
+    check_hits(out, gnn_topk(out, n - 1, &rows, &query, NULL, 0), all, n, n - 1);
+    check_hits(out, gnn_topk_among(out, n / 2, &rows, &query, given, n), all, n, n / 2);
+}
+
+/* a score that is no number is minus infinity, and zeros have no sign: there is one order, whatever the function */
+static void
+odd_scores(void)
+{
+    static const float rows[] = {NAN, -0.0f, 1, 0, -INFINITY, -1};
+    static const int32_t order[] = {2, 1, 3, 5, 0, 4};
+    static const int32_t given[] = {5, 4, 3, 2, 1, 0};
+    GnnRows     all = {.rows = rows, .n = 6, .dim = 1};
+    float       query = 1;
+    GnnHit      out[6];
+
+    for (int32_t k = 1; k <= 6; k++)
+        for (int way = 0; way < 2; way++)
+        {
+            CHECK((way ? gnn_topk(out, k, &all, &query, NULL, 0) : gnn_topk_among(out, k, &all, &query, given, 6)) == k);
+            for (int32_t i = 0; i < k; i++)
+                CHECK_SAY(out[i].row == order[i] && !isnan(out[i].score) && !(out[i].score == 0 && signbit(out[i].score)),
+                          "way %d, place %d of %d: row %d, score %g", way, i, k, out[i].row, out[i].score);
+        }
+}
+
 /* with a penalty: a full sort of penalised scores, whichever function answers */
 static void
 penalised(void)
@@ -242,7 +306,7 @@ penalised(void)
             for (int j = 0; j < N_OF(ks); j++)
             {
                 GnnRows     rows = {.n = numbers[i], .dim = 17, .penalty = penalties[p]};
-                float      *degree = random_floats(rows.n, false, 4);
+                float      *log_degree = random_floats(rows.n, false, 4);
                 GnnHit     *all = gnn_alloc(arena, rows.n, sizeof(GnnHit));
                 GnnHit     *out = gnn_alloc(arena, ks[j], sizeof(GnnHit));
                 int32_t    *given = gnn_alloc(arena, rows.n, sizeof(int32_t));
@@ -251,15 +315,15 @@ penalised(void)
 
                 for (int32_t r = 0; r < rows.n; r++)
                 {
-                    degree[r] = r % 5 == 0 ? 0 : expf(3 * degree[r]);
+                    log_degree[r] = r % 5 == 0 ? 0 : logf(1 + expf(3 * log_degree[r]));
                     given[r] = rows.n - 1 - r;
                 }
                 rows.rows = random_floats((int64_t) rows.n * rows.dim, true, i);
-                rows.degree = degree;
+                rows.log_degree = log_degree;
                 rows.quantised = p % 2 ? quantised(&rows) : NULL;
                 full_sort(all, &rows, query, NULL, 0);
                 for (int32_t r = 0; r < rows.n; r++)
-                    all[r].score = (float) (all[r].score - rows.penalty * log1p(degree[all[r].row]));
+                    all[r].score = fmaf(-rows.penalty, log_degree[all[r].row], all[r].score);
                 qsort(all, rows.n, sizeof(GnnHit), by_rank);
                 check_hits(out, gnn_topk(out, ks[j], &rows, query, NULL, 0), all, rows.n, ks[j]);
                 check_hits(out, gnn_topk_among(out, ks[j], &rows, query, given, rows.n), all, rows.n, ks[j]);
@@ -273,6 +337,8 @@ static const Test tests[] = {
     {"against a full sort", plain},
     {"ties are broken by row", ties},
     {"the least scores", least_scores},
+    {"whole rankings", whole_rankings},
+    {"scores that are no number, and zeros", odd_scores},
     {"with a penalty", penalised},
     {"among given rows", among},
     {"many queries at once are each alone", many},

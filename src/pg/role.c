@@ -1,0 +1,27 @@
+/*
+ * role.c: acting as another role; see role.h.
+ */
+#include "postgres.h"
+
+#include "pg/role.h"
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+GnnrecRoleBefore
+gnnrec_role_become(Oid role)
+{
+    GnnrecRoleBefore before = {.level = NewGUCNestLevel()};
+
+    (void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+    GetUserIdAndSecContext(&before.user, &before.context);
+    SetUserIdAndSecContext(role, before.context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+    return before;
+}
+
+void
+gnnrec_role_return(GnnrecRoleBefore before)
+{
+    SetUserIdAndSecContext(before.user, before.context);
+    AtEOXact_GUC(false, before.level);
+}
