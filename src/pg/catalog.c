@@ -59,21 +59,42 @@ gnnrec_catalog_table(const char *name)
     return table;
 }
 
+/* a library may be newer than the tables: what comes after the last column it knows does not matter to it, what lacks does */
+static void
+check_columns(const char *table, int n_columns)
+{
+    static const struct
+    {
+        const char *table;
+        int         last;
+    }           known[] = {{"model", MODEL_MADE_SCHEMA}, {"node_type", TYPE_TABLE}, {"relation", REL_SEEN_EVENTS}, {"run", RUN_TASK}};
+
+    for (int i = 0; i < lengthof(known); i++)
+        if (strcmp(known[i].table, table) == 0 && n_columns < known[i].last)
+            ereport(ERROR,
+                    (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                     errmsg("table gnnrec.%s is of an older version than the library", table),
+                     errhint("Run ALTER EXTENSION gnnrec UPDATE in this database.")));
+    if (n_columns > MAX_COLUMNS)
+        elog(ERROR, "table gnnrec.%s has more than %d columns", table, MAX_COLUMNS);
+}
+
 /* hands the rows with the given key to a reader, in the order of the index; backwards and one only, where newest */
 static int
 scan(const char *table, const char *index, ScanKey key, int n_keys, Snapshot snapshot, bool newest, RowReader read, void *arg)
 {
     Relation    rel = table_open(gnnrec_catalog_table(table), AccessShareLock);
-    Relation    idx = index_open(gnnrec_catalog_table(index), AccessShareLock);
+    Relation    idx;
     Snapshot    held = IsMVCCSnapshot(snapshot) ? RegisterSnapshot(snapshot) : NULL;
-    SysScanDesc sysscan = systable_beginscan_ordered(rel, idx, held != NULL ? held : snapshot, n_keys, key);
+    SysScanDesc sysscan;
     HeapTuple   row;
     Datum       values[MAX_COLUMNS];
     bool        nulls[MAX_COLUMNS];
     int         n = 0;
 
-    if (RelationGetDescr(rel)->natts > MAX_COLUMNS)
-        elog(ERROR, "table gnnrec.%s has more than %d columns", table, MAX_COLUMNS);
+    check_columns(table, RelationGetDescr(rel)->natts);
+    idx = index_open(gnnrec_catalog_table(index), AccessShareLock);
+    sysscan = systable_beginscan_ordered(rel, idx, held != NULL ? held : snapshot, n_keys, key);
     while (HeapTupleIsValid(row = systable_getnext_ordered(sysscan, newest ? BackwardScanDirection : ForwardScanDirection)))
     {
         heap_deform_tuple(row, RelationGetDescr(rel), values, nulls);

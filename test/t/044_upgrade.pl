@@ -133,6 +133,13 @@ SKIP:
     append_to_file($upgrade, join("\n", @changes));
     check_upgrade($default, 'next');
 
+    # a library of the next version in a database that has not been told yet
+    my $behind = install($default);
+    make_model($node, 'm', database => $behind);
+    $node->safe_psql($behind, 'ALTER TABLE gnnrec.run RENAME TO newer; CREATE TABLE gnnrec.run AS SELECT run_id, model_id, status FROM gnnrec.newer');
+    my ($status, undef, $error) = $node->psql($behind, q{SELECT gnnrec.wait('m')});
+    like($error, qr/of an older version than the library.*ALTER EXTENSION gnnrec UPDATE/s, 'a database that has not been updated says so');
+
     my $fresh = members(install('next'));
     for my $forgotten (@changes)
     {
