@@ -17,6 +17,8 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/pmsignal.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -105,6 +107,14 @@ write_steps(Training *t)
  * Reading
  * ------------------------------------------------------------------------------------------------------------------ */
 
+/* a query looks for signals and not for the postmaster, without which no server can start again while it reads */
+static void
+check_postmaster(void)
+{
+    if (!PostmasterIsAlive())
+        proc_exit(1);
+}
+
 /* it is this process that reads, and no child: the out-of-memory killer would take the server's sessions along */
 static void
 check_reading_memory(const Training *t)
@@ -121,6 +131,7 @@ report_rows(void *arg, int64 rows)
 {
     Training   *t = arg;
 
+    check_postmaster();
     check_reading_memory(t);
     if (gnnrec_worker_report_is_due(t->w))
         gnnrec_worker_report(t->w, psprintf("reading, " INT64_FORMAT " rows", rows));
