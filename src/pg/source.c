@@ -599,11 +599,33 @@ forget_schemas(Datum arg, int cache, uint32 hash)
     forget_source(arg, InvalidOid);
 }
 
+static void
+free_user_reader(UserReader *reader)
+{
+    if (reader->plan != NULL)
+        SPI_freeplan(reader->plan);
+    if (reader->context != NULL)
+        MemoryContextDelete(reader->context);
+    hash_search(user_readers, &reader->model_id, HASH_REMOVE, NULL);
+}
+
+/* before a reader is made: those of models that nobody will ask for again */
+static void
+forget_dropped_models(void)
+{
+    HASH_SEQ_STATUS scan;
+    UserReader *reader;
+
+    hash_seq_init(&scan, user_readers);
+    while ((reader = hash_seq_search(&scan)) != NULL)
+        if (!reader->is_busy && !gnnrec_model_exists(reader->model_id, GetActiveSnapshot()))
+            free_user_reader(reader);
+}
+
 static UserReader *
 find_user_reader(int32 model_id)
 {
     UserReader *reader;
-    bool        found;
 
     if (user_readers == NULL)
     {
@@ -613,9 +635,12 @@ find_user_reader(int32 model_id)
         CacheRegisterRelcacheCallback(forget_source, (Datum) 0);
         CacheRegisterSyscacheCallback(NAMESPACEOID, forget_schemas, (Datum) 0);
     }
-    reader = hash_search(user_readers, &model_id, HASH_ENTER, &found);
-    if (!found)
-        memset((char *) reader + sizeof(int32), 0, sizeof(UserReader) - sizeof(int32));
+    reader = hash_search(user_readers, &model_id, HASH_FIND, NULL);
+    if (reader != NULL)
+        return reader;
+    forget_dropped_models();
+    reader = hash_search(user_readers, &model_id, HASH_ENTER, NULL);
+    memset((char *) reader + sizeof(int32), 0, sizeof(UserReader) - sizeof(int32));
     return reader;
 }
 
