@@ -156,6 +156,13 @@ init_ids(Training *t)
     }
 }
 
+/* for the run's row; wait() says it after "run 1 of model ..." */
+static void
+warn(Training *t, char *text)
+{
+    t->warning = MemoryContextStrdup(t->w->context, t->warning == NULL ? text : psprintf("%s, and %s", t->warning, text));
+}
+
 static void
 note_counts(Training *t, const GnnrecInteractions *rows)
 {
@@ -167,12 +174,10 @@ note_counts(Training *t, const GnnrecInteractions *rows)
     t->counts.bad_values += c->bad_values;
     t->w->rows_read = t->counts.rows;
     if (rows->unknown_events != NULL)
-    {
-        char       *text = psprintf("skipped " INT64_FORMAT " interactions of kinds that event_weights does not name: %s",
-                                    c->unknown_events, rows->unknown_events);
-
-        t->warning = MemoryContextStrdup(t->w->context, text);
-    }
+        warn(t, psprintf("skipped " INT64_FORMAT " interactions of kinds that event_weights does not name: %s",
+                         c->unknown_events, rows->unknown_events));
+    if (c->future > 0)
+        warn(t, psprintf("took " INT64_FORMAT " interactions with a time in the future for new ones", c->future));
 }
 
 /* rows of all relations; ids are renumbered when all of them have been seen */
