@@ -222,6 +222,7 @@ build_hidden(const Training *t, GnnrecInteractions *rows, const GnnrecRelation *
     return hidden;
 }
 
+/* no step of it takes more than a second or two of what the default budget has room for, so in between is often enough to listen */
 static void
 build_graph(Training *t, GnnrecInteractions *rows)
 {
@@ -230,6 +231,7 @@ build_graph(Training *t, GnnrecInteractions *rows)
 
     for (int type = 0; type < t->w->model->n_types; type++)
     {
+        CHECK_FOR_INTERRUPTS();
         numbers[type] = gnnrec_idmap_sort(&t->ids[type]);
         gnn_graph_add_nodes(&t->graph, t->w->model->types[type].name, t->ids[type].n);
     }
@@ -241,10 +243,12 @@ build_graph(Training *t, GnnrecInteractions *rows)
 
         renumber(rows[i].from, rows[i].n, numbers[r->from_type]);
         renumber(rows[i].to, rows[i].n, numbers[r->to_type]);
+        CHECK_FOR_INTERRUPTS();
         gnn_csr_build(&csr, &arena, &edges, t->ids[r->from_type].n, t->ids[r->to_type].n);
         gnn_graph_add_relation(&t->graph, r->name, r->from_type, r->to_type, &csr);
     }
     t->newest_event = newest_time(&rows[0]);
+    CHECK_FOR_INTERRUPTS();
     if (rows[0].hides != NULL)
         t->hidden = build_hidden(t, &rows[0], &t->w->model->relations[0]);
 }
