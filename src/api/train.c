@@ -35,7 +35,9 @@ PG_FUNCTION_INFO_V1(gnnrec_cancel_run);
 PG_FUNCTION_INFO_V1(gnnrec_rollback);
 PG_FUNCTION_INFO_V1(gnnrec_estimate);
 
-#define WAIT_MILLISECONDS 50
+/* between looks at a run, milliseconds: a short one is not kept waiting for long, a long one not looked at often */
+#define FIRST_NAP 4
+#define LONGEST_NAP 64
 
 static GnnrecModel *
 own_model(text *name)
@@ -199,12 +201,12 @@ gnnrec_wait(PG_FUNCTION_ARGS)
                 (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                  errmsg("run " INT64_FORMAT " starts when this transaction commits", run.run_id),
                  errhint("Call gnnrec.wait in a transaction of its own, or CALL gnnrec.retrain, which commits in between.")));
-    for (;;)
+    for (long nap = FIRST_NAP;; nap = Min(nap * 2, LONGEST_NAP))
     {
         state = look(&run, run.run_id, context);
         if (gnnrec_job_is_over(state) || (limited && GetCurrentTimestamp() >= end))
             break;
-        gnnrec_nap(WAIT_MILLISECONDS);
+        gnnrec_nap(nap);
     }
     check_outcome(m->name, &run, state);
     PG_RETURN_TEXT_P(cstring_to_text(state));
@@ -228,7 +230,7 @@ wait_between_transactions(const char *model, int64 run_id)
     GnnrecRun   run;
     const char *state;
 
-    for (;;)
+    for (long nap = FIRST_NAP;; nap = Min(nap * 2, LONGEST_NAP))
     {
         PushActiveSnapshot(GetTransactionSnapshot());
         state = look(&run, run_id, context);
@@ -236,7 +238,7 @@ wait_between_transactions(const char *model, int64 run_id)
         if (gnnrec_job_is_over(state))
             break;
         SPI_commit();
-        gnnrec_nap(WAIT_MILLISECONDS);
+        gnnrec_nap(nap);
     }
     check_outcome(model, &run, state);
 }

@@ -56,10 +56,12 @@ gnnrec_job_lock_model(const GnnrecModel *model)
 
 /* others take the lock for a moment to see whether it is free, so one refusal proves nothing */
 bool
-gnnrec_job_begin(int32 model_id)
+gnnrec_job_begin(int32 model_id, bool wait)
 {
     LOCKTAG     tag = lock_tag(model_id, LOCK_JOB);
 
+    if (wait)
+        return LockAcquire(&tag, ExclusiveLock, true, false) != LOCKACQUIRE_NOT_AVAIL;
     for (int i = 0; i < TRIES_A_SECOND / 2; i++)
     {
         if (LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL)

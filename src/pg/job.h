@@ -53,8 +53,8 @@ extern bool gnnrec_job_is_over(const char *state);
 /* the request lock, to the end of the transaction; ERROR where the model was dropped, or given away, while we waited for it */
 extern void gnnrec_job_lock_model(const GnnrecModel *model);
 
-/* the job lock, to the end of the process; false: another run of the model holds it */
-extern bool gnnrec_job_begin(int32 model_id);
+/* the job lock, to the end of the process; false, where it is not to wait: another run of the model holds it */
+extern bool gnnrec_job_begin(int32 model_id, bool wait);
 
 /* tells the worker of a run to stop; false: it is over already */
 extern bool gnnrec_job_cancel(const GnnrecRun *run);

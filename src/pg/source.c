@@ -35,6 +35,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 
 #include "pg/compat.h"
 #include "pg/guc.h"
@@ -43,6 +44,9 @@
 #define ROWS_A_TICK 65536
 #define FIRST_ROWS 65536
 #define MAX_UNKNOWN_NAMED 5
+
+/* clocks and time zones may differ by that much, seconds */
+#define SLACK SECS_PER_DAY
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * The query
@@ -425,10 +429,14 @@ check_id_types(const GnnrecRelation *r, Oid from, Oid to, Oid from_wanted, Oid t
                  errhint("Drop the model and create it again.")));
 }
 
-/* before a query is made: of a column that is gone it would say less */
+/* before a query is made: of a column that is gone it would say less; of the time column, making it says as much */
 static void
-check_id_columns(const GnnrecRelation *r, Oid from_wanted, Oid to_wanted)
+check_columns(const GnnrecRelation *r, Oid from_wanted, Oid to_wanted)
 {
+    if (r->event_column != NULL)
+        gnnrec_source_column_type(r->source, r->event_column);
+    if (r->value_column != NULL)
+        gnnrec_source_column_type(r->source, r->value_column);
     check_id_types(r, gnnrec_source_column_type(r->source, r->from_column),
                    gnnrec_source_column_type(r->source, r->to_column), from_wanted, to_wanted);
 }
@@ -479,17 +487,24 @@ half_life_seconds(const Interval *half_life)
 
 /*
  * weight *= 2^(-age / half_life), age counted back from the newest row: a common factor changes nothing in the
- * normalised graph, so this needs no "now" and the same rows give the same model tomorrow.
+ * normalised graph, so this needs no "now" and the same rows give the same model tomorrow. A row of the future is as old as
+ * if it were of now: one mistyped year would leave nothing of all the others. Returns how many of those there are.
  */
-static void
+static int64
 decay(float *weight, const double *time, int64 n, double half_life)
 {
+    double      latest = gnnrec_unix_seconds(GetCurrentTimestamp()) + SLACK;
     double      newest = -INFINITY;
+    int64       future = 0;
 
     for (int64 i = 0; i < n; i++)
-        newest = Max(newest, time[i]);
+    {
+        newest = Max(newest, Min(time[i], latest));
+        future += time[i] > latest;
+    }
     for (int64 i = 0; i < n; i++)
-        weight[i] *= (float) exp2((time[i] - newest) / half_life);
+        weight[i] *= (float) exp2((Min(time[i], latest) - newest) / half_life);
+    return future;
 }
 
 static char *
@@ -514,7 +529,7 @@ read_rows(GnnrecInteractions *out, const GnnrecRelation *r, GnnrecIdMap *from_id
     Reader      reader = {0};
 
     memset(out, 0, sizeof(*out));
-    check_id_columns(r, from_ids->type.type, to_ids->type.type);
+    check_columns(r, from_ids->type.type, to_ids->type.type);
     reader.relation = r;
     reader.out = out;
     reader.from_ids = from_ids;
@@ -527,7 +542,7 @@ read_rows(GnnrecInteractions *out, const GnnrecRelation *r, GnnrecIdMap *from_id
     grow(&reader);
     execute(&reader, sql, params);
     if (r->half_life != NULL)
-        decay(out->weight, out->time, out->n, half_life_seconds(r->half_life));
+        out->counts.future = decay(out->weight, out->time, out->n, half_life_seconds(r->half_life));
     out->unknown_events = joined(reader.unknown);
     MemoryContextDelete(reader.row);
 }
@@ -599,11 +614,33 @@ forget_schemas(Datum arg, int cache, uint32 hash)
     forget_source(arg, InvalidOid);
 }
 
+static void
+free_user_reader(UserReader *reader)
+{
+    if (reader->plan != NULL)
+        SPI_freeplan(reader->plan);
+    if (reader->context != NULL)
+        MemoryContextDelete(reader->context);
+    hash_search(user_readers, &reader->model_id, HASH_REMOVE, NULL);
+}
+
+/* before a reader is made: those of models that nobody will ask for again */
+static void
+forget_dropped_models(void)
+{
+    HASH_SEQ_STATUS scan;
+    UserReader *reader;
+
+    hash_seq_init(&scan, user_readers);
+    while ((reader = hash_seq_search(&scan)) != NULL)
+        if (!reader->is_busy && !gnnrec_model_exists(reader->model_id, GetActiveSnapshot()))
+            free_user_reader(reader);
+}
+
 static UserReader *
 find_user_reader(int32 model_id)
 {
     UserReader *reader;
-    bool        found;
 
     if (user_readers == NULL)
     {
@@ -613,9 +650,12 @@ find_user_reader(int32 model_id)
         CacheRegisterRelcacheCallback(forget_source, (Datum) 0);
         CacheRegisterSyscacheCallback(NAMESPACEOID, forget_schemas, (Datum) 0);
     }
-    reader = hash_search(user_readers, &model_id, HASH_ENTER, &found);
-    if (!found)
-        memset((char *) reader + sizeof(int32), 0, sizeof(UserReader) - sizeof(int32));
+    reader = hash_search(user_readers, &model_id, HASH_FIND, NULL);
+    if (reader != NULL)
+        return reader;
+    forget_dropped_models();
+    reader = hash_search(user_readers, &model_id, HASH_ENTER, NULL);
+    memset((char *) reader + sizeof(int32), 0, sizeof(UserReader) - sizeof(int32));
     return reader;
 }
 
@@ -868,7 +908,7 @@ gnnrec_source_user_events(GnnrecUserEvents *out, int32 model_id, int64 run_id, D
     else if (reader->run_id != run_id)
         learn_run(reader, reader->relation, run_id);
     if (reader->plan == NULL && !is_known && is_there(reader->relation))
-        check_id_columns(reader->relation, reader->user_type, reader->item_type);
+        check_columns(reader->relation, reader->user_type, reader->item_type);
     if (reader->plan != NULL && (reader->has_index || is_small(reader->relation->source)))
         execute_user_query(out, reader, user_id, is_known, result);
     SPI_finish();

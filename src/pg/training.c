@@ -17,6 +17,8 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/pmsignal.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -105,6 +107,14 @@ write_steps(Training *t)
  * Reading
  * ------------------------------------------------------------------------------------------------------------------ */
 
+/* a query looks for signals and not for the postmaster, without which no server can start again while it reads */
+static void
+check_postmaster(void)
+{
+    if (!PostmasterIsAlive())
+        proc_exit(1);
+}
+
 /* it is this process that reads, and no child: the out-of-memory killer would take the server's sessions along */
 static void
 check_reading_memory(const Training *t)
@@ -121,6 +131,7 @@ report_rows(void *arg, int64 rows)
 {
     Training   *t = arg;
 
+    check_postmaster();
     check_reading_memory(t);
     if (gnnrec_worker_report_is_due(t->w))
         gnnrec_worker_report(t->w, psprintf("reading, " INT64_FORMAT " rows", rows));
@@ -145,6 +156,13 @@ init_ids(Training *t)
     }
 }
 
+/* for the run's row; wait() says it after "run 1 of model ..." */
+static void
+warn(Training *t, char *text)
+{
+    t->warning = MemoryContextStrdup(t->w->context, t->warning == NULL ? text : psprintf("%s, and %s", t->warning, text));
+}
+
 static void
 note_counts(Training *t, const GnnrecInteractions *rows)
 {
@@ -156,12 +174,10 @@ note_counts(Training *t, const GnnrecInteractions *rows)
     t->counts.bad_values += c->bad_values;
     t->w->rows_read = t->counts.rows;
     if (rows->unknown_events != NULL)
-    {
-        char       *text = psprintf("skipped " INT64_FORMAT " interactions of kinds that event_weights does not name: %s",
-                                    c->unknown_events, rows->unknown_events);
-
-        t->warning = MemoryContextStrdup(t->w->context, text);
-    }
+        warn(t, psprintf("skipped " INT64_FORMAT " interactions of kinds that event_weights does not name: %s",
+                         c->unknown_events, rows->unknown_events));
+    if (c->future > 0)
+        warn(t, psprintf("took " INT64_FORMAT " interactions with a time in the future for new ones", c->future));
 }
 
 /* rows of all relations; ids are renumbered when all of them have been seen */
@@ -206,6 +222,7 @@ build_hidden(const Training *t, GnnrecInteractions *rows, const GnnrecRelation *
     return hidden;
 }
 
+/* no step of it takes more than a second or two of what the default budget has room for, so in between is often enough to listen */
 static void
 build_graph(Training *t, GnnrecInteractions *rows)
 {
@@ -214,6 +231,7 @@ build_graph(Training *t, GnnrecInteractions *rows)
 
     for (int type = 0; type < t->w->model->n_types; type++)
     {
+        CHECK_FOR_INTERRUPTS();
         numbers[type] = gnnrec_idmap_sort(&t->ids[type]);
         gnn_graph_add_nodes(&t->graph, t->w->model->types[type].name, t->ids[type].n);
     }
@@ -225,10 +243,12 @@ build_graph(Training *t, GnnrecInteractions *rows)
 
         renumber(rows[i].from, rows[i].n, numbers[r->from_type]);
         renumber(rows[i].to, rows[i].n, numbers[r->to_type]);
+        CHECK_FOR_INTERRUPTS();
         gnn_csr_build(&csr, &arena, &edges, t->ids[r->from_type].n, t->ids[r->to_type].n);
         gnn_graph_add_relation(&t->graph, r->name, r->from_type, r->to_type, &csr);
     }
     t->newest_event = newest_time(&rows[0]);
+    CHECK_FOR_INTERRUPTS();
     if (rows[0].hides != NULL)
         t->hidden = build_hidden(t, &rows[0], &t->w->model->relations[0]);
 }

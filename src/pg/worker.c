@@ -1,8 +1,12 @@
 /*
  * worker.c: the background worker, whatever its job; see worker.h.
  *
- * The worker connects as the session user who asked and can act as the role that was current then. Whatever goes wrong is written
- * to the run's row; a job holds no transaction but those it begins.
+ * The worker connects as the session user who asked and can act as the role that was current then. A job holds no transaction but
+ * those it begins.
+ *
+ * Whatever goes wrong is written to the run's row, in two places. After an ERROR that is done as everything else is: it waits for
+ * locks, and can be interrupted. On the way out of the process nothing can be, so there it does not wait; a run whose row stays
+ * locked all that time is lost, which is what its free job lock says.
  */
 #include "postgres.h"
 
@@ -12,6 +16,7 @@
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "libpq/pqsignal.h"
 #include "miscadmin.h"
@@ -23,15 +28,38 @@
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #define PROGRESS_SECONDS 1.0
 #define LOCK_TIMEOUT "30s"
+#define LAST_TRIES 50
+#define LAST_NAP 20000L         /* microseconds */
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * Launching
  * ------------------------------------------------------------------------------------------------------------------ */
+
+/* the worker connects as the session user: before 17 that fails, where nobody reads it, for a role that may not log in */
+static void
+check_login(Oid session_user, const GnnrecTask *task)
+{
+#if PG_VERSION_NUM < 170000
+    HeapTuple   role = SearchSysCache1(AUTHOID, ObjectIdGetDatum(session_user));
+    bool        may_log_in = HeapTupleIsValid(role) && ((Form_pg_authid) GETSTRUCT(role))->rolcanlogin;
+
+    if (HeapTupleIsValid(role))
+        ReleaseSysCache(role);
+    if (!may_log_in)
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+                 errmsg("role \"%s\" is not permitted to log in, which the worker of a %s would do",
+                        GetUserNameFromId(session_user, false), task->name),
+                 errhint("SET ROLE instead of SET SESSION AUTHORIZATION, or give the role LOGIN.")));
+#endif
+}
 
 void
 gnnrec_worker_launch(const GnnrecJobOrder *order, const GnnrecTask *task)
@@ -40,6 +68,7 @@ gnnrec_worker_launch(const GnnrecJobOrder *order, const GnnrecTask *task)
     BackgroundWorkerHandle *handle;
 
     StaticAssertStmt(sizeof(GnnrecJobOrder) <= BGW_EXTRALEN, "a job order must fit bgw_extra");
+    check_login(order->session_user, task);
     worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
     worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
     worker.bgw_restart_time = BGW_NEVER_RESTART;
@@ -62,6 +91,11 @@ gnnrec_worker_launch(const GnnrecJobOrder *order, const GnnrecTask *task)
 void
 gnnrec_worker_begin(void)
 {
+    if (ConfigReloadPending)
+    {
+        ConfigReloadPending = false;
+        ProcessConfigFile(PGC_SIGHUP);
+    }
     StartTransactionCommand();
     PushActiveSnapshot(GetTransactionSnapshot());
 }
@@ -200,21 +234,28 @@ with_detail_and_hint(const ErrorData *error)
     return s.data;
 }
 
-/* in the current transaction; a run that is over, or was called off, keeps what it says; a dropped extension left no row */
+/* in the current transaction; a run that is over already, or was called off, keeps what it says */
 static void
-write_end(const GnnrecWorker *w, const char *status, const char *message)
+write_end(const GnnrecWorker *w)
 {
     Oid         types[] = {INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID};
-    Datum       values[] = {Int64GetDatum(w->order.run_id), CStringGetTextDatum(status), CStringGetTextDatum(message),
+    Datum       values[] = {Int64GetDatum(w->order.run_id), CStringGetTextDatum(w->end), CStringGetTextDatum(w->message),
                             Int64GetDatum(w->rows_read), Int64GetDatum(w->peak_memory)};
     bool        isnull;
 
-    if (!OidIsValid(get_namespace_oid("gnnrec", true)))
-        return;
     gnnrec_catalog_write("UPDATE gnnrec.run SET status = $2, message = $3, phase = NULL, rows_read = $4, "
                          "peak_memory = nullif($5, 0), finished_at = pg_catalog.clock_timestamp() "
                          "WHERE run_id = $1 AND status IN ('starting', 'running')",
                          lengthof(types), types, values, NULL, &isnull);
+}
+
+/* DROP EXTENSION takes the runs along */
+static Oid
+run_table(void)
+{
+    Oid         schema = get_namespace_oid("gnnrec", true);
+
+    return OidIsValid(schema) ? get_relname_relid("run", schema) : InvalidOid;
 }
 
 /* called in PG_CATCH: says in the log and in the run's row what went wrong */
@@ -228,14 +269,48 @@ record_failure(GnnrecWorker *w)
     error = CopyErrorData();
     EmitErrorReport();
     FlushErrorState();
-    HOLD_INTERRUPTS();
-    AbortOutOfAnyTransaction();
-    QueryCancelPending = false;
     cancelled = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
+    w->message = cancelled ? "cancelled on request" : with_detail_and_hint(error);
+    w->end = cancelled ? "cancelled" : "failed";
+    AbortOutOfAnyTransaction();
     gnnrec_worker_begin();
-    write_end(w, cancelled ? "cancelled" : "failed", cancelled ? "cancelled on request" : with_detail_and_hint(error));
+    if (OidIsValid(run_table()))
+        write_end(w);
     gnnrec_worker_commit(w);
-    RESUME_INTERRUPTS();
+}
+
+/* locks the table and the row, to the end of the transaction, if that can be done without waiting; false: it cannot */
+static bool
+lock_row_at_once(const GnnrecWorker *w, Oid table)
+{
+    Oid         types[] = {INT8OID};
+    Datum       values[] = {Int64GetDatum(w->order.run_id)};
+    bool        isnull;
+    GnnrecRun   run;
+
+    if (!ConditionalLockRelationOid(table, RowExclusiveLock))
+        return false;
+    if (!gnnrec_run_by_id(&run, w->order.run_id, GetActiveSnapshot()))
+        return true;            /* rolled back, or dropped with its model: nothing to wait for */
+    gnnrec_catalog_write("SELECT run_id FROM gnnrec.run WHERE run_id = $1 FOR NO KEY UPDATE SKIP LOCKED",
+                         1, types, values, NULL, &isnull);
+    return !isnull;
+}
+
+/* true: there is no more to be tried */
+static bool
+write_end_at_once(const GnnrecWorker *w)
+{
+    Oid         table;
+    bool        done;
+
+    gnnrec_worker_begin();
+    table = run_table();
+    done = !OidIsValid(table) || lock_row_at_once(w, table);
+    if (done && OidIsValid(table))
+        write_end(w);
+    gnnrec_worker_commit(w);
+    return done;
 }
 
 /*
@@ -245,14 +320,18 @@ record_failure(GnnrecWorker *w)
 static void
 last_word(int code, Datum worker)
 {
-    const GnnrecWorker *w = (const GnnrecWorker *) DatumGetPointer(worker);
+    GnnrecWorker *w = (GnnrecWorker *) DatumGetPointer(worker);
 
     if (code == 0)
         return;
+    if (w->end == NULL)
+    {
+        w->message = "the worker was terminated";
+        w->end = "cancelled";
+    }
     AbortOutOfAnyTransaction();
-    gnnrec_worker_begin();
-    write_end(w, "cancelled", "the worker was terminated");
-    gnnrec_worker_commit(w);
+    for (int i = 0; i < LAST_TRIES && !write_end_at_once(w); i++)
+        pg_usleep(LAST_NAP);
 }
 
 static void
@@ -267,7 +346,7 @@ set_options(void)
 {
     set_option("search_path", "pg_catalog, pg_temp");
     set_option("row_security", "on");
-    set_option("lock_timeout", "0");    /* until the launching transaction has ended, which may take its time */
+    set_option("lock_timeout", "0");    /* until it is our turn, which may take its time */
     set_option("default_transaction_isolation", "read committed");
     set_option("default_transaction_read_only", "off");
 #if PG_VERSION_NUM >= 170000
@@ -287,32 +366,31 @@ connect_to_database(const GnnrecJobOrder *order)
 }
 
 static bool
-lock_model(const GnnrecWorker *w)
+lock_model(const GnnrecWorker *w, bool wait)
 {
     bool        locked;
 
     StartTransactionCommand();
-    locked = gnnrec_job_begin(w->order.model_id);
+    locked = gnnrec_job_begin(w->order.model_id, wait);
     CommitTransactionCommand();
     return locked;
 }
 
 /*
- * The lock is taken before the launching transaction ends, so that no one takes the run for lost when it appears. The lock may
- * be held by a run of the same transaction that went back to a savepoint; its worker ends with that transaction, as we see it.
+ * The lock is taken before the launching transaction ends, so that no one takes the run for lost when it appears. Another worker
+ * may still hold it: one whose run is live and which makes its snapshot, or one of a run that the same transaction took back with
+ * a savepoint. Both end by themselves, the second when that transaction does.
  */
 static void
 work(GnnrecWorker *w, void (*job) (GnnrecWorker *w))
 {
-    bool        locked = lock_model(w);
+    bool        locked = lock_model(w, false);
 
     if (!take_order(w))
         return;
+    if (!locked)
+        lock_model(w, true);
     set_option("lock_timeout", LOCK_TIMEOUT);
-    if (!locked && !lock_model(w))
-        ereport(ERROR,
-                (errcode(ERRCODE_OBJECT_IN_USE),
-                 errmsg("another run of model \"%s\" is going on", w->model->name)));
     MemoryContextSwitchTo(w->context);
     job(w);
 }

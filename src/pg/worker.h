@@ -26,6 +26,10 @@ typedef struct GnnrecWorker
     int64       rows_read;      /* these two also if the job fails */
     int64       peak_memory;
     instr_time  last_report;
+
+    /* private */
+    const char *end;            /* how a job that failed is to be remembered; NULL: it has not failed */
+    char       *message;
 } GnnrecWorker;
 
 /* the body of a worker's entry point; does not return */

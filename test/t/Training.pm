@@ -88,12 +88,13 @@ sub newest_run
         WHERE m.name = '$name' ORDER BY run_id DESC LIMIT 1});
 }
 
-# asks for a training that does not end, and waits for its child to compute; run, worker, child
+# asks for a training that does not end, by its model's parameters or these, and waits for its child to compute; run, worker, child
 sub start_training
 {
     my ($node, $name, %how) = @_;
     my $database = $how{database} // 'postgres';
-    my $run = $node->safe_psql($database, "SELECT gnnrec.train('$name')");
+    my $params = $how{params} // '{}';
+    my $run = $node->safe_psql($database, "SELECT gnnrec.train('$name', '$params')");
     my ($worker, $child) = (0, 0);
 
     within(sub { newest_run($node, $name, 'phase', $database) eq 'fitting' }) or BAIL_OUT('training does not start');

@@ -348,6 +348,25 @@ nothing_to_learn(void)
 }
 
 /* a node without edges, or with dislikes alone, gets zeros, and degree 0 */
+/* shapes alone: it is refused before anything is allocated for a node or read of an edge */
+static void
+too_many_nodes(void)
+{
+    GnnGraph    g = {0};
+    GnnCsr      none = {.n = INT32_MAX - 1, .n_cols = 1};
+    GnnConfig   c;
+    GnnFit      fit = {0};
+    const char *problem;
+
+    gnn_graph_add_nodes(&g, "user", INT32_MAX - 1);
+    gnn_graph_add_nodes(&g, "item", 1);
+    gnn_graph_add_nodes(&g, "brand", 1);
+    gnn_graph_add_relation(&g, "interactions", 0, 1, &none);
+    gnn_config_defaults(&c);
+    problem = gnn_fit(&fit, arena, &g, &c, 1, NULL);
+    CHECK_SAY(problem != NULL && strstr(problem, "more than 2147483647 nodes") != NULL, "%s", problem != NULL ? problem : "trained");
+}
+
 static void
 nodes_without_edges(void)
 {
@@ -645,6 +664,7 @@ static const Test tests[] = {
     {"small graphs", small_graphs},
     {"exotic weights", exotic_weights},
     {"nothing to learn from is a sentence", nothing_to_learn},
+    {"2^31 nodes are refused", too_many_nodes},
     {"nodes without edges get zeros", nodes_without_edges},
 #ifndef GNN_DOUBLE
     {"divergence is a sentence", divergence_is_told},
