@@ -222,7 +222,7 @@ build_hidden(const Training *t, GnnrecInteractions *rows, const GnnrecRelation *
     return hidden;
 }
 
-/* no step of it takes more than a second or two of what the default budget has room for, so in between is often enough to listen */
+/* for what the default budget has room for no step takes more than a second or two: to listen in between is often enough */
 static void
 build_graph(Training *t, GnnrecInteractions *rows)
 {
