@@ -38,7 +38,7 @@ END
 {
     my $status = $?;
     kill('QUIT', $postmaster) if $postmaster;
-    $server->finish if $server;
+    ($postmaster ? $server->finish : $server->kill_kill) if $server;
     $? = $status;
 }
 ok(within(sub { ($node->psql('postgres', 'SELECT 1'))[0] == 0 }), 'the server starts');
