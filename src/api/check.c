@@ -17,7 +17,6 @@
 #include "utils/resowner.h"
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 #include "pg/catalog.h"
@@ -178,17 +177,6 @@ check_source(const Check *c)
                                          gnnrec_relation_name(r->source)), NULL);
 }
 
-static int64
-rows_in_the_future(const GnnrecInteractions *rows)
-{
-    double      now = gnnrec_unix_seconds(GetCurrentTimestamp());
-    int64       n = 0;
-
-    for (int64 i = 0; rows->time != NULL && i < rows->n; i++)
-        n += rows->time[i] > now;
-    return n;
-}
-
 static void
 check_rows(const Check *c)
 {
@@ -202,8 +190,7 @@ check_rows(const Check *c)
               "gnnrec.alter_model gives them a weight; 0 is seen, but no sign of interest.");
     find_some(c, WARNING_LEVEL, rows->counts.bad_values, "interactions with a value or time that is NULL, NaN or infinite are skipped",
               NULL);
-    find_some(c, WARNING_LEVEL, rows_in_the_future(rows), "interactions lie in the future",
-              "Fresh events are those later than the newest row of a training, and decay counts from there.");
+    find_some(c, WARNING_LEVEL, rows->counts.future, "interactions lie in the future: they are taken for new ones", NULL);
     if (rows->counts.rows > 0 && rows->n == 0)
         find(c, ERROR_LEVEL, -1, "no interaction is left to learn from", NULL);
     else if (rows->n == 0)

@@ -138,25 +138,41 @@ execute(Reader *reader, const char *sql, ParamListInfo params)
 }
 
 /*
- * weight *= 2^(-age / half_life), age counted back from the newest row: a common factor changes nothing in the
- * normalised graph, so this needs no "now" and the same rows give the same model tomorrow. A row of the future is as old as
- * if it were of now: one mistyped year would leave nothing of all the others. Returns how many of those there are.
+ * A row of the future becomes one of the newest time there is: one mistyped year would leave nothing of the weights of all others,
+ * and let no event be fresh. Returns how many of those there are.
  */
 static int64
-decay(float *weight, const double *time, int64 n, double half_life)
+settle_times(double *time, int64 n)
 {
     double      latest = gnnrec_unix_seconds(GetCurrentTimestamp()) + SLACK;
     double      newest = -INFINITY;
     int64       future = 0;
 
     for (int64 i = 0; i < n; i++)
-    {
-        newest = Max(newest, Min(time[i], latest));
-        future += time[i] > latest;
-    }
+        if (time[i] <= latest)
+            newest = Max(newest, time[i]);
     for (int64 i = 0; i < n; i++)
-        weight[i] *= (float) exp2((Min(time[i], latest) - newest) / half_life);
+        if (time[i] > latest)
+        {
+            time[i] = isinf(newest) ? latest : newest;
+            future++;
+        }
     return future;
+}
+
+/*
+ * weight *= 2^(-age / half_life), age counted back from the newest row: a common factor changes nothing in the
+ * normalised graph, so this needs no "now" and the same rows give the same model tomorrow.
+ */
+static void
+decay(float *weight, const double *time, int64 n, double half_life)
+{
+    double      newest = -INFINITY;
+
+    for (int64 i = 0; i < n; i++)
+        newest = Max(newest, time[i]);
+    for (int64 i = 0; i < n; i++)
+        weight[i] *= (float) exp2((time[i] - newest) / half_life);
 }
 
 static char *
@@ -194,8 +210,10 @@ read_rows(GnnrecInteractions *out, const GnnrecRelation *r, GnnrecIdMap *from_id
     grow(&reader);
     execute(&reader, sql, params);
     out->counts = reader.rows.counts;
+    if (r->time_column != NULL)
+        out->counts.future = settle_times(out->time, out->n);
     if (r->half_life != NULL)
-        out->counts.future = decay(out->weight, out->time, out->n, gnnrec_half_life_seconds(r->half_life));
+        decay(out->weight, out->time, out->n, gnnrec_half_life_seconds(r->half_life));
     out->unknown_events = joined(reader.rows.unknown);
     MemoryContextDelete(reader.row);
 }

@@ -20,7 +20,7 @@ typedef struct GnnrecReadCounts
     int64       null_ids;
     int64       unknown_events; /* kinds that event_weights does not name, or NULL */
     int64       bad_values;     /* value or time NULL, NaN or infinite */
-    int64       future;         /* read as if they were of now: only where weights decay */
+    int64       future;         /* later than now by more than a day: read as if they were of the newest time there is */
 } GnnrecReadCounts;
 
 /* the interactions: arrays of n, not merged; memory of the context current at the call */
