@@ -88,6 +88,10 @@ all install uninstall installcheck clean layercheck:
 	@false
 endif
 
+sqlsmith:
+	@PG_CONFIG='$(PG_CONFIG)' bash test/$@.sh
+.PHONY: sqlsmith
+
 demo test:
 	@PG_CONFIG='$(PG_CONFIG)' bash test/$@.sh
 .PHONY: demo test

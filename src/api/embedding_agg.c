@@ -37,7 +37,9 @@ open_state(ArrayType *array)
 
     if (ARR_NDIM(array) != 1 || ARR_DIMS(array)[0] < 1 || ARR_DIMS(array)[0] > GNNREC_MAX_DIM + 1 ||
         ARR_HASNULL(array) || ARR_ELEMTYPE(array) != FLOAT8OID)
-        elog(ERROR, "not the state of an aggregate of embeddings");
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                 errmsg("not the state of an aggregate of embeddings")));
     return (State) {values, values + 1, ARR_DIMS(array)[0] - 1};
 }
 
