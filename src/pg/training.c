@@ -15,6 +15,7 @@
 
 #include <math.h>
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
@@ -426,6 +427,8 @@ publish(Training *t)
                            isnan(t->newest_event) ? 'n' : ' ', '\0'};
     bool        isnull;
 
+    /* the snapshot's file must not outlive the run: a crash might lose an asynchronous commit, and give its number away again */
+    ForceSyncCommit();
     gnnrec_catalog_write("UPDATE gnnrec.model SET live_run = $1 WHERE model_id = $2", 2, types, values, NULL, &isnull);
     gnnrec_catalog_write("UPDATE gnnrec.run SET status = 'succeeded', phase = NULL, metrics = $3, loss = $4, rows_read = $5, "
                          "rows_skipped = $6, peak_memory = $7, message = $8, newest_event = $9, "
