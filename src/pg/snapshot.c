@@ -41,7 +41,7 @@ typedef struct Mapping
     bool        own;            /* with what this transaction has done, as of this command */
     CommandId   command;
     SubTransactionId subtransaction;    /* a savepoint's rollback takes back what was done, and counts no command */
-    bool        damaged;        /* not to be used again */
+    TimestampTz looked_at;      /* the statement in which the file was last seen to be as it was */
     bool        retired;        /* to be freed at the end of the transaction, unless it is asked for again */
     GnnrecSnapshot snapshot;
 } Mapping;
@@ -82,8 +82,20 @@ static bool
 answers(const Mapping *m, Oid catalog, int32 model_id, int64 run_id)
 {
     return m->snapshot.run_id == run_id && m->snapshot.model_id == model_id && m->catalog == catalog
-        && !m->damaged
+        && !m->image->damaged
         && (!m->own || (m->command == GetActiveSnapshot()->curcid && m->subtransaction == GetCurrentSubTransactionId()));
+}
+
+/* once a statement: has somebody written to its file? */
+static bool
+is_intact(Mapping *m)
+{
+    TimestampTz now = GetCurrentStatementStartTimestamp();
+
+    if (m->looked_at != now && !gnnrec_image_is_untouched(m->image))
+        m->image->damaged = true;
+    m->looked_at = now;
+    return !m->image->damaged;
 }
 
 static Mapping *
@@ -95,7 +107,7 @@ find(Oid catalog, int32 model_id, int64 run_id)
     {
         Mapping    *m = dlist_container(Mapping, node, iter.cur);
 
-        if (!answers(m, catalog, model_id, run_id))
+        if (!answers(m, catalog, model_id, run_id) || !is_intact(m))
             continue;
         m->retired = m->own;
         return m;
@@ -113,7 +125,7 @@ retire_stale(Oid catalog)
     {
         Mapping    *m = dlist_container(Mapping, node, iter.cur);
 
-        if (m->catalog != catalog || gnnrec_live_run(m->snapshot.model_id) != m->snapshot.run_id)
+        if (m->image->damaged || m->catalog != catalog || gnnrec_live_run(m->snapshot.model_id) != m->snapshot.run_id)
             retire(m);
     }
 }
@@ -167,7 +179,7 @@ attach(Mapping *m)
 
     m->image = gnnrec_image_open(m->catalog, m->snapshot.model_id, m->snapshot.run_id);
     MemoryContextSwitchTo(old);
-    if (m->image != NULL && gnnrec_image_read(&m->snapshot, m->image))
+    if (m->image != NULL && gnnrec_image_read(&m->snapshot, (const GnnrecImageHeader *) m->image->base))
         return true;
     MemoryContextDelete(context);
     return false;
@@ -344,17 +356,10 @@ gnnrec_snapshot_damaged(const GnnrecSnapshot *snapshot)
     {
         Mapping    *m = dlist_container(Mapping, node, iter.cur);
 
-        if (&m->snapshot != snapshot)
-            continue;
-        m->damaged = true;
-        retire(m);
-        gnnrec_image_unlink(MyDatabaseId, m->catalog, snapshot->run_id);
+        if (&m->snapshot == snapshot)
+            gnnrec_image_damaged(m->image);
     }
-    ereport(ERROR,
-            (errcode(ERRCODE_DATA_CORRUPTED),
-             errmsg("the file that serves run " INT64_FORMAT " of model number %d is damaged",
-                    snapshot->run_id, snapshot->model_id),
-             errhint("It was removed. Repeat the query: the file will be made again from the model's tables.")));
+    elog(ERROR, "run " INT64_FORMAT " is damaged, and not mapped", snapshot->run_id);
 }
 
 static GnnrecKey

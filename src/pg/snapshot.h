@@ -3,8 +3,9 @@
  *
  * A snapshot is a cache keyed by the run, and a run never changes, so there is nothing to invalidate. Nodes are numbered by
  * their keys' order (keys.h), type by type; edges by relation. All pointers lie in the image, all counts were checked when it
- * was mapped. The arrays themselves are under no checksum: the functions below check every number that is used as an index, and
- * whoever walks popular or isolated does too (gnnrec_snapshot_damaged), so that a flipped bit is an error and no crash.
+ * was mapped. The arrays are under a checksum that is not looked at each time (snapshot_file.h): the functions below check every
+ * number that is used as an index, and whoever walks popular or isolated does too (gnnrec_snapshot_damaged), so that a bit that
+ * the disk flipped is an error and no crash.
  *
  * Lifetime: a snapshot stays mapped at least until the transaction ends, also when another run goes live meanwhile.
  */

@@ -657,7 +657,7 @@ gnnrec_snapshot_build(GnnrecSnapshot *out, Oid catalog, bool *own)
     header = lay_out(b, catalog);
     MemoryContextSwitchTo(owner);
     image = gnnrec_image_create(header, !b->own);
-    if (!gnnrec_image_read(out, image))
+    if (!gnnrec_image_read(out, (const GnnrecImageHeader *) image->base))
         elog(ERROR, "the layout of the snapshot of run " INT64_FORMAT " contradicts itself", out->run_id);
     MemoryContextSwitchTo(work);
     fill(b);

@@ -2,9 +2,13 @@
  * snapshot_file.c: makes, finds, checks and removes the files behind snapshots; see snapshot_file.h.
  *
  * The file is base/pgsql_tmp/pgsql_tmp_gnnrec_<database>_<catalogue>_<run>: the server removes files of that name when it
- * starts, and base backups leave them out. It is filled under a temporary name and renamed, so whoever finds it finds all of
- * it. Its space is reserved before it is mapped for writing, because a full disk is an error code then and a SIGBUS later. It
- * is not fsynced: after a crash of the machine the server removes it anyway.
+ * starts, and base backups leave them out. It is filled under a temporary name, with the builder's process number behind it, and
+ * renamed, so whoever finds it finds all of it. Its space is reserved before it is mapped for writing, because a full disk is an
+ * error code then and a SIGBUS later. It is not fsynced: after a crash of the machine the server removes it anyway. Only the
+ * server's user can read it, whatever the mode of the data directory.
+ *
+ * A page that is not there when it is touched, of a file that was cut short or of a disk that fails, is an error of that query:
+ * see page_is_lost.
  *
  * Whoever makes a file also sweeps away those that nobody will ask for again: on a standby, where rows vanish without any
  * code of ours running, there is no other moment for it.
@@ -14,231 +18,34 @@
 #include "pg/snapshot_file.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "access/xlog.h"
 #include "common/file_utils.h"
 #include "miscadmin.h"
 #include "port/pg_crc32c.h"
 #include "storage/fd.h"
+#include "storage/procarray.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-#include "core/quantise.h"
-#include "pg/embedding.h"
-
 #define DIRECTORY "base/" PG_TEMP_FILES_DIR
 #define FILE_PREFIX PG_TEMP_FILE_PREFIX "_gnnrec_"
+#define NANOSECONDS INT64CONST(1000000000)
+#define SUM_AT_ONCE (16 * 1024 * 1024)  /* bytes, between two looks at interrupts */
 
+static dlist_head images = DLIST_STATIC_INIT(images);
 static bool warned = false;     /* of an unwritable file: once a backend is enough */
 
 static void
 path_of(char *out, Oid database, Oid catalog, int64 run_id)
 {
     snprintf(out, MAXPGPATH, DIRECTORY "/" FILE_PREFIX "%u_%u_" INT64_FORMAT, database, catalog, run_id);
-}
-
-/* -------------------------------------------------------------------------------------------------------------------
- * layout
- * ------------------------------------------------------------------------------------------------------------------- */
-
-static size_t
-header_size(int n_sections)
-{
-    return offsetof(GnnrecImageHeader, sections) + n_sections * sizeof(GnnrecSection);
-}
-
-static uint32
-width_of(int kind, int32 dim)
-{
-    switch (kind)
-    {
-        case GNNREC_SECTION_NUMBERS:
-        case GNNREC_SECTION_OFFSETS:
-        case GNNREC_SECTION_PTR:
-            return sizeof(int64);
-        case GNNREC_SECTION_BYTES:
-            return 1;
-        case GNNREC_SECTION_SHOWN:
-            return sizeof(uint8);
-        case GNNREC_SECTION_EMBEDDING:
-        case GNNREC_SECTION_FOLD_IN:
-            return dim * sizeof(float);
-        case GNNREC_SECTION_POPULAR:
-        case GNNREC_SECTION_ISOLATED:
-        case GNNREC_SECTION_IDX:
-            return sizeof(int32);
-        case GNNREC_SECTION_QUANTISED:
-            return gnn_quantised_width(dim);
-        default:
-            return sizeof(float);
-    }
-}
-
-void
-gnnrec_image_add(GnnrecImageHeader *header, GnnrecSectionKind kind, int owner, int64 count)
-{
-    GnnrecSection *s = &header->sections[header->n_sections];
-
-    Assert(header->n_sections < GNNREC_MAX_SECTIONS);
-    if (header->n_sections++ == 0)
-        header->size = header_size(GNNREC_MAX_SECTIONS);
-    s->kind = kind;
-    s->owner = owner;
-    s->width = width_of(kind, header->dim);
-    s->count = count;
-    s->offset = TYPEALIGN64(GNNREC_IMAGE_ALIGN, header->size);
-    header->size = s->offset + count * s->width;
-}
-
-static uint32
-checksum(const GnnrecImageHeader *header)
-{
-    GnnrecImageHeader first = *header;
-    pg_crc32c   crc;
-
-    first.crc = 0;
-    INIT_CRC32C(crc);
-    COMP_CRC32C(crc, &first, offsetof(GnnrecImageHeader, sections));
-    COMP_CRC32C(crc, header->sections, header->n_sections * sizeof(GnnrecSection));
-    FIN_CRC32C(crc);
-    return crc;
-}
-
-/* does a section lie within an image of its header's size, and hold what its kind says? */
-static bool
-is_sound(const GnnrecSection *s, const GnnrecImageHeader *h)
-{
-    return s->kind >= GNNREC_SECTION_NUMBERS && s->kind < GNNREC_SECTION_END
-        && s->width > 0 && s->width == width_of(s->kind, h->dim)
-        && s->offset >= 0 && s->offset <= h->size && s->offset % GNNREC_IMAGE_ALIGN == 0
-        && s->count >= 0 && s->count <= (h->size - s->offset) / s->width;
-}
-
-static bool
-are_sound(const GnnrecImageHeader *h)
-{
-    for (int i = 0; i < h->n_sections; i++)
-        if (!is_sound(&h->sections[i], h))
-            return false;
-    return true;
-}
-
-/* is it a header of ours, of this very run, whole, and does it describe an image of this size? */
-static bool
-is_header_of(const GnnrecImageHeader *h, size_t size, Oid catalog, int32 model_id, int64 run_id)
-{
-    return size >= header_size(0)
-        && h->magic == GNNREC_IMAGE_MAGIC
-        && h->layout == GNNREC_IMAGE_LAYOUT
-        && h->n_sections > 0 && h->n_sections <= GNNREC_MAX_SECTIONS
-        && size >= header_size(h->n_sections)
-        && h->crc == checksum(h)
-        && h->size == size
-        && h->database == MyDatabaseId && h->catalog == catalog
-        && h->model_id == model_id && h->run_id == run_id
-        && h->dim > 0 && h->dim <= GNNREC_MAX_DIM && are_sound(h);
-}
-
-/* the elements of a section; NULL where there is none */
-static const void *
-section(const GnnrecImage *image, GnnrecSectionKind kind, int owner, int64 *count)
-{
-    const GnnrecImageHeader *h = (const GnnrecImageHeader *) image->base;
-
-    *count = 0;
-    for (int i = 0; i < h->n_sections; i++)
-        if (h->sections[i].kind == kind && h->sections[i].owner == owner)
-        {
-            *count = h->sections[i].count;
-            return image->base + h->sections[i].offset;
-        }
-    return NULL;
-}
-
-/* a section of exactly so many elements; NULL where there is none */
-static const void *
-array(const GnnrecImage *image, GnnrecSectionKind kind, int owner, int64 count)
-{
-    int64       found;
-    const void *elements = section(image, kind, owner, &found);
-
-    return found == count ? elements : NULL;
-}
-
-static bool
-read_keys(GnnrecSnapshotNodes *out, const GnnrecImage *image, int type)
-{
-    if (out->key.kind == GNNREC_KEY_INT)
-        return (out->numbers = array(image, GNNREC_SECTION_NUMBERS, type, out->n)) != NULL;
-    out->offsets = array(image, GNNREC_SECTION_OFFSETS, type, (int64) out->n + 1);
-    out->bytes = section(image, GNNREC_SECTION_BYTES, type, &out->n_bytes);
-    return out->offsets != NULL && out->bytes != NULL;
-}
-
-static bool
-read_quantised(GnnrecSnapshotNodes *out, const GnnrecImage *image, int type)
-{
-    out->quantised = array(image, GNNREC_SECTION_QUANTISED, type, gnn_quantised_blocks(out->n));
-    return out->quantised != NULL || gnn_quantised_width(out->dim) == 0;
-}
-
-static bool
-read_nodes(GnnrecSnapshotNodes *out, const GnnrecImage *image, int type)
-{
-    int64       n;
-    int64       n_popular;
-    int64       n_fold_in;
-
-    out->degree = section(image, GNNREC_SECTION_DEGREE, type, &n);
-    out->popular = section(image, GNNREC_SECTION_POPULAR, type, &n_popular);
-    if (out->degree == NULL || n > PG_INT32_MAX || out->popular == NULL || n_popular > n)
-        return false;
-    out->n = n;
-    out->n_popular = n_popular;
-    out->n_isolated = n - n_popular;
-    out->isolated = array(image, GNNREC_SECTION_ISOLATED, type, out->n_isolated);
-    out->log_degree = array(image, GNNREC_SECTION_LOG_DEGREE, type, n);
-    out->embedding = array(image, GNNREC_SECTION_EMBEDDING, type, n);
-    out->inverse_norm = array(image, GNNREC_SECTION_INVERSE_NORM, type, n);
-    out->fold_in = section(image, GNNREC_SECTION_FOLD_IN, type, &n_fold_in);
-    return out->isolated != NULL && out->log_degree != NULL && out->embedding != NULL && out->inverse_norm != NULL
-        && (out->fold_in == NULL || n_fold_in == n) && read_quantised(out, image, type) && read_keys(out, image, type);
-}
-
-static bool
-read_edges(GnnrecSnapshotEdges *out, const GnnrecSnapshot *snapshot, const GnnrecImage *image, int owner)
-{
-    int64       n_val;
-    int64       n_shown;
-
-    out->ptr = array(image, GNNREC_SECTION_PTR, owner, (int64) snapshot->types[out->from_type].n + 1);
-    out->idx = section(image, GNNREC_SECTION_IDX, owner, &out->n);
-    if (out->ptr == NULL || out->idx == NULL)
-        return out->ptr == NULL && out->idx == NULL;
-    out->val = section(image, GNNREC_SECTION_VAL, owner, &n_val);
-    out->shown = section(image, GNNREC_SECTION_SHOWN, owner, &n_shown);
-    return (out->val == NULL || n_val == out->n) && (out->shown == NULL || n_shown == out->n);
-}
-
-bool
-gnnrec_image_read(GnnrecSnapshot *out, const GnnrecImage *image)
-{
-    out->dim = ((const GnnrecImageHeader *) image->base)->dim;
-    for (int t = 0; t < out->n_types; t++)
-    {
-        out->types[t].dim = out->dim;
-        if (!read_nodes(&out->types[t], image, t))
-            return false;
-    }
-    for (int r = 0; r < out->n_relations; r++)
-        if (!read_edges(&out->relations[r], out, image, r)
-            || !read_edges(&out->reverse[r], out, image, GNNREC_REVERSE(r))
-            || out->reverse[r].n != out->relations[r].n)
-            return false;
-    return true;
 }
 
 /* -------------------------------------------------------------------------------------------------------------------
@@ -251,20 +58,70 @@ release_image(void *arg)
 {
     GnnrecImage *image = arg;
 
+    dlist_delete(&image->node);
     if (image->base != NULL)
         munmap(image->base, image->size);
-    if (image->unpublished != NULL)
-        unlink(image->unpublished);
+    if (image->path != NULL && !image->published)
+        unlink(image->path);
 }
 
 static GnnrecImage *
-new_image(size_t size)
+image_at(const void *address)
+{
+    dlist_iter  iter;
+
+    dlist_foreach(iter, &images)
+    {
+        GnnrecImage *image = dlist_container(GnnrecImage, node, iter.cur);
+
+        if (image->base != NULL && (const char *) address >= image->base && (const char *) address < image->base + image->size)
+            return image;
+    }
+    return NULL;
+}
+
+/* what SIGBUS did before it was ours */
+static struct sigaction before;
+
+/*
+ * The handler of SIGBUS. It may throw: the signal comes from the very instruction that touches the page, and that is in our code or
+ * in a memcpy of ours, never within the server's own structures or its allocator. The server does the same with SIGFPE. The signal is not
+ * blocked meanwhile (SA_NODEFER), because nobody would unblock it after the throw. For an address that is not ours everything is
+ * as it was: the instruction runs again and meets the old handler.
+ */
+static void
+page_is_lost(int signo, siginfo_t *info, void *context)
+{
+    GnnrecImage *image = image_at(info->si_addr);
+
+    if (image != NULL)
+        gnnrec_image_damaged(image);
+    sigaction(SIGBUS, &before, NULL);
+}
+
+static void
+watch_pages(void)
+{
+    static bool watching = false;
+    struct sigaction handler = {.sa_sigaction = page_is_lost, .sa_flags = SA_SIGINFO | SA_NODEFER};
+
+    sigemptyset(&handler.sa_mask);
+    if (!watching)
+        watching = sigaction(SIGBUS, &handler, &before) == 0;
+}
+
+static GnnrecImage *
+new_image(size_t size, int32 model_id, int64 run_id)
 {
     GnnrecImage *image = palloc0(sizeof(GnnrecImage));
 
+    watch_pages();
     image->size = size;
+    image->model_id = model_id;
+    image->run_id = run_id;
     image->callback.func = release_image;
     image->callback.arg = image;
+    dlist_push_head(&images, &image->node);
     MemoryContextRegisterResetCallback(CurrentMemoryContext, &image->callback);
     return image;
 }
@@ -280,30 +137,132 @@ map(GnnrecImage *image, int protection, int flags, int fd)
     return true;
 }
 
+void
+gnnrec_image_damaged(GnnrecImage *image)
+{
+    image->damaged = true;
+    if (image->path != NULL)
+        unlink(image->path);
+    if (image->path != NULL && !image->published)
+        ereport(ERROR,
+                (errcode(ERRCODE_DISK_FULL),
+                 errmsg("could not write file \"%s\"", image->path),
+                 errhint("Is the disk full, or failing?")));
+    ereport(ERROR,
+            (errcode(ERRCODE_DATA_CORRUPTED),
+             errmsg("the file that serves run " INT64_FORMAT " of model number %d is damaged", image->run_id, image->model_id),
+             errhint("It was removed. Repeat the query: the file will be made again from the model's tables.")));
+}
+
+/* -------------------------------------------------------------------------------------------------------------------
+ * finding
+ * ------------------------------------------------------------------------------------------------------------------- */
+
+static GnnrecImageHeader *
+header_of(const GnnrecImage *image)
+{
+    return (GnnrecImageHeader *) image->base;
+}
+
+static int64
+modified(const struct stat *st)
+{
+#ifdef __APPLE__
+    return st->st_mtimespec.tv_sec * NANOSECONDS + st->st_mtimespec.tv_nsec;
+#else
+    return st->st_mtim.tv_sec * NANOSECONDS + st->st_mtim.tv_nsec;
+#endif
+}
+
+static void
+remember(GnnrecImage *image, const struct stat *st)
+{
+    image->device = st->st_dev;
+    image->inode = st->st_ino;
+    image->modified = modified(st);
+}
+
+/* of all that follows the table of sections */
+static uint32
+sum_of_body(const GnnrecImage *image)
+{
+    pg_crc32c   crc;
+    size_t      at = gnnrec_image_header_size(header_of(image)->n_sections);
+
+    INIT_CRC32C(crc);
+    while (at < image->size)
+    {
+        size_t      n = Min(image->size - at, SUM_AT_ONCE);
+
+        CHECK_FOR_INTERRUPTS();
+        COMP_CRC32C(crc, image->base + at, n);
+        at += n;
+    }
+    FIN_CRC32C(crc);
+    return crc;
+}
+
+/* as it was made: untouched since, or, where that cannot be told, to the last bit */
+static bool
+is_whole(const GnnrecImage *image)
+{
+    const GnnrecImageHeader *h = header_of(image);
+
+    return (image->modified % NANOSECONDS == 0 && image->modified / NANOSECONDS == h->written)
+        || sum_of_body(image) == h->body_crc;
+}
+
+/*
+ * The file, open for reading, if it is an ordinary one that can hold a header; -1 otherwise. Nothing in its place is followed or
+ * waited for.
+ */
+static int
+open_file(const char *path, struct stat *st)
+{
+    int         fd = OpenTransientFile(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | PG_BINARY);
+
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, st) == 0 && S_ISREG(st->st_mode) && st->st_size >= (off_t) gnnrec_image_header_size(0))
+        return fd;
+    CloseTransientFile(fd);
+    return -1;
+}
+
 GnnrecImage *
 gnnrec_image_open(Oid catalog, int32 model_id, int64 run_id)
 {
+    GnnrecImageKey key = {.system = GetSystemIdentifier(), .database = MyDatabaseId, .catalog = catalog,
+                          .model_id = model_id, .run_id = run_id};
     char        path[MAXPGPATH];
     GnnrecImage *image;
     struct stat st;
     int         fd;
 
     path_of(path, MyDatabaseId, catalog, run_id);
-    fd = OpenTransientFile(path, O_RDONLY | PG_BINARY);
+    fd = open_file(path, &st);
     if (fd < 0)
         return NULL;
-    if (fstat(fd, &st) != 0 || st.st_size < (off_t) header_size(0))
-    {
-        CloseTransientFile(fd);
-        return NULL;
-    }
-    image = new_image(st.st_size);
+    image = new_image(st.st_size, model_id, run_id);
+    image->path = pstrdup(path);
+    image->published = true;
+    remember(image, &st);
     map(image, PROT_READ, MAP_SHARED, fd);
     CloseTransientFile(fd);
-    if (image->base == NULL
-        || !is_header_of((const GnnrecImageHeader *) image->base, image->size, catalog, model_id, run_id))
+    if (image->base == NULL || !gnnrec_image_check(header_of(image), image->size, &key) || !is_whole(image))
         return NULL;
     return image;
+}
+
+bool
+gnnrec_image_is_untouched(const GnnrecImage *image)
+{
+    struct stat st;
+
+    /* deleted or replaced: then ours has no name any more, and nobody can write to it */
+    if (image->path == NULL || stat(image->path, &st) != 0 || st.st_ino != image->inode || st.st_dev != image->device)
+        return true;
+    return st.st_size == (off_t) image->size && modified(&st) == image->modified;
 }
 
 /* -------------------------------------------------------------------------------------------------------------------
@@ -333,10 +292,13 @@ reserve(int fd, off_t size)
 static bool
 map_new_file(GnnrecImage *image)
 {
-    int         fd = OpenTransientFilePerm(image->unpublished, O_RDWR | O_CREAT | O_TRUNC | PG_BINARY, S_IRUSR | S_IWUSR);
+    int         flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | PG_BINARY;
+    int         fd;
     bool        ok;
     int         saved_errno;
 
+    (void) unlink(image->path);         /* what a process with our number left behind */
+    fd = OpenTransientFilePerm(image->path, flags, S_IRUSR | S_IWUSR);
     if (fd < 0)
         return false;
     ok = reserve(fd, image->size) && map(image, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
@@ -346,30 +308,36 @@ map_new_file(GnnrecImage *image)
     return ok;
 }
 
+/* from here on the image is this session's own; errno says why */
+static void
+give_up_file(GnnrecImage *image)
+{
+    if (!warned)
+        ereport(WARNING,
+                (errcode_for_file_access(),
+                 errmsg("could not write file \"%s\": %m", image->path),
+                 errdetail("Every session keeps a copy of the model's vectors of its own until the file can be written.")));
+    warned = true;
+    (void) unlink(image->path);
+    image->path = NULL;
+}
+
 static void
 make_file(GnnrecImage *image, const GnnrecImageHeader *header)
 {
     char        path[MAXPGPATH];
 
     path_of(path, header->database, header->catalog, header->run_id);
-    image->unpublished = psprintf("%s.%d", path, MyProcPid);
+    image->path = psprintf("%s.%d", path, MyProcPid);
     (void) MakePGDirectory(DIRECTORY);  /* mostly it exists; if it cannot be made, neither can the file */
-    if (map_new_file(image))
-        return;
-    if (!warned)
-        ereport(WARNING,
-                (errcode_for_file_access(),
-                 errmsg("could not write file \"%s\": %m", image->unpublished),
-                 errdetail("Every session keeps a copy of the model's vectors of its own until the file can be written.")));
-    warned = true;
-    unlink(image->unpublished);
-    image->unpublished = NULL;
+    if (!map_new_file(image))
+        give_up_file(image);
 }
 
 GnnrecImage *
 gnnrec_image_create(const GnnrecImageHeader *header, bool shared)
 {
-    GnnrecImage *image = new_image(header->size);
+    GnnrecImage *image = new_image(header->size, header->model_id, header->run_id);
 
     if (shared)
         make_file(image, header);
@@ -378,27 +346,52 @@ gnnrec_image_create(const GnnrecImageHeader *header, bool shared)
                 (errcode(ERRCODE_OUT_OF_MEMORY),
                  errmsg("out of memory"),
                  errdetail("The vectors of run " INT64_FORMAT " take %zu bytes.", header->run_id, image->size)));
-    memcpy(image->base, header, header_size(header->n_sections));
+    memcpy(image->base, header, gnnrec_image_header_size(header->n_sections));
     return image;
+}
+
+/* the last that is written to it */
+static void
+seal(GnnrecImage *image)
+{
+    GnnrecImageHeader *header = header_of(image);
+
+    header->system = GetSystemIdentifier();
+    header->written = time(NULL);
+    header->body_crc = image->path == NULL ? 0 : sum_of_body(image);
+    gnnrec_image_seal(header);
+    (void) mprotect(image->base, image->size, PROT_READ);
+}
+
+/* gives the file the time its header says, and its name; false, with errno: it has none */
+static bool
+give_name(GnnrecImage *image, const char *path)
+{
+    struct timespec times[2] = {{.tv_sec = header_of(image)->written}, {.tv_sec = header_of(image)->written}};
+    struct stat st;
+
+    /* a file system that keeps no such times costs a look at the body */
+    (void) utimensat(AT_FDCWD, image->path, times, 0);
+    if (stat(image->path, &st) != 0 || rename(image->path, path) != 0)
+        return false;
+    remember(image, &st);
+    strlcpy(image->path, path, strlen(image->path) + 1);    /* the temporary name without its end */
+    return true;
 }
 
 void
 gnnrec_image_publish(GnnrecImage *image)
 {
-    GnnrecImageHeader *header = (GnnrecImageHeader *) image->base;
+    const GnnrecImageHeader *header = header_of(image);
     char        path[MAXPGPATH];
 
-    header->magic = GNNREC_IMAGE_MAGIC;
-    header->layout = GNNREC_IMAGE_LAYOUT;
-    header->crc = checksum(header);
-    (void) mprotect(image->base, image->size, PROT_READ);
-    if (image->unpublished == NULL)
-        return;
+    seal(image);
     path_of(path, header->database, header->catalog, header->run_id);
-    if (rename(image->unpublished, path) != 0)
-        unlink(image->unpublished);     /* then this session keeps the mapping to itself */
-    image->unpublished = NULL;
-    gnnrec_image_sweep(header->catalog);
+    if (image->path != NULL && !give_name(image, path))
+        give_up_file(image);
+    image->published = true;
+    if (image->path != NULL)
+        gnnrec_image_sweep(header->catalog);
 }
 
 /* -------------------------------------------------------------------------------------------------------------------
@@ -427,17 +420,35 @@ is_wanted(Oid database, Oid catalog, Oid our_catalog, int64 run_id)
     return catalog == our_catalog && gnnrec_run_by_id(&run, run_id, SnapshotSelf) && run.stored;
 }
 
-/* is it a file's final name, and whose? Files still under their temporary name have a rest */
-static bool
-parse_name(const char *name, Oid *database, Oid *catalog, int64 *run_id)
+/* what the name of one of our files says */
+typedef struct FileName
 {
-    long long   run;
-    char        rest;
+    Oid         database;
+    Oid         catalog;
+    int64       run_id;
+    int         builder;        /* the process that is making it; 0: it is made */
+} FileName;
 
-    if (sscanf(name, FILE_PREFIX "%u_%u_%lld%c", database, catalog, &run, &rest) != 3)
-        return false;
-    *run_id = run;
-    return true;
+static bool
+parse_name(FileName *out, const char *name)
+{
+    long long   run_id = 0;
+    char        rest;
+    int         n = sscanf(name, FILE_PREFIX "%u_%u_%lld.%d%c", &out->database, &out->catalog, &run_id, &out->builder, &rest);
+
+    if (n == 3)
+        out->builder = 0;
+    out->run_id = run_id;
+    return n == 3 || n == 4;
+}
+
+/* a file that nobody will ask for again, or that nobody is making any more */
+static bool
+is_stale(const FileName *file, Oid our_catalog)
+{
+    if (file->builder != 0)
+        return file->builder != MyProcPid && BackendPidGetProc(file->builder) == NULL;
+    return !is_wanted(file->database, file->catalog, our_catalog, file->run_id);
 }
 
 void
@@ -448,12 +459,13 @@ gnnrec_image_sweep(Oid our_catalog)
 
     while (dir != NULL && (de = ReadDirExtended(dir, DIRECTORY, LOG)) != NULL)
     {
-        Oid         database;
-        Oid         catalog;
-        int64       run_id;
+        char        path[MAXPGPATH];
+        FileName    file;
 
-        if (parse_name(de->d_name, &database, &catalog, &run_id) && !is_wanted(database, catalog, our_catalog, run_id))
-            gnnrec_image_unlink(database, catalog, run_id);
+        if (!parse_name(&file, de->d_name) || !is_stale(&file, our_catalog))
+            continue;
+        snprintf(path, MAXPGPATH, DIRECTORY "/%s", de->d_name);
+        (void) unlink(path);
     }
     if (dir != NULL)
         FreeDir(dir);
@@ -470,13 +482,13 @@ gnnrec_image_runs(Oid our_catalog, int *n)
     *n = 0;
     while (dir != NULL && (de = ReadDirExtended(dir, DIRECTORY, LOG)) != NULL)
     {
-        Oid         database;
-        Oid         catalog;
+        FileName    file;
 
+        if (!parse_name(&file, de->d_name) || file.builder != 0 || file.database != MyDatabaseId || file.catalog != our_catalog)
+            continue;
         if (*n == room)
             runs = repalloc(runs, (room *= 2) * sizeof(int64));
-        if (parse_name(de->d_name, &database, &catalog, &runs[*n]) && database == MyDatabaseId && catalog == our_catalog)
-            (*n)++;
+        runs[(*n)++] = file.run_id;
     }
     if (dir != NULL)
         FreeDir(dir);
