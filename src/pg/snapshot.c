@@ -237,6 +237,7 @@ map_run(const GnnrecModel *model, int64 run_id, Oid catalog)
     old = MemoryContextSwitchTo(m->context);
     attach_or_build(m);
     MemoryContextSwitchTo(old);
+    m->looked_at = GetCurrentStatementStartTimestamp();
     m->snapshot.explainable = is_explainable(run_id);
     MemoryContextSetParent(m->context, TopMemoryContext);
     dlist_push_head(&mappings, &m->node);
