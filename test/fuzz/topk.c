@@ -1,0 +1,136 @@
+/* top-k: the same rows, scores and order by every road to them, with and without the copy in few bits */
+#include "core/quantise.h"
+#include "core/topk.h"
+
+#include "fuzz.h"
+
+#define MAX_ROWS 600
+#define MAX_DIM 40
+
+typedef struct Question
+{
+    GnnRows     rows;
+    float      *query;
+    int32_t     k;
+    int32_t    *skip;           /* ascending */
+    int64_t     n_skip;
+} Question;
+
+static void *
+room(int64_t n, size_t width)
+{
+    return calloc(n > 0 ? n : 1, width);
+}
+
+/* all rows from what there is: few bytes make many of them alike */
+static void
+take_rows(float *out, Bytes *in, int64_t n, int32_t dim)
+{
+    int64_t     n_own = in->n / dim + 1 < (size_t) n ? (int64_t) (in->n / dim + 1) : n;
+
+    take_floats(out, in, n_own * dim);
+    for (int64_t i = n_own * dim; i < n * dim; i++)
+        out[i] = out[i % (n_own * dim)];
+}
+
+static Question
+take_question(Bytes *in)
+{
+    Question    q = {.rows = {.n = take_number(in, MAX_ROWS), .dim = 1 + take_number(in, MAX_DIM)}};
+    float      *rows = room((int64_t) q.rows.n * q.rows.dim, sizeof(float));
+    float      *scale = room(q.rows.n, sizeof(float));
+    bool        scaled = take_number(in, 2);
+
+    q.k = take_number(in, q.rows.n + 10);
+    q.query = room(q.rows.dim, sizeof(float));
+    take_floats(q.query, in, q.rows.dim);
+    q.skip = room(q.rows.n, sizeof(int32_t));
+    for (int32_t row = take_number(in, 9); row < q.rows.n && in->n > 0; row += take_number(in, 40))
+        q.skip[q.n_skip < q.rows.n ? q.n_skip++ : 0] = row;
+    take_floats(scale, in, scaled ? q.rows.n : 0);
+    take_rows(rows, in, q.rows.n, q.rows.dim);
+    q.rows.rows = rows;
+    q.rows.scale = scaled ? scale : NULL;
+    if (!scaled)
+        free(scale);
+    return q;
+}
+
+static void
+free_question(Question *q)
+{
+    free((void *) q->rows.rows);
+    free((void *) q->rows.scale);
+    free(q->query);
+    free(q->skip);
+}
+
+static void
+check_same(const GnnHit *a, const GnnHit *b, int32_t n_a, int32_t n_b)
+{
+    demand(n_a == n_b);
+    for (int32_t i = 0; i < n_a; i++)
+        demand(a[i].row == b[i].row && a[i].score == b[i].score);
+}
+
+/* the rows that are not to be skipped, one by one */
+static int32_t
+answer_among(GnnHit *out, const Question *q)
+{
+    int32_t    *among = room(q->rows.n, sizeof(int32_t));
+    int64_t     n = 0;
+    int64_t     s = 0;
+    int32_t     n_hits;
+
+    for (int32_t row = 0; row < q->rows.n; row++)
+    {
+        while (s < q->n_skip && q->skip[s] < row)
+            s++;
+        if (s == q->n_skip || q->skip[s] != row)
+            among[n++] = row;
+    }
+    n_hits = gnn_topk_among(out, q->k, &q->rows, q->query, among, n);
+    free(among);
+    return n_hits;
+}
+
+static void
+check_all_kernels(const GnnHit *expected, int32_t n, const Question *q)
+{
+    GnnHit     *hits = room(q->k, sizeof(GnnHit));
+    int64_t     n_blocks = gnn_quantised_blocks(q->rows.n);
+    void       *blocks = aligned_alloc(64, (n_blocks * gnn_quantised_width(q->rows.dim) + 127) / 64 * 64);
+    GnnRows     rows = q->rows;
+    const int32_t *skip[1] = {q->skip};
+    int32_t     n_hits;
+
+    gnn_quantise(blocks, q->rows.rows, n_blocks, q->rows.dim);
+    rows.quantised = blocks;
+    for (int kernel = 0; gnn_quantised_kernels[kernel] != NULL; kernel++)
+    {
+        if (!gnn_quantised_choose(kernel))
+            continue;
+        check_same(hits, expected, gnn_topk(hits, q->k, &rows, q->query, q->skip, q->n_skip), n);
+        gnn_topk_many(hits, &n_hits, q->k, &rows, q->query, 1, skip, &q->n_skip);
+        check_same(hits, expected, n_hits, n);
+    }
+    free(blocks);
+    free(hits);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    Bytes       in = {data, size};
+    Question    q = take_question(&in);
+    GnnHit     *expected = room(q.k, sizeof(GnnHit));
+    GnnHit     *hits = room(q.k, sizeof(GnnHit));
+    int32_t     n = gnn_topk(expected, q.k, &q.rows, q.query, q.skip, q.n_skip);
+
+    check_same(hits, expected, answer_among(hits, &q), n);
+    check_all_kernels(expected, n, &q);
+    free(hits);
+    free(expected);
+    free_question(&q);
+    return 0;
+}
