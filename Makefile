@@ -3,6 +3,8 @@
 #   make demo            everything from nothing: installs what is missing, builds, serves a small shop from a throw-away server
 #   make test            the same way, runs every test
 #   make                 builds for the server of PG_CONFIG; then make install, make installcheck as with any extension
+#   make fuzz            random bytes for SECONDS=60 and from SEED=1 for each thing that reads bytes (test/fuzz)
+#   make sqlsmith        random queries for MINUTES=60, from SEED=1 (test/sqlsmith.sh)
 #   make layercheck      the rules of the house that a compiler does not know
 #
 # Both libraries are built below build/, the server's objects in build/server, those of the training library in build/train.
@@ -88,10 +90,8 @@ all install uninstall installcheck clean layercheck:
 	@false
 endif
 
-sqlsmith:
+demo test sqlsmith:
 	@PG_CONFIG='$(PG_CONFIG)' bash test/$@.sh
-.PHONY: sqlsmith
-
-demo test:
-	@PG_CONFIG='$(PG_CONFIG)' bash test/$@.sh
-.PHONY: demo test
+fuzz:
+	@$(MAKE) -s -C test/fuzz check SECONDS=$(or $(SECONDS),60) SEED=$(or $(SEED),1)
+.PHONY: demo test sqlsmith fuzz

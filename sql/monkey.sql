@@ -82,6 +82,35 @@ BEGIN
 END $$;
 
 -- what is not to change
+-- What becomes of bytes that COPY hands to the type's receive function, by way of a file that the server sweeps away when it starts:
+-- what is taken is given back as it came.
+CREATE TABLE wire (bytes bytea);
+CREATE TABLE arrival (value gnnrec.embedding);
+CREATE FUNCTION receive(bytes bytea, OUT code text, OUT message text) LANGUAGE plpgsql AS $$
+DECLARE
+    file text := current_setting('data_directory') || '/base/pgsql_tmp/pgsql_tmp_monkey';
+BEGIN
+    INSERT INTO wire VALUES (bytes);
+    EXECUTE format('COPY wire TO %L (FORMAT binary)', file);
+    EXECUTE format('COPY arrival FROM %L (FORMAT binary)', file);
+    IF (SELECT gnnrec.embedding_send(value) <> bytes FROM arrival) THEN
+        RAISE EXCEPTION 'it came as %', (SELECT value FROM arrival) USING ERRCODE = 'XX000';
+    END IF;
+    RAISE EXCEPTION 'done' USING ERRCODE = 'GN000';
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT;
+    code := replace(code, 'GN000', '00000');
+END $$;
+
+-- a sound value, changed in a byte, cut short or made longer, or not; of up to 20 dimensions, the bytes of each number any
+CREATE FUNCTION wire_bytes(seed text) RETURNS bytea LANGUAGE sql AS $$
+    SELECT CASE pick(seed || 'how', 4)
+               WHEN 0 THEN bytes
+               WHEN 1 THEN set_byte(bytes, pick(seed || 'at', length(bytes))::int, pick(seed || 'to', 256)::int)
+               WHEN 2 THEN substr(bytes, 1, pick(seed || 'at', length(bytes) + 1)::int)
+               ELSE bytes || substr(decode(md5(seed), 'hex'), 1, 1 + pick(seed || 'more', 8)::int) END
+    FROM (SELECT decode(lpad(to_hex(n), 4, '0') || '0000' || string_agg(substr(md5(seed || i), 1, 8), ''), 'hex')
+          FROM (SELECT 1 + pick(seed || 'dim', 20)::int) d(n), generate_series(1, n) i GROUP BY n) w(bytes) $$;
 \i test/fuzz/state.sql
 CREATE TABLE before AS SELECT * FROM state WITH NO DATA;
 INSERT INTO before SELECT * FROM state;
@@ -110,6 +139,14 @@ INSERT INTO outcome
     WHERE call NOT LIKE '%train%' OR pick(object, 10) = 0;
 SELECT count(*) > 1000 AS "thousands", count(*) FILTER (WHERE code = '00000') > 50 AS "some accepted", count(*) FILTER (WHERE code = '22023') > 500 AS "many refused" FROM outcome;
 SELECT code, message, left(statement, 200) AS statement FROM outcome WHERE code NOT IN ('00000', '22023', '53000', '22P02', '22003', '53400') ORDER BY statement LIMIT 20;
+
+-- the binary form
+TRUNCATE outcome;
+INSERT INTO outcome SELECT NULL, encode(bytes, 'hex'), (receive(bytes)).*
+    FROM (SELECT wire_bytes(:seed || ' ' || n) FROM generate_series(1, :calls * 20) n
+          UNION ALL SELECT * FROM unnest('{"\\x","\\x00","\\x00000000","\\xffff0000","\\x7fff0000","\\x80000000","\\x0001000000000000","\\x000100013f800000"}'::bytea[])) w(bytes);
+SELECT count(*) FILTER (WHERE code = '00000') > 100 AS "some taken", count(*) FILTER (WHERE code = '22P03') > 100 AS "many refused" FROM outcome;
+SELECT code, message, statement FROM outcome WHERE code NOT IN ('00000', '22P03', '22003', '22000', '08P01', '54000') ORDER BY statement LIMIT 20;
 
 -- nothing has changed, and nothing is left behind
 SELECT key AS changed FROM before, state, jsonb_each(to_jsonb(before)) b, jsonb_each(to_jsonb(state)) s (name, value)

@@ -3,12 +3,13 @@
 #
 #   need demo|test       returns when all is there; otherwise installs it (root) or prints the line that does and exits
 #   want PACKAGE...      installs what one test alone uses (root), or says that the test will be skipped
+#   can_fuzz             is there a clang with libFuzzer, now that it was wanted?
 #   quietly WHAT COMMAND...  what a step says is of interest only when it fails
 #
 # Trying instead of asking dpkg: a server built from source or named by PG_CONFIG is as good as a packaged one, and
 # where nothing is missing apt is not called.
 
-: "${PG_CONFIG:=pg_config}" "${CC:=gcc}"
+: "${PG_CONFIG:=pg_config}" "${CC:=gcc}" "${CLANG:=clang}"
 
 quietly()    # WHAT COMMAND...
 {
@@ -91,6 +92,17 @@ want()    # PACKAGE...
         [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && get "$package" >/dev/null 2>&1 ||
             echo "$package is not installed: what tests it is skipped"
     done
+}
+
+links_fuzzer()
+{
+    echo 'int LLVMFuzzerTestOneInput(const unsigned char *data, unsigned long size) { return 0; }' |
+        "$CLANG" -x c - -fsanitize=fuzzer,address,undefined -o /dev/null 2>/dev/null
+}
+
+can_fuzz()
+{
+    links_fuzzer || { want clang libclang-rt-dev && links_fuzzer; }
 }
 
 need()    # demo|test

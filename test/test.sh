@@ -58,6 +58,11 @@ want $(wanted)
 cluster_make
 stage layers exec make -s -C "$root" layercheck PG_CONFIG="$PG_CONFIG"
 stage units exec make -s -C "$root/test/unit" check
+if can_fuzz; then
+    stage fuzz exec make -s -C "$root/test/fuzz" check PG_CONFIG="$PG_CONFIG" CLANG="$CLANG" SECONDS=10
+else
+    echo "fuzz         skipped: there is no clang with libFuzzer, and apt has none"
+fi
 cluster_start
 installcheck regress ISOLATION= TAP_TESTS=
 installcheck isolation REGRESS= TAP_TESTS=

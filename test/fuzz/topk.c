@@ -4,7 +4,7 @@
 
 #include "fuzz.h"
 
-#define MAX_ROWS 600
+#define MAX_ROWS 1000   /* bounds are looked at from row 256 on */
 #define MAX_DIM 40
 
 typedef struct Question
@@ -22,7 +22,7 @@ room(int64_t n, size_t width)
     return calloc(n > 0 ? n : 1, width);
 }
 
-/* all rows from what there is: few bytes make many of them alike */
+/* all rows from what there is: those that there are no bytes for are like earlier ones, every other one longer, the rest in other directions */
 static void
 take_rows(float *out, Bytes *in, int64_t n, int32_t dim)
 {
@@ -30,7 +30,11 @@ take_rows(float *out, Bytes *in, int64_t n, int32_t dim)
 
     take_floats(out, in, n_own * dim);
     for (int64_t i = n_own * dim; i < n * dim; i++)
-        out[i] = out[i % (n_own * dim)];
+    {
+        uint32_t    noise = (uint32_t) (i / dim % 2 == 0 ? i / dim : i) * 2654435761u >> 27;
+
+        out[i] = out[i % (n_own * dim)] * ((float) noise / 8 - 2);
+    }
 }
 
 static Question
@@ -41,7 +45,7 @@ take_question(Bytes *in)
     float      *scale = room(q.rows.n, sizeof(float));
     bool        scaled = take_number(in, 2);
 
-    q.k = take_number(in, q.rows.n + 10);
+    q.k = take_number(in, 4) == 0 ? take_number(in, q.rows.n + 10) : 1 + take_number(in, 8);
     q.query = room(q.rows.dim, sizeof(float));
     take_floats(q.query, in, q.rows.dim);
     q.skip = room(q.rows.n, sizeof(int32_t));
@@ -71,6 +75,19 @@ check_same(const GnnHit *a, const GnnHit *b, int32_t n_a, int32_t n_b)
     demand(n_a == n_b);
     for (int32_t i = 0; i < n_a; i++)
         demand(a[i].row == b[i].row && a[i].score == b[i].score);
+}
+
+/* score descending, then row ascending; each score that of its row */
+static void
+check_order(const GnnHit *hits, int32_t n, const Question *q)
+{
+    for (int32_t i = 0; i < n; i++)
+    {
+        float       score = gnn_dot(q->rows.rows + (int64_t) hits[i].row * q->rows.dim, q->query, q->rows.dim);
+
+        demand(hits[i].score == (q->rows.scale == NULL ? score : score * q->rows.scale[hits[i].row]));
+        demand(i == 0 || hits[i - 1].score > hits[i].score || (hits[i - 1].score == hits[i].score && hits[i - 1].row < hits[i].row));
+    }
 }
 
 /* the rows that are not to be skipped, one by one */
@@ -127,6 +144,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     GnnHit     *hits = room(q.k, sizeof(GnnHit));
     int32_t     n = gnn_topk(expected, q.k, &q.rows, q.query, q.skip, q.n_skip);
 
+    check_order(expected, n, &q);
     check_same(hits, expected, answer_among(hits, &q), n);
     check_all_kernels(expected, n, &q);
     free(hits);
