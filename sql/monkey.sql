@@ -112,8 +112,6 @@ CREATE FUNCTION wire_bytes(seed text) RETURNS bytea LANGUAGE sql AS $$
     FROM (SELECT decode(lpad(to_hex(n), 4, '0') || '0000' || string_agg(substr(md5(seed || i), 1, 8), ''), 'hex')
           FROM (SELECT 1 + pick(seed || 'dim', 20)::int) d(n), generate_series(1, n) i GROUP BY n) w(bytes) $$;
 \i test/fuzz/state.sql
-CREATE TABLE before AS SELECT * FROM state WITH NO DATA;
-INSERT INTO before SELECT * FROM state;
 
 CALL call_all(:calls, :seed);
 
@@ -143,14 +141,13 @@ SELECT code, message, left(statement, 200) AS statement FROM outcome WHERE code 
 -- the binary form
 TRUNCATE outcome;
 INSERT INTO outcome SELECT NULL, encode(bytes, 'hex'), (receive(bytes)).*
-    FROM (SELECT wire_bytes(:seed || ' ' || n) FROM generate_series(1, :calls * 20) n
+    FROM (SELECT wire_bytes(:seed || ' ' || n) FROM generate_series(1, :calls * 10) n
           UNION ALL SELECT * FROM unnest('{"\\x","\\x00","\\x00000000","\\xffff0000","\\x7fff0000","\\x80000000","\\x0001000000000000","\\x000100013f800000"}'::bytea[])) w(bytes);
-SELECT count(*) FILTER (WHERE code = '00000') > 100 AS "some taken", count(*) FILTER (WHERE code = '22P03') > 100 AS "many refused" FROM outcome;
+SELECT count(*) FILTER (WHERE code = '00000') > 50 AS "some taken", count(*) FILTER (WHERE code = '22P03') > 100 AS "many refused" FROM outcome;
 SELECT code, message, statement FROM outcome WHERE code NOT IN ('00000', '22P03', '22003', '22000', '08P01', '54000') ORDER BY statement LIMIT 20;
 
 -- nothing has changed, and nothing is left behind
-SELECT key AS changed FROM before, state, jsonb_each(to_jsonb(before)) b, jsonb_each(to_jsonb(state)) s (name, value)
-WHERE key = name AND b.value IS DISTINCT FROM s.value;
+SELECT * FROM changed;
 SELECT count(*) AS locks FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid();
 
 RESET search_path;

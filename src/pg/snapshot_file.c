@@ -84,10 +84,10 @@ image_at(const void *address)
 static struct sigaction before;
 
 /*
- * The handler of SIGBUS. It may throw: the signal comes from the very instruction that touches the page, and that is in our code or
- * in a memcpy of ours, never within the server's own structures or its allocator. The server does the same with SIGFPE. The signal is not
- * blocked meanwhile (SA_NODEFER), because nobody would unblock it after the throw. For an address that is not ours everything is
- * as it was: the instruction runs again and meets the old handler.
+ * The handler of SIGBUS. It may throw: the signal comes from the very instruction that touches the page, and that is in our code
+ * or in a memcpy of ours, never within the server's own structures or its allocator. The server does the same with SIGFPE. The
+ * signal is not blocked meanwhile (SA_NODEFER), because nobody would unblock it after the throw. For an address that is not ours
+ * everything is as it was: the instruction runs again and meets the old handler.
  */
 static void
 page_is_lost(int signo, siginfo_t *info, void *context)

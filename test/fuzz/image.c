@@ -1,8 +1,9 @@
 /*
  * The image of a snapshot: whatever the bytes are, one that passes the checks can be read as far as its arrays are said to go.
  *
- * An image is laid out as one is built, then bytes of its header and table are changed as the input says, and what no fuzzer finds is
- * put right again: magic, version, key and checksum. Of the server there are the headers, and this: how a checksum is computed.
+ * An image is laid out as one is built, then bytes of its header and table are changed as the input says, and what no fuzzer
+ * finds is put right again: magic, version, key and checksum. Of the server there are the headers, and this: how a checksum is
+ * computed.
  */
 #include "postgres.h"
 

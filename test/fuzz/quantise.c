@@ -1,4 +1,4 @@
-/* blocks of rows in few bits that hold garbage: wrong answers are allowed, a step outside them or in the wrong direction is not */
+/* blocks of rows in few bits that hold garbage: wrong answers are allowed, a step outside them or back is not */
 #include "core/quantise.h"
 
 #include "fuzz.h"

@@ -1,4 +1,5 @@
--- state.sql: what is not to change, whatever is tried: a view of what there is and what the models of models.sql answer.
+-- state.sql: what is not to change, whatever is tried: what there is, and what the models of models.sql answer. A view `changed` of
+-- what has, since now.
 
 CREATE VIEW state AS
     SELECT (SELECT md5(string_agg(m::text, ',' ORDER BY model_id)) FROM gnnrec.model m) AS models,
@@ -8,3 +9,9 @@ CREATE VIEW state AS
            (SELECT md5(string_agg(oid::regclass::text, ',' ORDER BY oid)) FROM pg_class WHERE relnamespace <> 'pg_toast'::regnamespace) AS relations_there,
            (SELECT md5(string_agg(r::text, ',' ORDER BY r.user_id, r.rank)) FROM monkey_shop.recommend_all(20) r) AS shop,
            (SELECT md5(string_agg(r::text, ',' ORDER BY r.user_id, r.rank)) FROM monkey_words.recommend_all(20) r) AS words;
+
+CREATE TABLE before AS SELECT * FROM state WITH NO DATA;
+CREATE VIEW changed AS
+    SELECT key AS what FROM before, state, jsonb_each(to_jsonb(before)) b, jsonb_each(to_jsonb(state)) s (name, value)
+    WHERE key = name AND b.value IS DISTINCT FROM s.value;
+INSERT INTO before SELECT * FROM state;

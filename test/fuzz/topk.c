@@ -22,7 +22,7 @@ room(int64_t n, size_t width)
     return calloc(n > 0 ? n : 1, width);
 }
 
-/* all rows from what there is: those that there are no bytes for are like earlier ones, every other one longer, the rest in other directions */
+/* all rows from what there is: those there are no bytes for are earlier ones, every other one longer, the rest turned */
 static void
 take_rows(float *out, Bytes *in, int64_t n, int32_t dim)
 {
@@ -86,7 +86,8 @@ check_order(const GnnHit *hits, int32_t n, const Question *q)
         float       score = gnn_dot(q->rows.rows + (int64_t) hits[i].row * q->rows.dim, q->query, q->rows.dim);
 
         demand(hits[i].score == (q->rows.scale == NULL ? score : score * q->rows.scale[hits[i].row]));
-        demand(i == 0 || hits[i - 1].score > hits[i].score || (hits[i - 1].score == hits[i].score && hits[i - 1].row < hits[i].row));
+        demand(i == 0 || hits[i - 1].score > hits[i].score
+               || (hits[i - 1].score == hits[i].score && hits[i - 1].row < hits[i].row));
     }
 }
 

@@ -17,7 +17,8 @@ $node->append_conf('postgresql.conf', "log_min_messages = debug1\nautovacuum = o
 $node->start;
 $node->safe_psql('postgres', q{
     CREATE EXTENSION gnnrec;
-    CREATE TABLE events AS SELECT u AS user_id, (u % 4 * 25 + (u * 7 + n * 3) % 25) AS item_id FROM generate_series(1, 300) u, generate_series(1, 6) n;
+    CREATE TABLE events AS SELECT u AS user_id, (u % 4 * 25 + (u * 7 + n * 3) % 25) AS item_id
+        FROM generate_series(1, 300) u, generate_series(1, 6) n;
     SELECT gnnrec.create_model('shop', 'events', params => '{"dim": 32, "steps": 3}');
     CALL gnnrec.retrain('shop');
     CALL gnnrec.retrain('shop', '{"seed": 2}')});
@@ -88,7 +89,8 @@ is("@wrong", '', 'cut short or grown to any number of pages, the file is made ag
 # A bit that was flipped anywhere, by somebody who wrote to the file: the header, the table, every section, what is between them
 #
 my $n_sections = unpack('L', substr($sound, 48, 4));
-my @places = (0 .. 71, map { my $section = 72 + $_ * 24; ($section, $section + 4, $section + 8, $section + 16) } 0 .. $n_sections - 1);
+my @places = (0 .. 71);
+push @places, map { my $section = 72 + $_ * 24; ($section, $section + 4, $section + 8, $section + 16) } 0 .. $n_sections - 1;
 @places = @places[grep { $_ % 9 == 0 } 0 .. $#places];
 for my $section (0 .. $n_sections - 1)
 {
@@ -138,7 +140,7 @@ is_made_again('another run\'s file');
 
 unlink $path;
 mkdir $path;
-is(answer() =~ s/WARNING:  could not write file.*/WARNING/r, "$expected\nWARNING", 'a directory: the answers are right, with a warning');
+like(answer(), qr/^$expected\nWARNING:  could not write file/, 'a directory: the answers are right, with a warning');
 is(join(' ', unfinished()), '', 'a directory: nothing unfinished is left');
 rmdir $path or die "rmdir: $!";
 is_made_again('when it has gone');
@@ -180,9 +182,11 @@ is($session->query_safe($all), $expected, 'cut to two pages');
 $session->quit;
 
 # In the middle of a statement there is no new look at the file: a page that has gone is an error, and the session lives.
-my $cut = q{COPY (SELECT) TO PROGRAM $cut$cat > /dev/null; for file in base/pgsql_tmp/pgsql_tmp_gnnrec_*_2; do truncate -s %d "$file"; done$cut$};
-for my $question ('shop.recommend(7)', 'shop.recommend(7, diversity => 0.5)', 'shop.recommend_for(ARRAY[1, 2])', 'shop.recommend_users(3)', 'shop.recommend_all()', 'shop.similar_items(5)',
-    'shop.score(8, 9)', 'shop.explain(7, 30)', q{gnnrec.evaluate('shop', 'events')}, q{gnnrec.recommend('shop', '7')})
+my $cut = q{COPY (SELECT) TO PROGRAM
+    $cut$cat > /dev/null; for file in base/pgsql_tmp/pgsql_tmp_gnnrec_*_2; do truncate -s %d "$file"; done$cut$};
+for my $question ('shop.recommend(7)', 'shop.recommend(7, diversity => 0.5)', 'shop.recommend_for(ARRAY[1, 2])',
+    'shop.recommend_users(3)', 'shop.recommend_all()', 'shop.similar_items(5)', 'shop.score(8, 9)', 'shop.explain(7, 30)',
+    q{gnnrec.evaluate('shop', 'events')}, q{gnnrec.recommend('shop', '7')})
 {
     for my $size (0, 4096)
     {
@@ -236,9 +240,11 @@ SKIP:
     skip 'no mount name space of our own to be had', 3 if system(@unshare, "$try 2> /dev/null", $directory, 'true') != 0;
     $node->stop;
     system_or_bail(@unshare, $try, $directory, 'pg_ctl', '-D', $node->data_dir, '-l', $node->logfile, '-w', '-s', 'start');
-    like(answer(), qr/^$expected\nWARNING:  could not write file .*: No space left on device/, 'no space left: the answers are right, with a warning');
+    like(answer(), qr/^$expected\nWARNING:  could not write file .*: No space left on device/,
+        'no space left: the answers are right, with a warning');
     is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_ls_dir('base/pgsql_tmp')}), 0, 'nothing unfinished is left');
-    is($node->safe_psql('postgres', q{CALL gnnrec.retrain('shop', '{"seed": 3}'); SELECT live_run FROM gnnrec.model}), 3, 'a training succeeds all the same');
+    is($node->safe_psql('postgres', q{CALL gnnrec.retrain('shop', '{"seed": 3}'); SELECT live_run FROM gnnrec.model}), 3,
+        'a training succeeds all the same');
     $node->safe_psql('postgres', q{SELECT gnnrec.rollback('shop', 2)});
     system_or_bail('pg_ctl', '-D', $node->data_dir, '-w', '-s', '-m', 'fast', 'stop');
     $node->start;
