@@ -82,17 +82,16 @@ BEGIN
 END $$;
 
 -- what is not to change
--- What becomes of bytes that COPY hands to the type's receive function, by way of a file that the server sweeps away when it starts:
--- what is taken is given back as it came.
+-- What becomes of bytes that COPY hands to the type's receive function, by way of a file: what is taken is given back as
+-- it came.
 CREATE TABLE wire (bytes bytea);
 CREATE TABLE arrival (value gnnrec.embedding);
+CREATE FUNCTION wire_file() RETURNS text LANGUAGE sql AS $$ SELECT current_setting('data_directory') || '/gnnrec_monkey_wire' $$;
 CREATE FUNCTION receive(bytes bytea, OUT code text, OUT message text) LANGUAGE plpgsql AS $$
-DECLARE
-    file text := current_setting('data_directory') || '/base/pgsql_tmp/pgsql_tmp_monkey';
 BEGIN
     INSERT INTO wire VALUES (bytes);
-    EXECUTE format('COPY wire TO %L (FORMAT binary)', file);
-    EXECUTE format('COPY arrival FROM %L (FORMAT binary)', file);
+    EXECUTE format('COPY wire TO %L (FORMAT binary)', wire_file());
+    EXECUTE format('COPY arrival FROM %L (FORMAT binary)', wire_file());
     IF (SELECT gnnrec.embedding_send(value) <> bytes FROM arrival) THEN
         RAISE EXCEPTION 'it came as %', (SELECT value FROM arrival) USING ERRCODE = 'XX000';
     END IF;
@@ -145,6 +144,8 @@ INSERT INTO outcome SELECT NULL, encode(bytes, 'hex'), (receive(bytes)).*
           UNION ALL SELECT * FROM unnest('{"\\x","\\x00","\\x00000000","\\xffff0000","\\x7fff0000","\\x80000000","\\x0001000000000000","\\x000100013f800000"}'::bytea[])) w(bytes);
 SELECT count(*) FILTER (WHERE code = '00000') > 50 AS "some taken", count(*) FILTER (WHERE code = '22P03') > 100 AS "many refused" FROM outcome;
 SELECT code, message, statement FROM outcome WHERE code NOT IN ('00000', '22P03', '22003', '22000', '08P01', '54000') ORDER BY statement LIMIT 20;
+
+DO $$ BEGIN EXECUTE format('COPY (SELECT) TO PROGRAM %L', format('cat > /dev/null; rm ''%s''', wire_file())); END $$;
 
 -- nothing has changed, and nothing is left behind
 SELECT * FROM changed;
