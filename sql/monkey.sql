@@ -70,7 +70,7 @@ DECLARE
     result record;
 BEGIN
     FOR p IN SELECT * FROM pg_proc WHERE pronamespace IN ('gnnrec'::regnamespace, 'monkey_shop'::regnamespace, 'monkey_words'::regnamespace)
-                 AND NOT 'internal'::regtype = ANY (proargtypes::oid[]) ORDER BY oid::regprocedure::text COLLATE "C"
+                 AND NOT 'internal'::regtype = ANY (proargtypes::oid[]) AND prorettype <> 'event_trigger'::regtype ORDER BY oid::regprocedure::text COLLATE "C"
     LOOP
         FOR n IN 1 .. calls LOOP
             call := statement(p, format('%s %s %s', seed, p.proname, n));

@@ -56,6 +56,7 @@ touch_nodes(const GnnrecSnapshotNodes *nodes)
     touch(nodes->inverse_norm, nodes->n, sizeof(float));
     touch(nodes->quantised, gnn_quantised_blocks(nodes->n), gnn_quantised_width(nodes->dim));
     touch(nodes->degree, nodes->n, sizeof(float));
+    touch(nodes->log_degree, nodes->n, sizeof(float));
     touch(nodes->popular, nodes->n_popular, sizeof(int32));
     touch(nodes->isolated, nodes->n_isolated, sizeof(int32));
 }

@@ -72,6 +72,7 @@ INSERT INTO likely SELECT NULL, 'regclass', $$'events'$$;
 INSERT INTO likely SELECT NULL, 'real', '0.5';
 INSERT INTO likely SELECT NULL, 'gnnrec.embedding', unnest(ARRAY[$$'[1,2,3]'$$, $$'[0,-1,0.5]'$$]);
 INSERT INTO likely SELECT 'model', 'text', unnest(ARRAY[$$'monkey_shop'$$, $$'monkey_shop'$$, $$'monkey_words'$$]);
+INSERT INTO likely SELECT 'model', 'regclass', unnest(ARRAY[$$'monkey_shop.item_embedding'$$, $$'monkey_shop.item_embedding'$$, $$'monkey_words.item_embedding'$$]);
 INSERT INTO likely SELECT 'model_id', 'integer', format('(SELECT model_id FROM gnnrec.model WHERE name = %L)', unnest('{monkey_shop,monkey_shop,monkey_words}'::text[]));
 INSERT INTO likely SELECT 'run_id', 'bigint', $$(SELECT live_run FROM gnnrec.model WHERE name = 'monkey_shop')$$;
 INSERT INTO likely VALUES ('user_column', 'name', $$'user_id'$$), ('item_column', 'name', $$'product_id'$$), ('rank_column', 'name', $$'rank'$$), ('recs', 'regclass', $$'ranked'$$),

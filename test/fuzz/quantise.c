@@ -1,4 +1,4 @@
-/* blocks of rows in few bits that hold garbage: wrong answers are allowed, a step outside them or back is not */
+/* blocks of rows in few bits that hold garbage: wrong answers are allowed, a step outside them is not */
 #include "core/quantise.h"
 
 #include "fuzz.h"
@@ -6,18 +6,25 @@
 #define MAX_BLOCKS 8
 #define MAX_DIM 80
 
+/* all blocks from each on, for one query and for as many as may share */
 static void
-scan(const GnnQuantisedQuery *query, const char *blocks, const float *scale, int64_t n_blocks, float bar)
+scan(const GnnQuantisedQuery *query, const GnnQuantisedRows *rows, int64_t n_blocks, float bar)
 {
-    uint32_t    found;
-    int64_t     block = 0;
+    const GnnQuantisedQuery *queries[GNN_SHARED] = {query, query, query, query};
+    float       bars[GNN_SHARED] = {bar, -bar, 0, bar};
 
-    while ((block = gnn_quantised_next(&found, query, blocks, scale, block, n_blocks, bar)) < n_blocks)
+    for (int64_t from = 0; from <= n_blocks; from++)
     {
-        demand(found != 0 && found < (uint64_t) 1 << GNN_BLOCK);
-        block++;
+        size_t      bytes = (n_blocks - from) * sizeof(uint16_t);
+        uint16_t   *one = malloc(bytes + 1);
+        uint16_t   *shared = malloc(GNN_SHARED * bytes + 1);
+
+        gnn_quantised_find(one, queries, bars, 1, rows, from, n_blocks - from);
+        gnn_quantised_find(shared, queries, bars, GNN_SHARED, rows, from, n_blocks - from);
+        demand(memcmp(one, shared, bytes) == 0);
+        free(shared);
+        free(one);
     }
-    demand(block == n_blocks);
 }
 
 int
@@ -40,8 +47,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int kernel = 0; gnn_quantised_kernels[kernel] != NULL; kernel++)
         if (gnn_quantised_choose(kernel) && gnn_quantise_query(&quantised, query, dim))
         {
-            scan(&quantised, blocks, NULL, n_blocks, bar);
-            scan(&quantised, blocks, scale, n_blocks, bar);
+            scan(&quantised, &(GnnQuantisedRows) {.blocks = blocks}, n_blocks, bar);
+            scan(&quantised, &(GnnQuantisedRows) {.blocks = blocks, .scale = scale}, n_blocks, bar);
+            scan(&quantised, &(GnnQuantisedRows) {.blocks = blocks, .log_degree = scale, .penalty = 0.5f}, n_blocks, bar);
         }
     free(scale);
     free(blocks);

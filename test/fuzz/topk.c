@@ -6,6 +6,7 @@
 
 #define MAX_ROWS 1000   /* bounds are looked at from row 256 on */
 #define MAX_DIM 40
+#define MAX_LIKELY 4            /* any numbers, each once: some of them no rows' */
 
 typedef struct Question
 {
@@ -44,6 +45,7 @@ take_question(Bytes *in)
     float      *rows = room((int64_t) q.rows.n * q.rows.dim, sizeof(float));
     float      *scale = room(q.rows.n, sizeof(float));
     bool        scaled = take_number(in, 2);
+    int32_t    *likely = room(MAX_LIKELY, sizeof(int32_t));
 
     q.k = take_number(in, 4) == 0 ? take_number(in, q.rows.n + 10) : 1 + take_number(in, 8);
     q.query = room(q.rows.dim, sizeof(float));
@@ -51,9 +53,12 @@ take_question(Bytes *in)
     q.skip = room(q.rows.n, sizeof(int32_t));
     for (int32_t row = take_number(in, 9); row < q.rows.n && in->n > 0; row += take_number(in, 40))
         q.skip[q.n_skip < q.rows.n ? q.n_skip++ : 0] = row;
+    for (q.rows.n_likely = 0; q.rows.n_likely < MAX_LIKELY && in->n > 0; q.rows.n_likely++)
+        likely[q.rows.n_likely] = ((int32_t) take_number(in, MAX_ROWS / MAX_LIKELY) - 1) * MAX_LIKELY + q.rows.n_likely;
     take_floats(scale, in, scaled ? q.rows.n : 0);
     take_rows(rows, in, q.rows.n, q.rows.dim);
     q.rows.rows = rows;
+    q.rows.likely = likely;
     q.rows.scale = scaled ? scale : NULL;
     if (!scaled)
         free(scale);
@@ -65,6 +70,7 @@ free_question(Question *q)
 {
     free((void *) q->rows.rows);
     free((void *) q->rows.scale);
+    free((void *) q->rows.likely);
     free(q->query);
     free(q->skip);
 }

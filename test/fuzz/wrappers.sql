@@ -13,7 +13,7 @@ FROM pg_proc p, unnest('{int,text,uuid}'::regtype[]) element,
      LATERAL (SELECT string_agg(concrete(type, element)::text, ', ' ORDER BY n), string_agg('$' || n, ', ' ORDER BY n)
               FROM unnest(proargtypes::regtype[]) WITH ORDINALITY t(type, n)) args(types, numbers)
 WHERE pronamespace IN ('gnnrec'::regnamespace, 'monkey_shop'::regnamespace, 'monkey_words'::regnamespace)
-  AND (proretset OR EXISTS (SELECT FROM unnest(proargtypes) type WHERE type::regtype::text LIKE 'any%'))
+  AND prorettype <> 'event_trigger'::regtype AND (proretset OR EXISTS (SELECT FROM unnest(proargtypes) type WHERE type::regtype::text LIKE 'any%'))
   AND (element = 'int'::regtype OR EXISTS (SELECT FROM unnest(proargtypes) type WHERE type::regtype::text LIKE 'any%'))
 \gexec
 
