@@ -20,7 +20,7 @@ INSERT INTO nasty SELECT 'boolean', unnest(ARRAY['true', 'false', 'NULL']);
 INSERT INTO nasty SELECT 'integer', unnest(ARRAY['NULL', '0', '-1', '1', '2', '10', '10', '59', '60', '61', '16000', '16001', '100000',
     '2147483647', '-2147483648']);
 INSERT INTO nasty SELECT 'bigint', unnest(ARRAY['NULL', '0', '-1', '1', '9223372036854775807', '-9223372036854775808', '2147483648',
-    $$(SELECT live_run FROM gnnrec.model WHERE name = 'monkey_shop')$$, $$(SELECT live_run FROM gnnrec.model WHERE name = 'monkey_words')$$]);
+    $$(SELECT live_run FROM gnnrec.models WHERE name = 'monkey_shop')$$, $$(SELECT live_run FROM gnnrec.models WHERE name = 'monkey_words')$$]);
 INSERT INTO nasty SELECT 'oid', unnest(ARRAY['0', '1', '23', '4294967295']);
 INSERT INTO nasty SELECT 'numeric', unnest(ARRAY['NULL', '0', '1e40', '-1e-40', $$'NaN'$$, $$'infinity'$$, '1e4000']);
 INSERT INTO nasty SELECT 'real', unnest(ARRAY['NULL', '0', '-0.0', '1', '0.5', '-1', '1e-45', '3.4e38', '-3.4e38', $$'NaN'$$, $$'infinity'$$, $$'-infinity'$$]);
@@ -73,8 +73,7 @@ INSERT INTO likely SELECT NULL, 'real', '0.5';
 INSERT INTO likely SELECT NULL, 'gnnrec.embedding', unnest(ARRAY[$$'[1,2,3]'$$, $$'[0,-1,0.5]'$$]);
 INSERT INTO likely SELECT 'model', 'text', unnest(ARRAY[$$'monkey_shop'$$, $$'monkey_shop'$$, $$'monkey_words'$$]);
 INSERT INTO likely SELECT 'model', 'regclass', unnest(ARRAY[$$'monkey_shop.item_embedding'$$, $$'monkey_shop.item_embedding'$$, $$'monkey_words.item_embedding'$$]);
-INSERT INTO likely SELECT 'model_id', 'integer', format('(SELECT model_id FROM gnnrec.model WHERE name = %L)', unnest('{monkey_shop,monkey_shop,monkey_words}'::text[]));
-INSERT INTO likely SELECT 'run_id', 'bigint', $$(SELECT live_run FROM gnnrec.model WHERE name = 'monkey_shop')$$;
+INSERT INTO likely SELECT 'run_id', 'bigint', $$(SELECT live_run FROM gnnrec.models WHERE name = 'monkey_shop')$$;
 INSERT INTO likely VALUES ('user_column', 'name', $$'user_id'$$), ('item_column', 'name', $$'product_id'$$), ('rank_column', 'name', $$'rank'$$), ('recs', 'regclass', $$'ranked'$$),
     ('schema', 'name', $$'monkey_room'$$), ('keep_runs', 'integer', '2'), ('node_type', 'text', $$'item'$$), ('node_type', 'text', $$'user'$$),
     ('if_running', 'text', $$'skip'$$), ('user_vectors', 'text', $$'trained'$$), ('user_vectors', 'text', $$'folded'$$), ('params', 'jsonb', $$'{"dim": 8}'$$),
