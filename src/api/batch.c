@@ -26,7 +26,7 @@ gnnrec_batch_init(GnnrecBatch *out, const GnnrecSnapshot *snapshot, int32 length
     out->context = AllocSetContextCreate(CurrentMemoryContext, "gnnrec batch", ALLOCSET_DEFAULT_SIZES);
     out->seen = palloc(sizeof(GnnrecNodes) * room);
     out->query = palloc(sizeof(int32) * room);
-    out->vectors = palloc(sizeof(float) * room * out->items->dim);
+    out->vectors = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(float) * room * out->items->dim);
     out->skip = palloc(sizeof(int32 *) * room);
     out->n_skip = palloc(sizeof(int64) * room);
     out->hits = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(GnnHit) * room * (Size) length);

@@ -70,7 +70,7 @@ find_some(const Check *c, const char *level, int64 count, const char *finding, c
  * What may fail
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* does the work in a subtransaction, as the reader; an error is a finding, unless it is our own end; false: there was one */
+/* does the work in a subtransaction, as the reader; an error is a finding, unless it is no one's fault; false: there was one */
 static bool
 succeeds(Check *c, void (*work) (Check *c))
 {
@@ -100,7 +100,8 @@ succeeds(Check *c, void (*work) (Check *c))
     CurrentResourceOwner = owner;
     if (error == NULL)
         return true;
-    if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+    if (error->sqlerrcode == ERRCODE_QUERY_CANCELED || error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE
+        || ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK)
         ReThrowError(error);
     find(c, ERROR_LEVEL, -1, error->message, error->hint);
     return false;

@@ -11,9 +11,8 @@
 
 #include <stdatomic.h>
 
-#include "access/xlog.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "commands/tablespace.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -23,12 +22,16 @@
 #include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "api/batch.h"
 #include "api/serve.h"
 #include "core/team.h"
 #include "pg/child.h"
+#include "pg/role.h"
 #include "pg/source.h"
 #include "pg/worker.h"
 #include "pg/writer.h"
@@ -41,6 +44,9 @@ static const GnnrecTask materialization = {"materialization", "gnnrec_materializ
 
 #define COLUMNS "user_id, item_id, score, rank"
 #define N_COLUMNS 4
+
+static const char *const columns[N_COLUMNS] = {"user_id", "item_id", "score", "rank"};
+
 #define CHILD_MEMORY (64 * 1024 * 1024)     /* ranking takes none but its stack */
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -68,31 +74,89 @@ suitable_table(const GnnrecModel *m, Oid target)
                     format_type_be(m->types[GNNREC_USER].id_type), format_type_be(m->types[GNNREC_ITEM].id_type));
 }
 
-/* what the worker would find out later: better an error for who asks */
-static void
-check_target(const GnnrecModel *m, Oid target, bool merge)
+/* who writes: the role that asked or, as triggers of the table run with its rights, for a superuser the table's owner */
+static Oid
+writer_of(Oid target, Oid asker)
 {
-    static const char *const columns[N_COLUMNS] = {"user_id", "item_id", "score", "rank"};
-    AclMode     rights[] = {ACL_INSERT, ACL_DELETE, ACL_SELECT};
-    char       *name = get_rel_name(target);
+    return superuser_arg(asker) ? gnnrec_relation_owner(target) : asker;
+}
 
-    if (name == NULL)
+static char *
+delete_statement(const GnnrecModel *m, Oid target, bool merge)
+{
+    char       *statement = psprintf("DELETE FROM %s", gnnrec_relation_name(target));
+
+    return !merge ? statement
+        : psprintf("%s WHERE user_id IN (SELECT user_id FROM %s WHERE run_id OPERATOR(pg_catalog.=) $1)", statement,
+                   gnnrec_relation_name(m->types[GNNREC_USER].table));
+}
+
+/* may the role do this to the table, or at least to these of its columns? */
+static bool
+may(Oid role, Oid target, AclMode right, int n_columns)
+{
+    bool        all = true;
+
+    if (pg_class_aclcheck(target, role, right) == ACLCHECK_OK)
+        return true;
+    for (int c = 0; c < n_columns; c++)
+        all &= pg_attribute_aclcheck(target, get_attnum(target, columns[c]), role, right) == ACLCHECK_OK;
+    return all && n_columns > 0;
+}
+
+static void
+check_rights(Oid role, Oid target, bool merge)
+{
+    if (!may(role, target, ACL_INSERT, N_COLUMNS) || !may(role, target, ACL_DELETE, 0)
+        || (merge && !may(role, target, ACL_SELECT, 1)))
+        aclcheck_error(ACLCHECK_NO_PRIV, get_relkind_objtype(get_rel_relkind(target)), get_rel_name(target));
+}
+
+static void
+check_kind(const GnnrecModel *m, Oid target)
+{
+    if (get_rel_name(target) == NULL)
         ereport(ERROR,
                 (errcode(ERRCODE_UNDEFINED_TABLE),
                  errmsg("relation with OID %u does not exist", target)));
-    for (int i = 0; i < (merge ? 3 : 2); i++)
-    {
-        AclResult   acl = pg_class_aclcheck(target, GetUserId(), rights[i]);
-
-        if (acl != ACLCHECK_OK)
-            aclcheck_error(acl, get_relkind_objtype(get_rel_relkind(target)), name);
-    }
+    if (strchr("rpvf", get_rel_relkind(target)) == NULL || get_rel_persistence(target) == RELPERSISTENCE_TEMP)
+        ereport(ERROR,
+                (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                 errmsg("\"%s\" is no relation that a worker can write to", get_rel_name(target)),
+                 errdetail("It has to be a table, a view or a foreign table, and not a temporary one.")));
     for (int c = 0; c < N_COLUMNS; c++)
-        if (get_attnum(target, columns[c]) == InvalidAttrNumber)
+        if (get_attnum(target, columns[c]) <= 0)
             ereport(ERROR,
                     (errcode(ERRCODE_UNDEFINED_COLUMN),
-                     errmsg("column \"%s\" of relation \"%s\" does not exist", columns[c], name),
+                     errmsg("column \"%s\" of relation \"%s\" does not exist", columns[c], get_rel_name(target)),
                      errhint("A table to take the lists: %s.", suitable_table(m, target))));
+}
+
+/* that the server understands the statements, casts and operators included: a plan that is thrown away */
+static void
+check_statements(const GnnrecModel *m, Oid target, bool merge)
+{
+    Oid         types[N_COLUMNS] = {m->types[GNNREC_USER].id_type, m->types[GNNREC_ITEM].id_type, FLOAT4OID, INT4OID};
+    Oid         run = INT8OID;
+    char       *insert = psprintf("INSERT INTO %s (%s) SELECT $1, $2, $3, $4", gnnrec_relation_name(target), COLUMNS);
+
+    SPI_connect();
+    if (SPI_prepare(insert, N_COLUMNS, types) == NULL || SPI_prepare(delete_statement(m, target, merge), merge ? 1 : 0, &run) == NULL)
+        elog(ERROR, "could not prepare to write to \"%s\"", get_rel_name(target));
+    SPI_finish();
+}
+
+/* what would come out when all lists are ranked: better an error for who asks */
+static void
+check_target(const GnnrecModel *m, Oid target, Oid asker, bool merge)
+{
+    GnnrecRoleBefore before;
+
+    check_kind(m, target);
+    check_rights(writer_of(target, asker), target, merge);
+    before = gnnrec_role_become(writer_of(target, asker));
+    check_statements(m, target, merge);
+    gnnrec_role_return(before);
 }
 
 static Jsonb *
@@ -122,7 +186,7 @@ gnnrec_materialize_lists(PG_FUNCTION_ARGS)
                 (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                  errmsg("k must be at least 1"),
                  errdetail("It is %d.", order.k)));
-    check_target(m, order.target, order.merge);
+    check_target(m, order.target, GetUserId(), order.merge);
     (void) gnnrec_serve_model(m->model_id, GNNREC_FROM_BOTH);
     PG_RETURN_INT64(gnnrec_job_request(&order, &materialization, m, params_of(&order), false));
 }
@@ -206,6 +270,7 @@ rank_here(Materialization *m)
         CHECK_FOR_INTERRUPTS();
         poll(m);
     }
+    m->w->peak_memory = gnnrec_peak_memory();
 }
 
 static void
@@ -215,7 +280,7 @@ rank_in_children(Materialization *m)
                                .work = rank_in_child, .arg = m, .memory = CHILD_MEMORY, .nice = m->w->order.nice,
                                .peak_memory = &m->w->peak_memory};
 
-    gnnrec_children_run(&children, gnn_team_size(m->w->order.threads), poll, m);
+    gnnrec_children_run(&children, Min(gnn_team_size(m->w->order.threads), m->batch.n_queries / GNNREC_BATCH_USERS + 1), poll, m);
 }
 
 /* the next users into the batch */
@@ -227,6 +292,7 @@ fill(Materialization *m)
     {
         GnnrecSnapshotRow seen;
 
+        CHECK_FOR_INTERRUPTS();
         gnnrec_snapshot_row(&seen, m->snapshot, GNNREC_INTERACTIONS, user);
         gnnrec_batch_add(&m->batch, user, &seen);
     }
@@ -242,18 +308,32 @@ keep(Materialization *m)
     {
         ListHead    head = {m->ranked + i, gnnrec_batch_list(list, &m->batch, i)};
 
+        CHECK_FOR_INTERRUPTS();
         BufFileWrite(m->file, &head, sizeof(head));
         BufFileWrite(m->file, list, sizeof(GnnHit) * (Size) head.n);
         m->n_rows += head.n;
     }
 }
 
+static bool
+is_list(const GnnHit *hits, int32 n, int32 length, int32 n_items)
+{
+    if (n < 0 || n > length)
+        return false;
+    for (int32 i = 0; i < n; i++)
+        if (hits[i].row < 0 || hits[i].row >= n_items)
+            return false;
+    return true;
+}
+
 /* A child that runs wild may write anything into what we share: a list is checked before it is used. */
 static void
 check_answers(const Materialization *m)
 {
-    for (int32 q = 0; q < m->batch.n_queries; q++)
-        if (m->batch.n_hits[q] < 0 || m->batch.n_hits[q] > m->batch.length)
+    const GnnrecBatch *b = &m->batch;
+
+    for (int32 q = 0; q < b->n_queries; q++)
+        if (!is_list(b->hits + (int64) q * b->length, b->n_hits[q], b->length, b->items->n))
             ereport(ERROR,
                     (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
                      errmsg("the %s process left no answer", materialization.name)));
@@ -297,7 +377,6 @@ rank(Materialization *m)
 
     gnnrec_batch_init(&m->batch, m->snapshot, k, false, Min(room, m->w->steps));
     m->shared = share_answers(&m->batch);
-    m->file = BufFileCreateTemp(true);
     while (m->ranked < m->w->steps)
         rank_round(m);
 }
@@ -316,12 +395,12 @@ execute(const char *sql)
 static void
 delete_old(const Materialization *m)
 {
-    char       *delete = psprintf("DELETE FROM %s", gnnrec_relation_name(m->w->order.target));
+    Oid         type = INT8OID;
+    Datum       run = Int64GetDatum(m->snapshot->run_id);
+    char       *delete = delete_statement(m->w->model, m->w->order.target, m->w->order.merge);
 
-    if (m->w->order.merge)
-        delete = psprintf("%s WHERE user_id IN (SELECT user_id FROM %s WHERE run_id = " INT64_FORMAT ")", delete,
-                          gnnrec_relation_name(m->snapshot->types[GNNREC_USER].table), m->snapshot->run_id);
-    execute(delete);
+    if (SPI_execute_with_args(delete, m->w->order.merge ? 1 : 0, &type, &run, NULL, false, 0) < 0)
+        elog(ERROR, "could not execute \"%s\"", delete);
 }
 
 static void
@@ -371,23 +450,45 @@ write_lists(Materialization *m)
     gnnrec_writer_end(&writer);
 }
 
+/* the model's row is locked: a rollback waits for us now, and one that was sooner is seen */
+static void
+check_live(const Materialization *m)
+{
+    bool        is_live;
+
+    PushActiveSnapshot(GetTransactionSnapshot());
+    is_live = gnnrec_live_run(m->w->order.model_id) == m->snapshot->run_id;
+    PopActiveSnapshot();
+    if (!is_live)
+        ereport(ERROR,
+                (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                 errmsg("another run of model \"%s\" went live while lists were ranked", m->w->model->name),
+                 errhint("Ask again: the lists will be those of the run that is live now.")));
+}
+
 /*
- * As the role that asked. Deferred triggers of the table must not run as another role at the commit, so they run here; a
- * restricted operation has none, so it is one only where that role is not the session's own.
+ * Two that replace the same rows take turns; who reads or writes a row is not kept out, and we wait for who locked the table. Deferred
+ * triggers run at once: at the commit they would run as another role, and a trigger can defer them again.
  */
 static void
 write_target(Materialization *m)
 {
-    GnnrecRole  before = gnnrec_worker_act_as_asker(m->w, m->w->order.role != m->w->order.session_user);
+    Oid         target = m->w->order.target;
+    GnnrecRoleBefore before;
 
-    LockRelationOid(m->w->order.target, RowExclusiveLock);
-    check_target(m->w->model, m->w->order.target, m->w->order.merge);
+    SetConfigOption("lock_timeout", "0", PGC_USERSET, PGC_S_SESSION);
+    LockRelationOid(target, ShareUpdateExclusiveLock);
+    gnnrec_worker_lock_model(m->w);
+    check_live(m);
+    check_target(m->w->model, target, m->w->order.role, m->w->order.merge);
+    before = gnnrec_role_become(writer_of(target, m->w->order.role));
     SPI_connect();
+    execute("SET CONSTRAINTS ALL IMMEDIATE");
     delete_old(m);
     write_lists(m);
     execute("SET CONSTRAINTS ALL IMMEDIATE");
     SPI_finish();
-    gnnrec_worker_act_as_before(before);
+    gnnrec_role_return(before);
 }
 
 static Jsonb *
@@ -408,7 +509,7 @@ write_success(const Materialization *m)
                             Int32GetDatum(m->ranked)};
     bool        isnull;
 
-    gnnrec_catalog_write("UPDATE gnnrec.run SET status = 'succeeded', phase = NULL, metrics = $2, peak_memory = $3, step = $4, "
+    gnnrec_catalog_write("UPDATE gnnrec.run SET status = 'succeeded', phase = NULL, message = NULL, metrics = $2, peak_memory = $3, step = $4, "
                          "finished_at = pg_catalog.clock_timestamp() WHERE run_id = $1",
                          lengthof(types), types, values, NULL, &isnull);
 }
@@ -417,16 +518,19 @@ write_success(const Materialization *m)
  * The job
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* the run that is live now, for the role that asked */
+/* the run that is live now, for the role that asked; the file is made here because temp_tablespaces needs a transaction */
 static void
-open_snapshot(Materialization *m)
+begin(Materialization *m)
 {
-    GnnrecRole  before;
+    GnnrecRoleBefore before;
 
     gnnrec_worker_begin();
-    before = gnnrec_worker_act_as_asker(m->w, true);
+    before = gnnrec_role_become(m->w->order.role);
     m->snapshot = gnnrec_serve_model(m->w->order.model_id, GNNREC_FROM_BOTH);
-    gnnrec_worker_act_as_before(before);
+    gnnrec_role_return(before);
+    PrepareTempTablespaces();
+    MemoryContextSwitchTo(m->w->context);
+    m->file = BufFileCreateTemp(true);
     gnnrec_worker_commit(m->w);
     m->w->steps = m->snapshot->types[GNNREC_USER].n;
 }
@@ -438,7 +542,7 @@ materialize(GnnrecWorker *w)
     instr_time  start;
 
     m->w = w;
-    open_snapshot(m);
+    begin(m);
     gnnrec_worker_enter(w, "ranking");
     INSTR_TIME_SET_CURRENT(start);
     rank(m);

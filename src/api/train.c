@@ -11,11 +11,9 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
-#include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/wait_event.h"
 
 #include "pg/catalog.h"
 #include "pg/compat.h"
@@ -327,6 +325,7 @@ gnnrec_rollback(PG_FUNCTION_ARGS)
 
     if (PG_ARGISNULL(0))
         PG_RETURN_NULL();
+    PreventCommandDuringRecovery("gnnrec.rollback()");
     m = own_model(PG_GETARG_TEXT_PP(0));
     gnnrec_job_lock_model(m);
     gnnrec_model_lock(m->model_id);     /* a worker that publishes deletes old runs: to be seen by the next statement */

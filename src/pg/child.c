@@ -162,10 +162,10 @@ limit_memory(int64 bytes)
 static void
 child_main(const GnnrecChildren *c, pid_t parent)
 {
+    setpgid(0, 0);              /* first: a cancel goes to the parent's group */
     PG_exception_stack = NULL;
     on_exit_reset();            /* a library that calls exit() must not run the server's exit callbacks */
     default_signals();
-    setpgid(0, 0);
     if (!die_with_parent(parent))
         _exit(CHILD_FAILED);
     close_descriptors();
@@ -267,18 +267,27 @@ nap_after(instr_time start)
     return (long) Max(LEAST_NAP, Min(LONGEST_NAP, INSTR_TIME_GET_MILLISEC(now) / NAP_PART));
 }
 
+static bool
+any_goes_on(GnnrecChildren *c)
+{
+    bool        any = false;
+
+    for (int i = 0; i < n_children; i++)
+        any |= children[i] > 0 && !has_ended(c, &children[i]);
+    return any;
+}
+
 static void
 wait_for_children(GnnrecChildren *c, void (*poll) (void *arg), void *arg)
 {
     instr_time  start;
 
     INSTR_TIME_SET_CURRENT(start);
-    for (int i = 0; i < n_children; i++)
-        while (children[i] > 0 && !has_ended(c, &children[i]))
-        {
-            gnnrec_nap(nap_after(start));
-            poll(arg);
-        }
+    while (any_goes_on(c))
+    {
+        gnnrec_nap(nap_after(start));
+        poll(arg);
+    }
 }
 
 static void

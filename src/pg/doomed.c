@@ -16,7 +16,6 @@
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 

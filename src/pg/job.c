@@ -11,16 +11,10 @@
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "pgstat.h"
-#include "storage/latch.h"
 #include "storage/lock.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/wait_event.h"
 
-#include "pg/compat.h"
 #include "pg/guc.h"
 #include "pg/nap.h"
 
@@ -54,21 +48,23 @@ gnnrec_job_lock_model(const GnnrecModel *model)
     gnnrec_model_check_owner(model);
 }
 
+/* the model whose job this process does; 0: it is no worker */
+static int32 own_job = 0;
+
 /* others take the lock for a moment to see whether it is free, so one refusal proves nothing */
 bool
 gnnrec_job_begin(int32 model_id, bool wait)
 {
     LOCKTAG     tag = lock_tag(model_id, LOCK_JOB);
 
-    if (wait)
-        return LockAcquire(&tag, ExclusiveLock, true, false) != LOCKACQUIRE_NOT_AVAIL;
-    for (int i = 0; i < TRIES_A_SECOND / 2; i++)
+    for (int i = 0; own_job == 0 && i < (wait ? 1 : TRIES_A_SECOND / 2); i++)
     {
-        if (LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL)
-            return true;
-        gnnrec_nap(1000 / TRIES_A_SECOND);
+        if (i > 0)
+            gnnrec_nap(1000 / TRIES_A_SECOND);
+        if (LockAcquire(&tag, ExclusiveLock, true, !wait) != LOCKACQUIRE_NOT_AVAIL)
+            own_job = model_id;
     }
-    return false;
+    return own_job != 0;
 }
 
 static bool
@@ -76,6 +72,8 @@ has_job(int32 model_id)
 {
     LOCKTAG     tag = lock_tag(model_id, LOCK_JOB);
 
+    if (own_job == model_id)
+        return true;            /* our own lock would not keep us out */
     if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
         return true;
     LockRelease(&tag, ShareLock, false);
@@ -179,7 +177,7 @@ gnnrec_job_request(GnnrecJobOrder *order, const GnnrecTask *task, const GnnrecMo
     gnnrec_job_lock_model(model);
     if (find_running(&running, model))
     {
-        ereport(skip ? NOTICE : ERROR,
+        ereport(skip && strcmp(running.task, task->name) == 0 ? NOTICE : ERROR,
                 (errcode(ERRCODE_OBJECT_IN_USE),
                  strcmp(running.task, gnnrec_training.name) == 0
                  ? errmsg("model \"%s\" is being trained already: run " INT64_FORMAT, model->name, running.run_id)

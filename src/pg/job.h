@@ -41,8 +41,8 @@ typedef struct GnnrecJobOrder
 
 /*
  * Asks for a run with these parameters, which its row will have: a worker starts at COMMIT. The order names what is particular
- * to the task and is filled here. Returns the run's number. Where the model has a job already: ERROR or, if it may be skipped, a
- * NOTICE and that job's number.
+ * to the task and is filled here. Returns the run's number. Where the model has a job already: ERROR or, if that is of the same
+ * task and may be skipped, a NOTICE and its number.
  */
 extern int64 gnnrec_job_request(GnnrecJobOrder *order, const GnnrecTask *task, const GnnrecModel *model, Jsonb *params, bool skip);
 

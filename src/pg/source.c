@@ -86,7 +86,7 @@ receive(TupleTableSlot *slot, DestReceiver *self)
     Reader     *reader = (Reader *) self;
     GnnrecReadCounts *counts = &reader->rows.counts;
     MemoryContext old = MemoryContextSwitchTo(reader->row);
-    GnnrecRow         row;
+    GnnrecRow   row;
 
     slot_getallattrs(slot);
     counts->rows++;
@@ -249,4 +249,3 @@ gnnrec_source_item_read(GnnrecInteractions *out, const GnnrecModel *model, Gnnre
     read_rows(out, r, user_ids, item_ids, NULL, NULL, sql, params);
     gnnrec_role_return(before);
 }
-

@@ -67,7 +67,7 @@ typedef struct GnnrecUserEvents
 /*
  * The interactions of a user of which a run may not know, at most gnnrec.fresh_max_events, the newest where there is a time
  * column. is_known: the run knows the user, so that what is surely older than it can be left out. None where reading them would
- * mean to scan a large table: see source.c.
+ * mean to scan a large table: see source_user.c.
  */
 extern void gnnrec_source_user_events(GnnrecUserEvents *out, int32 model_id, int64 run_id, Datum user_id, bool is_known);
 

@@ -13,7 +13,6 @@
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #define MAX_UNKNOWN_NAMED 5
@@ -316,4 +315,3 @@ gnnrec_source_check_columns(const GnnrecRelation *r, Oid from_wanted, Oid to_wan
     gnnrec_source_check_types(r, gnnrec_source_column_type(r->source, r->from_column),
                               gnnrec_source_column_type(r->source, r->to_column), from_wanted, to_wanted);
 }
-

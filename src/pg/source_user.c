@@ -42,7 +42,7 @@ typedef struct UserReader
 {
     int32       model_id;       /* hash key */
     bool        is_valid;
-    bool        is_busy;        /* its plan is running */
+    bool        is_busy;        /* its plan is being made, or is running */
     GnnrecModelVersion version;
     int64       run_id;
     int         max_events;     /* gnnrec.fresh_max_events then */
@@ -259,7 +259,7 @@ collect_user_events(GnnrecUserEvents *out, UserReader *reader, MemoryContext res
     {
         Datum       values[8];
         bool        nulls[8];
-        GnnrecRow         row;
+        GnnrecRow   row;
         MemoryContext old;
 
         heap_deform_tuple(SPI_tuptable->vals[i], desc, values, nulls);
@@ -282,26 +282,32 @@ execute_user_query(GnnrecUserEvents *out, UserReader *reader, Datum user_id, boo
 {
     Datum       values[] = {user_id, Float8GetDatum(is_known ? reader->from : -INFINITY)};
 
-    reader->is_busy = true;
-    PG_TRY();
-    {
-        if (SPI_execute_plan(reader->plan, values, NULL, true, 0) != SPI_OK_SELECT)
-            elog(ERROR, "could not read the interactions of a user");
-        gnnrec_source_check_types(reader->relation, SPI_gettypeid(SPI_tuptable->tupdesc, 1),
-                                  SPI_gettypeid(SPI_tuptable->tupdesc, 2), reader->user_type, reader->item_type);
-        collect_user_events(out, reader, result);
-    }
-    PG_FINALLY();
-    {
-        reader->is_busy = false;
-    }
-    PG_END_TRY();
+    if (SPI_execute_plan(reader->plan, values, NULL, true, 0) != SPI_OK_SELECT)
+        elog(ERROR, "could not read the interactions of a user");
+    gnnrec_source_check_types(reader->relation, SPI_gettypeid(SPI_tuptable->tupdesc, 1),
+                              SPI_gettypeid(SPI_tuptable->tupdesc, 2), reader->user_type, reader->item_type);
+    collect_user_events(out, reader, result);
+}
+
+/* SPI is connected, as the model's owner; version: NULL where the reader is current */
+static void
+read_events(GnnrecUserEvents *out, UserReader *reader, const GnnrecModelVersion *version, int64 run_id, Datum user_id,
+            bool is_known, MemoryContext result)
+{
+    if (version != NULL)
+        renew(reader, version, run_id);
+    else if (reader->run_id != run_id)
+        learn_run(reader, reader->relation, run_id);
+    if (reader->plan == NULL && !is_known && is_there(reader->relation))
+        gnnrec_source_check_columns(reader->relation, reader->user_type, reader->item_type);
+    if (reader->plan != NULL && (reader->has_index || gnnrec_source_is_small(reader->relation->source)))
+        execute_user_query(out, reader, user_id, is_known, result);
 }
 
 void
 gnnrec_source_user_events(GnnrecUserEvents *out, int32 model_id, int64 run_id, Datum user_id, bool is_known)
 {
-    UserReader *reader = find_user_reader(model_id);
+    UserReader *volatile reader = find_user_reader(model_id);
     MemoryContext result = CurrentMemoryContext;
     GnnrecModelVersion version;
     bool        is_current;
@@ -319,15 +325,16 @@ gnnrec_source_user_events(GnnrecUserEvents *out, int32 model_id, int64 run_id, D
     before = gnnrec_role_become(gnnrec_relation_owner(is_current ? reader->owner_table
                                                       : gnnrec_model_by_id(model_id)->types[GNNREC_ITEM].table));
     SPI_connect();
-    if (!is_current)
-        renew(reader, &version, run_id);
-    else if (reader->run_id != run_id)
-        learn_run(reader, reader->relation, run_id);
-    if (reader->plan == NULL && !is_known && is_there(reader->relation))
-        gnnrec_source_check_columns(reader->relation, reader->user_type, reader->item_type);
-    if (reader->plan != NULL && (reader->has_index || gnnrec_source_is_small(reader->relation->source)))
-        execute_user_query(out, reader, user_id, is_known, result);
+    reader->is_busy = true;
+    PG_TRY();
+    {
+        read_events(out, reader, is_current ? NULL : &version, run_id, user_id, is_known, result);
+    }
+    PG_FINALLY();
+    {
+        reader->is_busy = false;
+    }
+    PG_END_TRY();
     SPI_finish();
     gnnrec_role_return(before);
 }
-

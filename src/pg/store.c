@@ -21,6 +21,7 @@
 
 #include "pg/compat.h"
 #include "pg/embedding.h"
+#include "pg/role.h"
 #include "pg/source.h"
 #include "pg/writer.h"
 
@@ -216,16 +217,12 @@ as_owners(const GnnrecModel *model, void (*work) (const void *arg, int type), co
 {
     for (int type = 0; type < model->n_types; type++)
     {
-        Oid         user;
-        int         context;
+        GnnrecRoleBefore before = gnnrec_role_become(gnnrec_relation_owner(model->types[type].table));
 
-        GetUserIdAndSecContext(&user, &context);
-        SetUserIdAndSecContext(gnnrec_relation_owner(model->types[type].table),
-                               context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
         SPI_connect();
         work(arg, type);
         SPI_finish();
-        SetUserIdAndSecContext(user, context);
+        gnnrec_role_return(before);
     }
 }
 

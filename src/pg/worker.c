@@ -162,23 +162,6 @@ gnnrec_worker_lock_model(const GnnrecWorker *w)
                  errmsg("the model was dropped in the meantime")));
 }
 
-GnnrecRole
-gnnrec_worker_act_as_asker(const GnnrecWorker *w, bool restricted)
-{
-    GnnrecRole  before;
-
-    GetUserIdAndSecContext(&before.user, &before.context);
-    SetUserIdAndSecContext(w->order.role, before.context | SECURITY_LOCAL_USERID_CHANGE |
-                           (restricted ? SECURITY_RESTRICTED_OPERATION : 0));
-    return before;
-}
-
-void
-gnnrec_worker_act_as_before(GnnrecRole before)
-{
-    SetUserIdAndSecContext(before.user, before.context);
-}
-
 double
 gnnrec_seconds_since(instr_time start)
 {

@@ -51,19 +51,6 @@ extern bool gnnrec_worker_report_is_due(GnnrecWorker *w);
 /* Locks the model's row, so that drop_model and rollback wait here and not in the middle; ERROR where it is gone */
 extern void gnnrec_worker_lock_model(const GnnrecWorker *w);
 
-/*
- * Until act_as_before the current role is the one that asked for the job: its privileges and row security hold. Restricted: what
- * runs then, as functions of a view do, can neither become another role nor leave anything behind in the session.
- */
-typedef struct GnnrecRole
-{
-    Oid         user;
-    int         context;
-} GnnrecRole;
-
-extern GnnrecRole gnnrec_worker_act_as_asker(const GnnrecWorker *w, bool restricted);
-extern void gnnrec_worker_act_as_before(GnnrecRole before);
-
 extern double gnnrec_seconds_since(instr_time start);
 
 #endif
