@@ -14,6 +14,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -63,6 +64,7 @@ gnnrec_source_is_small(Oid source)
     int64       room = (int64) gnnrec_fresh_max_scan * 1024 / BLCKSZ;
     ListCell   *cell;
 
+    LockRelationOid(source, AccessShareLock);   /* find_all_inheritors locks the others */
     foreach(cell, find_all_inheritors(source, AccessShareLock, NULL))
     {
         Relation    rel = table_open(lfirst_oid(cell), NoLock);
