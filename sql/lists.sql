@@ -112,7 +112,7 @@ BEGIN
     EXECUTE 'EXPLAIN (FORMAT json) ' || query INTO plan;
     RETURN plan -> 0 -> 'Plan' ->> 'Total Cost';
 END $$;
-SELECT cost('SELECT * FROM lists.recommend_all(1)') > 2 * cost('SELECT * FROM lists.recommend_all(1, ARRAY[1, 2])') AS all_and_two,
+SELECT cost('SELECT * FROM lists.recommend_all(1)') > cost('SELECT * FROM lists.recommend_all(1, ARRAY[1, 2])') AS all_and_two,
        cost('SELECT * FROM lists.recommend_users(7, 1)') < 1 AND cost('SELECT * FROM lists.explain(1, 7, 1)') < 1 AS little,
        cost(format('SELECT * FROM lists.recommend(1, 1, array_fill(7, ARRAY[%s]))', 5000))
        > 5 * cost('SELECT * FROM lists.recommend(1, 1, ARRAY[7])') AS by_candidates;
