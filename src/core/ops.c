@@ -3,5 +3,5 @@
  */
 #include "core/ops.h"
 
-const GnnOp *const gnn_ops[] = {&gnn_propagate, &gnn_propagate_mean, &gnn_matmul, &gnn_leaky_relu, &gnn_dropout};
+const GnnOp *const gnn_ops[] = {&gnn_propagate, &gnn_propagate_mean, &gnn_dense, &gnn_join, &gnn_interact, &gnn_mean};
 const int   gnn_n_ops = sizeof(gnn_ops) / sizeof(gnn_ops[0]);

@@ -8,9 +8,10 @@
 
 extern const GnnOp gnn_propagate;
 extern const GnnOp gnn_propagate_mean;
-extern const GnnOp gnn_matmul;
-extern const GnnOp gnn_leaky_relu;
-extern const GnnOp gnn_dropout;
+extern const GnnOp gnn_dense;
+extern const GnnOp gnn_join;
+extern const GnnOp gnn_interact;
+extern const GnnOp gnn_mean;
 
 /* all of them, so that tests can leave none out */
 extern const GnnOp *const gnn_ops[];
@@ -28,13 +29,17 @@ extern GnnMat *gnn_op_propagate_mean(GnnPlan *plan, GnnMat *x, int layers);
  */
 extern const real *gnn_propagate_mean_inner(const GnnPlanStep *step);
 
-/* x w */
-extern GnnMat *gnn_op_matmul(GnnPlan *plan, GnnMat *x, GnnMat *w);
+/*
+ * Products with weights. f(y) is y where y > 0, slope y elsewhere: slope 1 is no activation, 0 is ReLU. In training, a number of
+ * the result is 0 with probability `dropout`, else divided by 1 - dropout.
+ *
+ *     dense: f(x w);  join: f(x w + a v);  interact: f((x + a) w + (x * a) v), * element by element
+ */
+extern GnnMat *gnn_op_dense(GnnPlan *plan, GnnMat *x, GnnMat *w, double slope, double dropout);
+extern GnnMat *gnn_op_join(GnnPlan *plan, GnnMat *x, GnnMat *w, GnnMat *a, GnnMat *v, double slope, double dropout);
+extern GnnMat *gnn_op_interact(GnnPlan *plan, GnnMat *x, GnnMat *w, GnnMat *a, GnnMat *v, double slope, double dropout);
 
-/* x where x > 0, slope x elsewhere; slope 0 is ReLU */
-extern GnnMat *gnn_op_leaky_relu(GnnPlan *plan, GnnMat *x, double slope);
-
-/* in training: 0 with this probability, else x / (1 - probability); otherwise x */
-extern GnnMat *gnn_op_dropout(GnnPlan *plan, GnnMat *x, double probability);
+/* the mean of n matrices, n <= GNN_MAX_INPUTS; of one several times, if it is there so often */
+extern GnnMat *gnn_op_mean(GnnPlan *plan, GnnMat *const *x, int n);
 
 #endif

@@ -1,221 +1,380 @@
 /*
- * ops_dense.c: the steps that look at each row alone: products with a weight, activations, dropout.
+ * ops_dense.c: the steps that look at each row alone: products with weights, an activation, dropout, in one pass.
+ *
+ *     out = drop(f(P W))  or  drop(f(P W + Q V)),     f(y) = y where y > 0, slope y elsewhere
+ *
+ * P and Q are made of a row of x and a row of a, two numbers at a time; what they are is all that tells these steps apart. One
+ * fused step keeps no matrix but its result: P, Q, the activation's side and the dropped numbers are made again for the backward
+ * pass, from x, a, the result's sign and the random numbers, which are a function of pass, step and element.
+ *
+ * A weight's gradient is a sum over all rows. It is taken in PARTS parts, whatever the number of threads, each a run of rows with
+ * buffers of its own in `keep`; a part goes through its rows SLICE at a time.
  */
 #include "core/ops.h"
 
 #include "core/blas.h"
 #include "core/kernel.h"
 
-/* rows of a block */
-#define ROWS 256
-
-/* a weight's gradient is a sum over all rows: this many parts, whatever the number of threads */
 #define PARTS 16
+#define SLICE 64
+
+/* what P and Q are, for n numbers; dx and da are added to */
+typedef struct Product
+{
+    void        (*gather)(real *p, real *q, const real *x, const real *a, int64_t n);
+    void        (*spread)(real *dx, real *da, const real *dp, const real *dq, const real *x, const real *a, int64_t n);
+} Product;
 
 typedef struct StepWork
 {
-    GnnPlan    *plan;
+    const GnnPlan *plan;
     const GnnPlanStep *step;
+    const Product *product;
 } StepWork;
 
-static void
-run_rows(GnnPlan *plan, const GnnPlanStep *s, GnnWork work)
+/* ---- the buffers of a part ---- */
+
+typedef struct Part
 {
-    StepWork    w = {.plan = plan, .step = s};
+    real       *dw;             /* x's dim x out's dim */
+    real       *dv;
+    real       *p;              /* SLICE x x's dim */
+    real       *q;
+    real       *dp;
+    real       *dq;
+    real       *dy;             /* SLICE x out's dim */
+} Part;
 
-    gnn_team_run(plan->team, gnn_blocks(s->out->n, ROWS), work, &w);
-}
-
-/* first row of a block, and how many */
 static int64_t
-block_rows(const GnnMat *m, int64_t block, int64_t *first)
+part_size(const GnnMat *x, const GnnMat *out)
 {
-    *first = block * ROWS;
-    return m->n - *first < ROWS ? m->n - *first : ROWS;
+    return 2 * x->dim * out->dim + 4 * SLICE * x->dim + SLICE * out->dim;
 }
 
-/* ---- out = x w ---- */
-/* so dx += dout w' and dw += x' dout */
+static Part
+part_of(const GnnPlanStep *s, int64_t part)
+{
+    int64_t     weight = s->in->dim * s->out->dim;
+    int64_t     slice = SLICE * s->in->dim;
+    real       *at = s->keep + part * part_size(s->in, s->out);
+
+    return (Part) {.dw = at, .dv = at + weight, .p = at + 2 * weight, .q = at + 2 * weight + slice,
+                   .dp = at + 2 * weight + 2 * slice, .dq = at + 2 * weight + 3 * slice, .dy = at + 2 * weight + 4 * slice};
+}
+
+/* first row of a part */
+static int64_t
+part_start(const GnnPlanStep *s, int64_t part)
+{
+    return s->out->n * part / PARTS;
+}
+
+/* rows of the slice at `row` of a part */
+static int64_t
+slice_rows(const GnnPlanStep *s, int64_t part, int64_t row)
+{
+    int64_t     left = part_start(s, part + 1) - row;
+
+    return left < SLICE ? left : SLICE;
+}
+
+static const real *
+row_of(const GnnMat *m, int64_t row)
+{
+    return m != NULL ? m->val + row * m->dim : NULL;
+}
+
+/* ---- activation and dropout: to = from where y > 0, slope from elsewhere, and the same numbers dropped each time ---- */
+
+/* y is before or after the activation: a slope above 0 leaves the sign, and one of 0 makes zeros of what has that derivative */
+static void
+activate(real *to, const real *from, const real *y, const StepWork *w, int64_t row, int64_t n)
+{
+    const GnnPlanStep *s = w->step;
+    GnnRng      rng = gnn_rng(w->plan->seed, GNN_STREAM_DROPOUT, (uint64_t) w->plan->pass * GNN_MAX_STEPS + s->number);
+    bool        drops = w->plan->training && s->own > 0;
+    real        slope = s->scale;
+
+    for (int64_t i = 0; i < n * s->out->dim; i++)
+        to[i] = y[i] > 0 ? from[i] : slope * from[i];
+    if (!drops)
+        return;
+    rng.counter = (uint64_t) (row * s->out->dim);
+    for (int64_t i = 0; i < n * s->out->dim; i++)
+        to[i] = gnn_rng_uniform(&rng) >= s->own ? to[i] / (1 - s->own) : 0;
+}
+
+/* ---- out = drop(f(P W + Q V)) ---- */
+/* so dy = drop(f'(y) dout), dP = dy W', dQ = dy V', dW += P' dy, dV += Q' dy */
 
 static void
-matmul_rows(void *arg, int64_t block, int thread)
+forward_part(void *arg, int64_t number, int thread)
 {
-    const GnnPlanStep *s = ((StepWork *) arg)->step;
-    int64_t     first;
-    int64_t     n = block_rows(s->out, block, &first);
-    int64_t     dim = s->out->dim;
+    const StepWork *w = arg;
+    const GnnPlanStep *s = w->step;
+    const GnnMat *v = s->with[1];
+    Part        part = part_of(s, number);
     int64_t     inner = s->in->dim;
-
-    gnn_gemm(s->out->val + first * dim, dim, n, dim, inner, 1, gnn_plain(s->in->val + first * inner, inner),
-             gnn_plain(s->weight->val, dim), 0);
-}
-
-static void
-matmul_forward(GnnPlan *plan, const GnnPlanStep *s)
-{
-    run_rows(plan, s, matmul_rows);
-}
-
-static void
-matmul_grad_rows(void *arg, int64_t block, int thread)
-{
-    const GnnPlanStep *s = ((StepWork *) arg)->step;
-    int64_t     first;
-    int64_t     n = block_rows(s->out, block, &first);
     int64_t     dim = s->out->dim;
-    int64_t     inner = s->in->dim;
+    int64_t     n;
 
-    gnn_gemm(s->in->grad + first * inner, inner, n, inner, dim, 1, gnn_plain(s->out->grad + first * dim, dim),
-             gnn_transposed(s->weight->val, dim), 1);
-}
-
-/* x' dout over one of PARTS runs of rows, into that part's own buffer */
-static void
-matmul_grad_part(void *arg, int64_t part, int thread)
-{
-    const GnnPlanStep *s = ((StepWork *) arg)->step;
-    int64_t     first = s->out->n * part / PARTS;
-    int64_t     n = s->out->n * (part + 1) / PARTS - first;
-    int64_t     dim = s->out->dim;
-    int64_t     inner = s->in->dim;
-
-    gnn_gemm(s->keep + part * inner * dim, dim, inner, dim, n, 1, gnn_transposed(s->in->val + first * inner, inner),
-             gnn_plain(s->out->grad + first * dim, dim), 0);
-}
-
-static void
-matmul_backward(GnnPlan *plan, const GnnPlanStep *s)
-{
-    StepWork    w = {.plan = plan, .step = s};
-    int64_t     size = s->weight->n * s->weight->dim;
-
-    run_rows(plan, s, matmul_grad_rows);
-    gnn_team_run(plan->team, PARTS, matmul_grad_part, &w);
-    for (int part = 0; part < PARTS; part++)
-        gnn_add_scaled(s->weight->grad, 1, s->keep + part * size, size);
-}
-
-const GnnOp gnn_matmul = {"matmul", matmul_forward, matmul_backward};
-
-GnnMat *
-gnn_op_matmul(GnnPlan *plan, GnnMat *x, GnnMat *w)
-{
-    GnnMat     *out = gnn_plan_mat(plan, x->n, w->dim);
-
-    gnn_plan_add(plan, (GnnPlanStep) {.op = &gnn_matmul, .out = out, .in = x, .weight = w,
-                                      .n_keep = PARTS * w->n * w->dim});
-    return out;
-}
-
-/* ---- out = x > 0 ? x : slope x ---- */
-/* so dx += dout where x > 0, slope dout elsewhere */
-
-static void
-leaky_relu_rows(void *arg, int64_t block, int thread)
-{
-    const GnnPlanStep *s = ((StepWork *) arg)->step;
-    int64_t     first;
-    int64_t     n = block_rows(s->out, block, &first) * s->out->dim;
-    const real *x = s->in->val + first * s->out->dim;
-    real       *out = s->out->val + first * s->out->dim;
-
-    for (int64_t i = 0; i < n; i++)
-        out[i] = x[i] > 0 ? x[i] : s->scale * x[i];
-}
-
-static void
-leaky_relu_forward(GnnPlan *plan, const GnnPlanStep *s)
-{
-    run_rows(plan, s, leaky_relu_rows);
-}
-
-static void
-leaky_relu_grad_rows(void *arg, int64_t block, int thread)
-{
-    const GnnPlanStep *s = ((StepWork *) arg)->step;
-    int64_t     first;
-    int64_t     n = block_rows(s->out, block, &first) * s->out->dim;
-    const real *x = s->in->val + first * s->out->dim;
-    const real *dout = s->out->grad + first * s->out->dim;
-    real       *dx = s->in->grad + first * s->out->dim;
-
-    for (int64_t i = 0; i < n; i++)
-        dx[i] += x[i] > 0 ? dout[i] : s->scale * dout[i];
-}
-
-static void
-leaky_relu_backward(GnnPlan *plan, const GnnPlanStep *s)
-{
-    run_rows(plan, s, leaky_relu_grad_rows);
-}
-
-const GnnOp gnn_leaky_relu = {"leaky_relu", leaky_relu_forward, leaky_relu_backward};
-
-GnnMat *
-gnn_op_leaky_relu(GnnPlan *plan, GnnMat *x, double slope)
-{
-    GnnMat     *out = gnn_plan_mat(plan, x->n, x->dim);
-
-    gnn_plan_add(plan, (GnnPlanStep) {.op = &gnn_leaky_relu, .out = out, .in = x, .scale = (real) slope});
-    return out;
-}
-
-/* ---- out = mask x / (1 - p) ---- */
-/* so dx += mask dout / (1 - p); the mask is drawn again, not kept: it is a function of pass, step and element */
-
-static void
-drop(const GnnPlan *plan, const GnnPlanStep *s, int64_t block, real *to, const real *from, bool add)
-{
-    GnnRng      rng = gnn_rng(plan->seed, GNN_STREAM_DROPOUT, (uint64_t) plan->pass * GNN_MAX_STEPS + s->number);
-    real        keep = plan->training ? 1 / (1 - s->scale) : 1;
-    int64_t     first;
-    int64_t     n = block_rows(s->out, block, &first) * s->out->dim;
-
-    first *= s->out->dim;
-    rng.counter = (uint64_t) first;
-    for (int64_t i = first; i < first + n; i++)
+    for (int64_t row = part_start(s, number); (n = slice_rows(s, number, row)) > 0; row += n)
     {
-        bool        kept = !plan->training || gnn_rng_uniform(&rng) >= s->scale;
+        real       *out = s->out->val + row * dim;
 
-        to[i] = (add ? to[i] : 0) + (kept ? keep * from[i] : 0);
+        w->product->gather(part.p, part.q, row_of(s->in, row), row_of(s->with[0], row), n * inner);
+        gnn_gemm(out, dim, n, dim, inner, 1, gnn_plain(part.p, inner), gnn_plain(s->weight->val, dim), 0);
+        if (v != NULL)
+            gnn_gemm(out, dim, n, dim, inner, 1, gnn_plain(part.q, inner), gnn_plain(v->val, dim), 1);
+        activate(out, out, out, w, row, n);
     }
 }
 
 static void
-dropout_rows(void *arg, int64_t block, int thread)
+backward_slice(const StepWork *w, const Part *part, int64_t row, int64_t n)
+{
+    const GnnPlanStep *s = w->step;
+    const GnnMat *a = s->with[0];
+    const GnnMat *v = s->with[1];
+    int64_t     inner = s->in->dim;
+    int64_t     dim = s->out->dim;
+
+    activate(part->dy, s->out->grad + row * dim, s->out->val + row * dim, w, row, n);
+    w->product->gather(part->p, part->q, row_of(s->in, row), row_of(a, row), n * inner);
+    gnn_gemm(part->dw, dim, inner, dim, n, 1, gnn_transposed(part->p, inner), gnn_plain(part->dy, dim), 1);
+    gnn_gemm(part->dp, inner, n, inner, dim, 1, gnn_plain(part->dy, dim), gnn_transposed(s->weight->val, dim), 0);
+    if (v != NULL)
+    {
+        gnn_gemm(part->dv, dim, inner, dim, n, 1, gnn_transposed(part->q, inner), gnn_plain(part->dy, dim), 1);
+        gnn_gemm(part->dq, inner, n, inner, dim, 1, gnn_plain(part->dy, dim), gnn_transposed(v->val, dim), 0);
+    }
+    w->product->spread(s->in->grad + row * inner, a != NULL ? a->grad + row * inner : NULL, part->dp, part->dq,
+                       row_of(s->in, row), row_of(a, row), n * inner);
+}
+
+static void
+backward_part(void *arg, int64_t number, int thread)
 {
     const StepWork *w = arg;
+    const GnnPlanStep *s = w->step;
+    Part        part = part_of(s, number);
+    int64_t     n;
 
-    drop(w->plan, w->step, block, w->step->out->val, w->step->in->val, false);
+    memset(part.dw, 0, 2 * s->in->dim * s->out->dim * sizeof(real));
+    for (int64_t row = part_start(s, number); (n = slice_rows(s, number, row)) > 0; row += n)
+        backward_slice(w, &part, row, n);
 }
 
 static void
-dropout_forward(GnnPlan *plan, const GnnPlanStep *s)
+backward(GnnPlan *plan, const GnnPlanStep *s, const Product *product)
 {
-    run_rows(plan, s, dropout_rows);
+    StepWork    w = {.plan = plan, .step = s, .product = product};
+    int64_t     size = s->weight->n * s->weight->dim;
+
+    gnn_team_run(plan->team, PARTS, backward_part, &w);
+    for (int number = 0; number < PARTS; number++)
+    {
+        Part        part = part_of(s, number);
+
+        gnn_add_scaled(s->weight->grad, 1, part.dw, size);
+        if (s->with[1] != NULL)
+            gnn_add_scaled(s->with[1]->grad, 1, part.dv, size);
+    }
 }
 
 static void
-dropout_grad_rows(void *arg, int64_t block, int thread)
+forward(GnnPlan *plan, const GnnPlanStep *s, const Product *product)
 {
-    const StepWork *w = arg;
+    StepWork    w = {.plan = plan, .step = s, .product = product};
 
-    drop(w->plan, w->step, block, w->step->in->grad, w->step->out->grad, true);
+    gnn_team_run(plan->team, PARTS, forward_part, &w);
+}
+
+static GnnMat *
+add_step(GnnPlan *plan, const GnnOp *op, GnnMat *x, GnnMat *w, GnnMat *a, GnnMat *v, double slope, double dropout)
+{
+    GnnMat     *out = gnn_plan_mat(plan, x->n, w->dim);
+
+    gnn_plan_add(plan, (GnnPlanStep) {.op = op, .out = out, .in = x, .weight = w, .with = {a, v}, .scale = (real) slope,
+                                      .own = (real) dropout, .n_keep = PARTS * part_size(x, out)});
+    return out;
+}
+
+/* ---- dense: P = x ---- */
+/* so dx += dP */
+
+static void
+dense_gather(real *p, real *q, const real *x, const real *a, int64_t n)
+{
+    memcpy(p, x, n * sizeof(real));
 }
 
 static void
-dropout_backward(GnnPlan *plan, const GnnPlanStep *s)
+dense_spread(real *dx, real *da, const real *dp, const real *dq, const real *x, const real *a, int64_t n)
 {
-    run_rows(plan, s, dropout_grad_rows);
+    gnn_add_scaled(dx, 1, dp, n);
 }
 
-const GnnOp gnn_dropout = {"dropout", dropout_forward, dropout_backward};
+static const Product dense = {dense_gather, dense_spread};
+
+static void
+dense_forward(GnnPlan *plan, const GnnPlanStep *s)
+{
+    forward(plan, s, &dense);
+}
+
+static void
+dense_backward(GnnPlan *plan, const GnnPlanStep *s)
+{
+    backward(plan, s, &dense);
+}
+
+const GnnOp gnn_dense = {"dense", dense_forward, dense_backward};
 
 GnnMat *
-gnn_op_dropout(GnnPlan *plan, GnnMat *x, double probability)
+gnn_op_dense(GnnPlan *plan, GnnMat *x, GnnMat *w, double slope, double dropout)
 {
-    GnnMat     *out = gnn_plan_mat(plan, x->n, x->dim);
+    return add_step(plan, &gnn_dense, x, w, NULL, NULL, slope, dropout);
+}
 
-    gnn_plan_add(plan, (GnnPlanStep) {.op = &gnn_dropout, .out = out, .in = x, .scale = (real) probability});
-    return out;
+/* ---- join: P = x, Q = a ---- */
+/* so dx += dP and da += dQ */
+
+static void
+join_gather(real *p, real *q, const real *x, const real *a, int64_t n)
+{
+    memcpy(p, x, n * sizeof(real));
+    memcpy(q, a, n * sizeof(real));
+}
+
+static void
+join_spread(real *dx, real *da, const real *dp, const real *dq, const real *x, const real *a, int64_t n)
+{
+    gnn_add_scaled(dx, 1, dp, n);
+    gnn_add_scaled(da, 1, dq, n);
+}
+
+static const Product join = {join_gather, join_spread};
+
+static void
+join_forward(GnnPlan *plan, const GnnPlanStep *s)
+{
+    forward(plan, s, &join);
+}
+
+static void
+join_backward(GnnPlan *plan, const GnnPlanStep *s)
+{
+    backward(plan, s, &join);
+}
+
+const GnnOp gnn_join = {"join", join_forward, join_backward};
+
+GnnMat *
+gnn_op_join(GnnPlan *plan, GnnMat *x, GnnMat *w, GnnMat *a, GnnMat *v, double slope, double dropout)
+{
+    return add_step(plan, &gnn_join, x, w, a, v, slope, dropout);
+}
+
+/* ---- interact: P = x + a, Q = a * x ---- */
+/* so dx += dP + dQ * a and da += dP + dQ * x */
+
+static void
+interact_gather(real *p, real *q, const real *x, const real *a, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+    {
+        p[i] = x[i] + a[i];
+        q[i] = a[i] * x[i];
+    }
+}
+
+static void
+interact_spread(real *dx, real *da, const real *dp, const real *dq, const real *x, const real *a, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+    {
+        dx[i] += dp[i] + dq[i] * a[i];
+        da[i] += dp[i] + dq[i] * x[i];
+    }
+}
+
+static const Product interact = {interact_gather, interact_spread};
+
+static void
+interact_forward(GnnPlan *plan, const GnnPlanStep *s)
+{
+    forward(plan, s, &interact);
+}
+
+static void
+interact_backward(GnnPlan *plan, const GnnPlanStep *s)
+{
+    backward(plan, s, &interact);
+}
+
+const GnnOp gnn_interact = {"interact", interact_forward, interact_backward};
+
+GnnMat *
+gnn_op_interact(GnnPlan *plan, GnnMat *x, GnnMat *w, GnnMat *a, GnnMat *v, double slope, double dropout)
+{
+    return add_step(plan, &gnn_interact, x, w, a, v, slope, dropout);
+}
+
+/* ---- mean: out = 1/n (x_1 + ... x_n) ---- */
+/* so dx_i += 1/n dout */
+
+#define MEAN_REALS 16384        /* of a block */
+
+static int64_t
+mean_reals(const GnnPlanStep *s, int64_t block)
+{
+    int64_t     left = s->out->n * s->out->dim - block * MEAN_REALS;
+
+    return left < MEAN_REALS ? left : MEAN_REALS;
+}
+
+static void
+mean_block(void *arg, int64_t block, int thread)
+{
+    const GnnPlanStep *s = arg;
+    real       *out = s->out->val + block * MEAN_REALS;
+
+    memset(out, 0, mean_reals(s, block) * sizeof(real));
+    for (int i = 0; i < s->count; i++)
+        gnn_add_scaled(out, (real) 1 / s->count, s->with[i]->val + block * MEAN_REALS, mean_reals(s, block));
+}
+
+static void
+mean_grad_block(void *arg, int64_t block, int thread)
+{
+    const GnnPlanStep *s = arg;
+
+    for (int i = 0; i < s->count; i++)
+        gnn_add_scaled(s->with[i]->grad + block * MEAN_REALS, (real) 1 / s->count, s->out->grad + block * MEAN_REALS,
+                       mean_reals(s, block));
+}
+
+static void
+mean_forward(GnnPlan *plan, const GnnPlanStep *s)
+{
+    gnn_team_run(plan->team, gnn_blocks(s->out->n * s->out->dim, MEAN_REALS), mean_block, (void *) s);
+}
+
+static void
+mean_backward(GnnPlan *plan, const GnnPlanStep *s)
+{
+    gnn_team_run(plan->team, gnn_blocks(s->out->n * s->out->dim, MEAN_REALS), mean_grad_block, (void *) s);
+}
+
+const GnnOp gnn_mean = {"mean", mean_forward, mean_backward};
+
+GnnMat *
+gnn_op_mean(GnnPlan *plan, GnnMat *const *x, int n)
+{
+    GnnPlanStep step = {.op = &gnn_mean, .out = gnn_plan_mat(plan, x[0]->n, x[0]->dim), .in = x[0], .count = n};
+
+    memcpy(step.with, x, n * sizeof(*x));
+    gnn_plan_add(plan, step);
+    return step.out;
 }

@@ -136,20 +136,19 @@ clear_block(void *arg, int64_t block, int thread)
 }
 
 static void
-clear(GnnTeam *team, real *val, int64_t n)
+clear(GnnTeam *team, const GnnMat *mat)
 {
-    ClearWork   work = {.val = val, .n = n};
+    ClearWork   work = {.val = mat->grad, .n = mat->n * mat->dim};
 
-    gnn_team_run(team, gnn_blocks(n, CLEAR_REALS), clear_block, &work);
+    gnn_team_run(team, gnn_blocks(work.n, CLEAR_REALS), clear_block, &work);
 }
 
 void
 gnn_plan_backward(GnnPlan *plan, const GnnMat *from)
 {
-    clear(plan->team, plan->learned_grad, plan->n_learned);
-    for (int i = 0; i < plan->n_steps; i++)
-        if (plan->steps[i].out != from)
-            clear(plan->team, plan->steps[i].out->grad, plan->steps[i].out->n * plan->steps[i].out->dim);
+    for (int i = 0; i < plan->n_mats; i++)
+        if (&plan->mats[i] != from)
+            clear(plan->team, &plan->mats[i]);
     for (int i = plan->n_steps - 1; i >= 0; i--)
         plan->steps[i].op->backward(plan, &plan->steps[i]);
 }

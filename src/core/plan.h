@@ -15,6 +15,7 @@
 
 #define GNN_MAX_MATS 64
 #define GNN_MAX_STEPS 64
+#define GNN_MAX_INPUTS 9        /* of a step, beside its first and its weight */
 
 typedef struct GnnMat
 {
@@ -39,7 +40,8 @@ typedef struct GnnPlanStep
     const GnnOp *op;
     GnnMat     *out;
     GnnMat     *in;
-    GnnMat     *weight;         /* second input, where the op has one */
+    GnnMat     *weight;         /* second input, where the op has one ... */
+    GnnMat     *with[GNN_MAX_INPUTS];       /* ... and further ones */
     real        scale;          /* what they mean is the op's to say */
     real        own;
     int         count;
@@ -96,7 +98,7 @@ extern void gnn_plan_start(GnnPlan *plan);
 
 extern void gnn_plan_forward(GnnPlan *plan);
 
-/* clears all gradients but that of `from`, which a loss has set, and replays the steps from the end */
+/* clears all gradients but that of `from`, which a loss has set, and replays the steps from the end; `from` may be a parameter */
 extern void gnn_plan_backward(GnnPlan *plan, const GnnMat *from);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * gcn.c: graph convolutional network (Kipf and Welling, ICLR 2017).
  *
- *     H_0 = X;   H_{l+1} = f(1/2 (I + A_hat) drop(H_l) W_l);   Z = H_L
+ *     H_0 = X;   H_{l+1} = drop(f(1/2 (I + A_hat) H_l W_l));   Z = H_L
  *
  * f is a leaky ReLU (slope 0.2) and the identity in the last layer. Where we differ: the paper has features of nodes, here
  * the input X is learned; its renormalised D~^-1/2 (A + I) D~^-1/2 gives the self loop the weight of one
@@ -24,20 +24,14 @@ layer(GnnPlan *p, GnnMat *h, const GnnConfig *c, bool last)
 {
     GnnMat     *w = gnn_plan_parameter(p, c->dim, c->dim, GNN_START_IDENTITY, NOISE / sqrt(c->dim));
 
-    if (c->dropout > 0)
-        h = gnn_op_dropout(p, h, c->dropout);
-    h = gnn_op_matmul(p, gnn_op_propagate(p, h, 0.5, 0.5), w);
-    return last ? h : gnn_op_leaky_relu(p, h, SLOPE);
+    return gnn_op_dense(p, gnn_op_propagate(p, h, 0.5, 0.5), w, last ? 1 : SLOPE, c->dropout);
 }
 
-/* without layers: X itself, by way of a step, because a plan's result is a step's */
 static GnnMat *
 gcn_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 {
     GnnMat     *h = gnn_plan_parameter(p, g->n_nodes, c->dim, GNN_START_NORMAL, START);
 
-    if (c->layers == 0)
-        return gnn_op_propagate(p, h, 1, 0);
     for (int l = 0; l < c->layers; l++)
         h = layer(p, h, c, l == c->layers - 1);
     return h;

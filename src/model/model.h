@@ -31,6 +31,8 @@ typedef struct GnnModel
 
 extern const GnnModel gnn_lightgcn;
 extern const GnnModel gnn_gcn;
+extern const GnnModel gnn_mf;
+extern const GnnModel gnn_ngcf;
 
 extern const GnnModel *const gnn_models[];
 extern const int gnn_n_models;

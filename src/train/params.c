@@ -13,19 +13,19 @@
 #define REAL(name, min, max, def, what) {#name, GNN_PARAM_REAL, offsetof(GnnConfig, name), min, max, def, NULL, what}
 
 /* in the order of gnn_models and gnn_losses */
-static const char *const models[] = {"lightgcn", "gcn", NULL};
+static const char *const models[] = {"lightgcn", "gcn", "mf", "ngcf", NULL};
 static const char *const losses[] = {"softmax", "bpr", NULL};
 
 /* the largest seed: every whole number up to it is a double */
 #define MAX_SEED 9007199254740992.0
 
 const GnnParam gnn_params[] = {
-    CHOICE(model, models, "What is learned: lightgcn, a linear propagation, or gcn, with learned weights and activations."),
+    CHOICE(model, models, "What is learned: lightgcn, a linear propagation; gcn and ngcf, with learned weights and activations; or mf, without a graph."),
     CHOICE(loss, losses, "What is minimised: softmax over sampled negatives, or bpr, pairs of an item seen and one not."),
     WHOLE(dim, 1, GNN_MAX_DIM, 64, "Numbers in an embedding, d."),
-    WHOLE(layers, 0, 8, 2, "Steps along edges that an embedding sees, L; 0 is matrix factorisation."),
+    WHOLE(layers, 0, 8, 2, "Steps along edges that an embedding sees, L; none with mf, nor with 0."),
     WHOLE(steps, 1, 100000, 60, "Steps of the optimiser, each over all interactions."),
-    REAL(learning_rate, 0, 10, 0, "Step size of Adam; 0 takes the model's own: 0.1 for lightgcn, 0.02 for gcn."),
+    REAL(learning_rate, 0, 10, 0, "Step size of Adam; 0 takes the model's own: 0.1 for lightgcn and mf, 0.02 for gcn and ngcf."),
     REAL(temperature, 0.01, 10, 0.1, "Temperature t of the softmax: small ones look at the hardest negatives."),
     WHOLE(negatives, 0, 65536, 0, "Negatives M: of a block of 512 users for softmax, of one interaction for bpr; "
           "0 takes the loss's own: 2048 and 4."),
@@ -33,7 +33,7 @@ const GnnParam gnn_params[] = {
     REAL(user_weight, 0, 2, 1, "A user with n interactions counts n^g in the softmax; below 1 evens users out."),
     REAL(reg_weight, 0, 10, 0, "Weight of half the parameters' squared norm, per node, in the loss; "
          "0 takes the loss's own: none for softmax, 0.01 for bpr."),
-    REAL(dropout, 0, 0.9, 0, "Share of the inputs of a gcn layer that is dropped in training."),
+    REAL(dropout, 0, 0.9, 0, "Share of a layer's results that is dropped in training; lightgcn and mf drop none."),
     {"seed", GNN_PARAM_INT64, offsetof(GnnConfig, seed), 0, MAX_SEED, 1, NULL,
      "Start of all random numbers: the same seed gives the same embeddings, bit for bit."},
     REAL(holdout, 0, 0.5, 0, "Share of each user's interactions, the latest where times are known, kept out to measure; "

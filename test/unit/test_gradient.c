@@ -145,31 +145,58 @@ case_mean_5(Problem *p, int64_t n)
     return gnn_op_propagate_mean(&p->plan, learned(p, n), 5);
 }
 
-/* dimensions differ, and more rows than a block */
-static GnnMat *
-case_matmul(Problem *p, int64_t n)
-{
-    GnnMat     *x = gnn_plan_parameter(&p->plan, 300, 3, GNN_START_NORMAL, 1);
+/* dimensions differ, and there are more rows than a slice of a part has */
+#define MANY 1100
 
-    return gnn_op_matmul(&p->plan, x, gnn_plan_parameter(&p->plan, 3, 2, GNN_START_IDENTITY, 0.3));
+static GnnMat *
+many_rows(Problem *p)
+{
+    return gnn_plan_parameter(&p->plan, MANY, 3, GNN_START_NORMAL, 1);
 }
 
 static GnnMat *
-case_leaky_relu(Problem *p, int64_t n)
+weight(Problem *p)
 {
-    return gnn_op_leaky_relu(&p->plan, learned(p, n), 0.2);
+    return gnn_plan_parameter(&p->plan, 3, 2, GNN_START_IDENTITY, 0.3);
 }
 
 static GnnMat *
-case_relu(Problem *p, int64_t n)
+case_dense(Problem *p, int64_t n)
 {
-    return gnn_op_leaky_relu(&p->plan, learned(p, n), 0);
+    return gnn_op_dense(&p->plan, many_rows(p), weight(p), 1, 0);
 }
 
 static GnnMat *
-case_dropout(Problem *p, int64_t n)
+case_dense_relu(Problem *p, int64_t n)
 {
-    return gnn_op_dropout(&p->plan, learned(p, n), 0.4);
+    return gnn_op_dense(&p->plan, many_rows(p), weight(p), 0, 0);
+}
+
+static GnnMat *
+case_dense_dropped(Problem *p, int64_t n)
+{
+    return gnn_op_dense(&p->plan, many_rows(p), weight(p), 0.2, 0.4);
+}
+
+static GnnMat *
+case_join(Problem *p, int64_t n)
+{
+    return gnn_op_join(&p->plan, many_rows(p), weight(p), many_rows(p), weight(p), 0.2, 0.4);
+}
+
+static GnnMat *
+case_interact(Problem *p, int64_t n)
+{
+    return gnn_op_interact(&p->plan, many_rows(p), weight(p), many_rows(p), weight(p), 0.2, 0.4);
+}
+
+/* with one of them twice */
+static GnnMat *
+case_mean_of_matrices(Problem *p, int64_t n)
+{
+    GnnMat     *x = learned(p, n);
+
+    return gnn_op_mean(&p->plan, (GnnMat *[]) {x, learned(p, n), x}, 3);
 }
 
 /* several layers */
@@ -178,16 +205,16 @@ case_chain(Problem *p, int64_t n)
 {
     GnnMat     *x = learned(p, n);
     GnnMat     *w = gnn_plan_parameter(&p->plan, DIM, DIM, GNN_START_NORMAL, 0.5);
-    GnnMat     *h = gnn_op_leaky_relu(&p->plan, gnn_op_matmul(&p->plan, x, w), 0.2);
+    GnnMat     *h = gnn_op_dense(&p->plan, x, w, 0.2, 0);
 
-    return gnn_op_matmul(&p->plan, gnn_op_propagate(&p->plan, h, 1, 1), w);
+    return gnn_op_dense(&p->plan, gnn_op_propagate(&p->plan, h, 1, 1), w, 1, 0);
 }
 
 /* x is used twice, by the op and by what follows: gradients add */
 static GnnMat *
 case_shared(Problem *p, GnnMat *x, GnnMat *y)
 {
-    return gnn_op_matmul(&p->plan, y, x);
+    return gnn_op_dense(&p->plan, y, x, 1, 0);
 }
 
 static GnnMat *
@@ -213,27 +240,28 @@ case_mean_shared(Problem *p, int64_t n)
 }
 
 static GnnMat *
-case_matmul_shared(Problem *p, int64_t n)
+case_dense_shared(Problem *p, int64_t n)
 {
     GnnMat     *x = square(p, n);
 
-    return case_shared(p, x, gnn_op_matmul(&p->plan, x, x));
+    return case_shared(p, x, gnn_op_dense(&p->plan, x, x, 0.2, 0.2));
+}
+
+/* all inputs are one matrix */
+static GnnMat *
+case_join_shared(Problem *p, int64_t n)
+{
+    GnnMat     *x = square(p, n);
+
+    return case_shared(p, x, gnn_op_join(&p->plan, x, x, x, x, 0.2, 0));
 }
 
 static GnnMat *
-case_leaky_relu_shared(Problem *p, int64_t n)
+case_interact_shared(Problem *p, int64_t n)
 {
     GnnMat     *x = square(p, n);
 
-    return case_shared(p, x, gnn_op_leaky_relu(&p->plan, x, 0.2));
-}
-
-static GnnMat *
-case_dropout_shared(Problem *p, int64_t n)
-{
-    GnnMat     *x = square(p, n);
-
-    return case_shared(p, x, gnn_op_dropout(&p->plan, x, 0.2));
+    return case_shared(p, x, gnn_op_interact(&p->plan, x, x, x, x, 0.2, 0));
 }
 
 typedef struct OpCase
@@ -248,16 +276,18 @@ static const OpCase op_cases[] = {
     {&gnn_propagate_mean, case_mean_1},
     {&gnn_propagate_mean, case_mean_2},
     {&gnn_propagate_mean, case_mean_5},
-    {&gnn_matmul, case_matmul},
-    {&gnn_matmul, case_chain},
-    {&gnn_leaky_relu, case_leaky_relu},
-    {&gnn_leaky_relu, case_relu},
-    {&gnn_dropout, case_dropout},
+    {&gnn_dense, case_dense},
+    {&gnn_dense, case_dense_relu},
+    {&gnn_dense, case_dense_dropped},
+    {&gnn_dense, case_chain},
+    {&gnn_join, case_join},
+    {&gnn_interact, case_interact},
+    {&gnn_mean, case_mean_of_matrices},
     {&gnn_propagate, case_propagate_shared},
     {&gnn_propagate_mean, case_mean_shared},
-    {&gnn_matmul, case_matmul_shared},
-    {&gnn_leaky_relu, case_leaky_relu_shared},
-    {&gnn_dropout, case_dropout_shared},
+    {&gnn_dense, case_dense_shared},
+    {&gnn_join, case_join_shared},
+    {&gnn_interact, case_interact_shared},
 };
 #define N_OP_CASES ((int) (sizeof(op_cases) / sizeof(op_cases[0])))
 
@@ -635,12 +665,14 @@ dropout_share(void)
 {
     World       w;
     Problem     p;
+    GnnMat     *x;
     int64_t     n = 2000;
     int64_t     dropped = 0;
 
     make_world(&w, false);
     open_problem(&p, &w);
-    p.out = gnn_op_dropout(&p.plan, learned(&p, n), 0.3);
+    x = learned(&p, n);
+    p.out = gnn_op_dense(&p.plan, x, gnn_plan_parameter(&p.plan, DIM, DIM, GNN_START_IDENTITY, 0), 1, 0.3);
     close_problem(&p, 0);
     gnn_plan_forward(&p.plan);
     for (int64_t i = 0; i < n * DIM; i++)
@@ -651,7 +683,8 @@ dropout_share(void)
     CHECK_NEAR(dropped / (double) (n * DIM), 0.3, 0.02);
     p.plan.training = false;
     gnn_plan_forward(&p.plan);
-    CHECK(memcmp(p.out->val, p.plan.learned, n * DIM * sizeof(real)) == 0);
+    for (int64_t i = 0; i < n * DIM; i++)
+        CHECK(p.out->val[i] == p.plan.learned[i]);
 }
 
 /* a row's start does not depend on how many rows there are */

@@ -1,0 +1,45 @@
+/*
+ * ngcf.c: neural graph collaborative filtering (Wang et al., SIGIR 2019).
+ *
+ *     H_0 = X;   A = A_hat H_l;   H_{l+1} = drop(f((H_l + A) W_l + (A * H_l) V_l));   Z = 1/(L+1) sum_l H_l
+ *
+ * * goes element by element: a neighbour's message is the stronger the more alike it is. f is a leaky ReLU (slope 0.2), drop the
+ * paper's message dropout.
+ */
+#include "model/model.h"
+
+#include "core/ops.h"
+
+#include <math.h>
+
+#define START 0.1
+#define NOISE 0.1               /* deviation of a weight's noise, times 1 / sqrt(dim) */
+#define SLOPE 0.2
+
+static GnnMat *
+layer(GnnPlan *p, GnnMat *h, const GnnConfig *c)
+{
+    GnnMat     *w = gnn_plan_parameter(p, c->dim, c->dim, GNN_START_IDENTITY, NOISE / sqrt(c->dim));
+    GnnMat     *v = gnn_plan_parameter(p, c->dim, c->dim, GNN_START_NORMAL, NOISE / sqrt(c->dim));
+
+    return gnn_op_interact(p, h, w, gnn_op_propagate(p, h, 0, 1), v, SLOPE, c->dropout);
+}
+
+static GnnMat *
+ngcf_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
+{
+    GnnMat     *h[GNN_MAX_INPUTS] = {gnn_plan_parameter(p, g->n_nodes, c->dim, GNN_START_NORMAL, START)};
+
+    for (int l = 0; l < c->layers; l++)
+        h[l + 1] = layer(p, h[l], c);
+    return gnn_op_mean(p, h, c->layers + 1);
+}
+
+const GnnModel gnn_ngcf = {
+    .name = "ngcf",
+    .what = "NGCF: messages with learned weights that grow with the likeness of both ends; the mean of all layers",
+    .learning_rate = 0.02,
+    .linear = false,
+    .build = ngcf_build,
+    .fold_in = gnn_fold_in_mean,
+};
