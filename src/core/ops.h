@@ -12,6 +12,11 @@ extern const GnnOp gnn_dense;
 extern const GnnOp gnn_join;
 extern const GnnOp gnn_interact;
 extern const GnnOp gnn_mean;
+extern const GnnOp gnn_sized_mean;
+extern const GnnOp gnn_neighbour_mean;
+extern const GnnOp gnn_neighbour_max;
+extern const GnnOp gnn_attend;
+extern const GnnOp gnn_gru;
 
 /* all of them, so that tests can leave none out */
 extern const GnnOp *const gnn_ops[];
@@ -41,5 +46,20 @@ extern GnnMat *gnn_op_interact(GnnPlan *plan, GnnMat *x, GnnMat *w, GnnMat *a, G
 
 /* the mean of n matrices, n <= GNN_MAX_INPUTS; of one several times, if it is there so often */
 extern GnnMat *gnn_op_mean(GnnPlan *plan, GnnMat *const *x, int n);
+
+/* the same, each row brought to length degree^power; see core/ops_mean.c */
+extern GnnMat *gnn_op_sized_mean(GnnPlan *plan, GnnMat *const *x, int n, double power);
+
+/* D^-1 A x, the mean over neighbours by weight */
+extern GnnMat *gnn_op_neighbour_mean(GnnPlan *plan, GnnMat *x);
+
+/* number by number, the largest that a neighbour has in f(x w); 0 without neighbours */
+extern GnnMat *gnn_op_neighbour_max(GnnPlan *plan, GnnMat *x, GnnMat *w, double slope);
+
+/* f of the attention of each head's columns over neighbours and node; att is 2 x dim, slope > 0; see core/ops_attend.c */
+extern GnnMat *gnn_op_attend(GnnPlan *plan, GnnMat *h, GnnMat *att, int heads, double slope);
+
+/* the next state, from state h and message m; w and u are dim x 3 dim: candidate, update and reset gate; see core/ops_gru.c */
+extern GnnMat *gnn_op_gru(GnnPlan *plan, GnnMat *h, GnnMat *m, GnnMat *w, GnnMat *u, double dropout);
 
 #endif

@@ -7,16 +7,12 @@
  * fused step keeps no matrix but its result: P, Q, the activation's side and the dropped numbers are made again for the backward
  * pass, from x, a, the result's sign and the random numbers, which are a function of pass, step and element.
  *
- * A weight's gradient is a sum over all rows. It is taken in PARTS parts, whatever the number of threads, each a run of rows with
- * buffers of its own in `keep`; a part goes through its rows SLICE at a time.
+ * Rows go in parts (see core/rows.h), whose buffers are all there is in `keep`.
  */
 #include "core/ops.h"
 
 #include "core/blas.h"
-#include "core/kernel.h"
-
-#define PARTS 16
-#define SLICE 64
+#include "core/rows.h"
 
 /* what P and Q are, for n numbers; dx and da are added to */
 typedef struct Product
@@ -38,44 +34,28 @@ typedef struct Part
 {
     real       *dw;             /* x's dim x out's dim */
     real       *dv;
-    real       *p;              /* SLICE x x's dim */
+    real       *p;              /* GNN_SLICE x x's dim */
     real       *q;
     real       *dp;
     real       *dq;
-    real       *dy;             /* SLICE x out's dim */
+    real       *dy;             /* GNN_SLICE x out's dim */
 } Part;
 
 static int64_t
 part_size(const GnnMat *x, const GnnMat *out)
 {
-    return 2 * x->dim * out->dim + 4 * SLICE * x->dim + SLICE * out->dim;
+    return 2 * x->dim * out->dim + 4 * GNN_SLICE * x->dim + GNN_SLICE * out->dim;
 }
 
 static Part
 part_of(const GnnPlanStep *s, int64_t part)
 {
     int64_t     weight = s->in->dim * s->out->dim;
-    int64_t     slice = SLICE * s->in->dim;
+    int64_t     slice = GNN_SLICE * s->in->dim;
     real       *at = s->keep + part * part_size(s->in, s->out);
 
     return (Part) {.dw = at, .dv = at + weight, .p = at + 2 * weight, .q = at + 2 * weight + slice,
                    .dp = at + 2 * weight + 2 * slice, .dq = at + 2 * weight + 3 * slice, .dy = at + 2 * weight + 4 * slice};
-}
-
-/* first row of a part */
-static int64_t
-part_start(const GnnPlanStep *s, int64_t part)
-{
-    return s->out->n * part / PARTS;
-}
-
-/* rows of the slice at `row` of a part */
-static int64_t
-slice_rows(const GnnPlanStep *s, int64_t part, int64_t row)
-{
-    int64_t     left = part_start(s, part + 1) - row;
-
-    return left < SLICE ? left : SLICE;
 }
 
 static const real *
@@ -118,7 +98,7 @@ forward_part(void *arg, int64_t number, int thread)
     int64_t     dim = s->out->dim;
     int64_t     n;
 
-    for (int64_t row = part_start(s, number); (n = slice_rows(s, number, row)) > 0; row += n)
+    for (int64_t row = gnn_part_start(s->out->n, number); (n = gnn_slice_rows(s->out->n, number, row)) > 0; row += n)
     {
         real       *out = s->out->val + row * dim;
 
@@ -161,7 +141,7 @@ backward_part(void *arg, int64_t number, int thread)
     int64_t     n;
 
     memset(part.dw, 0, 2 * s->in->dim * s->out->dim * sizeof(real));
-    for (int64_t row = part_start(s, number); (n = slice_rows(s, number, row)) > 0; row += n)
+    for (int64_t row = gnn_part_start(s->out->n, number); (n = gnn_slice_rows(s->out->n, number, row)) > 0; row += n)
         backward_slice(w, &part, row, n);
 }
 
@@ -170,16 +150,12 @@ backward(GnnPlan *plan, const GnnPlanStep *s, const Product *product)
 {
     StepWork    w = {.plan = plan, .step = s, .product = product};
     int64_t     size = s->weight->n * s->weight->dim;
+    int64_t     stride = part_size(s->in, s->out);
 
-    gnn_team_run(plan->team, PARTS, backward_part, &w);
-    for (int number = 0; number < PARTS; number++)
-    {
-        Part        part = part_of(s, number);
-
-        gnn_add_scaled(s->weight->grad, 1, part.dw, size);
-        if (s->with[1] != NULL)
-            gnn_add_scaled(s->with[1]->grad, 1, part.dv, size);
-    }
+    gnn_team_run(plan->team, gnn_parts(s->out->n), backward_part, &w);
+    gnn_add_parts(s->weight->grad, s->out->n, part_of(s, 0).dw, stride, size);
+    if (s->with[1] != NULL)
+        gnn_add_parts(s->with[1]->grad, s->out->n, part_of(s, 0).dv, stride, size);
 }
 
 static void
@@ -187,7 +163,7 @@ forward(GnnPlan *plan, const GnnPlanStep *s, const Product *product)
 {
     StepWork    w = {.plan = plan, .step = s, .product = product};
 
-    gnn_team_run(plan->team, PARTS, forward_part, &w);
+    gnn_team_run(plan->team, gnn_parts(s->out->n), forward_part, &w);
 }
 
 static GnnMat *
@@ -196,7 +172,7 @@ add_step(GnnPlan *plan, const GnnOp *op, GnnMat *x, GnnMat *w, GnnMat *a, GnnMat
     GnnMat     *out = gnn_plan_mat(plan, x->n, w->dim);
 
     gnn_plan_add(plan, (GnnPlanStep) {.op = op, .out = out, .in = x, .weight = w, .with = {a, v}, .scale = (real) slope,
-                                      .own = (real) dropout, .n_keep = PARTS * part_size(x, out)});
+                                      .own = (real) dropout, .n_keep = gnn_parts(x->n) * part_size(x, out)});
     return out;
 }
 
@@ -319,62 +295,4 @@ GnnMat *
 gnn_op_interact(GnnPlan *plan, GnnMat *x, GnnMat *w, GnnMat *a, GnnMat *v, double slope, double dropout)
 {
     return add_step(plan, &gnn_interact, x, w, a, v, slope, dropout);
-}
-
-/* ---- mean: out = 1/n (x_1 + ... x_n) ---- */
-/* so dx_i += 1/n dout */
-
-#define MEAN_REALS 16384        /* of a block */
-
-static int64_t
-mean_reals(const GnnPlanStep *s, int64_t block)
-{
-    int64_t     left = s->out->n * s->out->dim - block * MEAN_REALS;
-
-    return left < MEAN_REALS ? left : MEAN_REALS;
-}
-
-static void
-mean_block(void *arg, int64_t block, int thread)
-{
-    const GnnPlanStep *s = arg;
-    real       *out = s->out->val + block * MEAN_REALS;
-
-    memset(out, 0, mean_reals(s, block) * sizeof(real));
-    for (int i = 0; i < s->count; i++)
-        gnn_add_scaled(out, (real) 1 / s->count, s->with[i]->val + block * MEAN_REALS, mean_reals(s, block));
-}
-
-static void
-mean_grad_block(void *arg, int64_t block, int thread)
-{
-    const GnnPlanStep *s = arg;
-
-    for (int i = 0; i < s->count; i++)
-        gnn_add_scaled(s->with[i]->grad + block * MEAN_REALS, (real) 1 / s->count, s->out->grad + block * MEAN_REALS,
-                       mean_reals(s, block));
-}
-
-static void
-mean_forward(GnnPlan *plan, const GnnPlanStep *s)
-{
-    gnn_team_run(plan->team, gnn_blocks(s->out->n * s->out->dim, MEAN_REALS), mean_block, (void *) s);
-}
-
-static void
-mean_backward(GnnPlan *plan, const GnnPlanStep *s)
-{
-    gnn_team_run(plan->team, gnn_blocks(s->out->n * s->out->dim, MEAN_REALS), mean_grad_block, (void *) s);
-}
-
-const GnnOp gnn_mean = {"mean", mean_forward, mean_backward};
-
-GnnMat *
-gnn_op_mean(GnnPlan *plan, GnnMat *const *x, int n)
-{
-    GnnPlanStep step = {.op = &gnn_mean, .out = gnn_plan_mat(plan, x[0]->n, x[0]->dim), .in = x[0], .count = n};
-
-    memcpy(step.with, x, n * sizeof(*x));
-    gnn_plan_add(plan, step);
-    return step.out;
 }

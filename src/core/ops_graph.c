@@ -1,8 +1,12 @@
 /*
- * ops_graph.c: the steps that follow edges. A_hat is symmetric, so each backward pass is the forward
- * pass on gradients.
+ * ops_graph.c: the steps that follow edges and are linear. A_hat is symmetric, so the backward pass of a product with it is
+ * the forward pass on gradients.
  */
 #include "core/ops.h"
+
+#include "core/kernel.h"
+
+#include <math.h>
 
 /* ---- out = own x + across A x ---- */
 /* so dx += own dout + across A dout */
@@ -101,5 +105,97 @@ gnn_op_propagate_mean(GnnPlan *plan, GnnMat *x, int layers)
 
     gnn_plan_add(plan, (GnnPlanStep) {.op = &gnn_propagate_mean, .out = out, .in = x, .count = layers,
                                       .n_keep = buffers * x->n * x->dim});
+    return out;
+}
+
+/* ---- out = D^-1 A x: the weighted mean over neighbours, 0 where there are none ---- */
+/* so dx += A D^-1 dout */
+
+#define MEAN_ROWS 128           /* of a block */
+#define EDGES 256               /* whose coefficients are on the stack at once */
+
+typedef struct MeanWork
+{
+    const GnnAdjacency *adjacency;
+    const GnnPlanStep *step;
+    bool        forward;
+} MeanWork;
+
+/* A_vw / D_v is A_hat_vw sqrt(D_w / D_v): v is the row forwards and the column backwards */
+static void
+mean_coefficients(float *coef, const MeanWork *w, int64_t row, int64_t start, int64_t n)
+{
+    const GnnCsr *a = &w->adjacency->a;
+    const double *degree = w->adjacency->degree;
+
+    for (int64_t e = 0; e < n; e++)
+    {
+        double      ratio = degree[a->idx[start + e]] / degree[row];
+
+        coef[e] = (float) (a->val[start + e] * sqrt(w->forward ? ratio : 1 / ratio));
+    }
+}
+
+static void
+mean_row(const MeanWork *w, int64_t row)
+{
+    const GnnCsr *a = &w->adjacency->a;
+    const GnnPlanStep *s = w->step;
+    int64_t     dim = s->out->dim;
+    const real *from = w->forward ? s->in->val : s->out->grad;
+    real       *to = (w->forward ? s->out->val : s->in->grad) + row * dim;
+
+    if (w->forward)
+        memset(to, 0, dim * sizeof(real));
+    for (int64_t e = a->ptr[row]; e < a->ptr[row + 1]; e += EDGES)
+    {
+        int64_t     n = a->ptr[row + 1] - e < EDGES ? a->ptr[row + 1] - e : EDGES;
+        float       coef[EDGES];
+        real        sum[GNN_MAX_DIM];
+
+        mean_coefficients(coef, w, row, e, n);
+        gnn_gather_rows(sum, a->idx + e, coef, n, 1, from, dim);
+        gnn_add_scaled(to, 1, sum, dim);
+    }
+}
+
+static void
+mean_rows(void *arg, int64_t block, int thread)
+{
+    const MeanWork *w = arg;
+    int64_t     n = w->adjacency->a.n;
+
+    for (int64_t row = block * MEAN_ROWS; row < (block + 1) * MEAN_ROWS && row < n; row++)
+        mean_row(w, row);
+}
+
+static void
+neighbour_mean(GnnPlan *plan, const GnnPlanStep *s, bool is_forward)
+{
+    MeanWork    w = {.adjacency = plan->adjacency, .step = s, .forward = is_forward};
+
+    gnn_team_run(plan->team, gnn_blocks(s->out->n, MEAN_ROWS), mean_rows, &w);
+}
+
+static void
+neighbour_mean_forward(GnnPlan *plan, const GnnPlanStep *s)
+{
+    neighbour_mean(plan, s, true);
+}
+
+static void
+neighbour_mean_backward(GnnPlan *plan, const GnnPlanStep *s)
+{
+    neighbour_mean(plan, s, false);
+}
+
+const GnnOp gnn_neighbour_mean = {"neighbour_mean", neighbour_mean_forward, neighbour_mean_backward};
+
+GnnMat *
+gnn_op_neighbour_mean(GnnPlan *plan, GnnMat *x)
+{
+    GnnMat     *out = gnn_plan_mat(plan, x->n, x->dim);
+
+    gnn_plan_add(plan, (GnnPlanStep) {.op = &gnn_neighbour_mean, .out = out, .in = x});
     return out;
 }

@@ -7,12 +7,21 @@
 
 #include "core/types.h"
 
+/* what graphsage takes of a node's neighbours */
+typedef enum GnnAggregator
+{
+    GNN_AGGREGATOR_MEAN,
+    GNN_AGGREGATOR_POOL
+} GnnAggregator;
+
 typedef struct GnnConfig
 {
     int         model;          /* index into gnn_models */
     int         loss;           /* index into gnn_losses */
     int         dim;
     int         layers;
+    int         aggregator;     /* GnnAggregator */
+    int         heads;
     int         steps;
     double      learning_rate;  /* 0: the model's own default */
     double      temperature;

@@ -33,6 +33,9 @@ extern const GnnModel gnn_lightgcn;
 extern const GnnModel gnn_gcn;
 extern const GnnModel gnn_mf;
 extern const GnnModel gnn_ngcf;
+extern const GnnModel gnn_graphsage;
+extern const GnnModel gnn_gat;
+extern const GnnModel gnn_ggnn;
 
 extern const GnnModel *const gnn_models[];
 extern const int gnn_n_models;

@@ -1,10 +1,13 @@
 /*
  * ngcf.c: neural graph collaborative filtering (Wang et al., SIGIR 2019).
  *
- *     H_0 = X;   A = A_hat H_l;   H_{l+1} = drop(f((H_l + A) W_l + (A * H_l) V_l));   Z = 1/(L+1) sum_l H_l
+ *     H_0 = X;   A = A_hat H_l;   H_{l+1} = drop(f((H_l + A) W_l + (A * H_l) V_l));   M = 1/(L+1) sum_l H_l;   Z = D^0.2 M / |M|
  *
- * * goes element by element: a neighbour's message is the stronger the more alike it is. f is a leaky ReLU (slope 0.2), drop the
- * paper's message dropout.
+ * * goes element by element: a neighbour's message is the stronger the more alike it is. f is a leaky ReLU (slope 0.2), drop
+ * the paper's message dropout. Where we differ: the paper puts the layers side by side, so that an embedding has (L+1) dim
+ * numbers; we take their mean, so that it has dim, at a length by degree (see core/ops_mean.c): the authors' program brings
+ * layers to length 1. W starts near the identity and V near 0: at the first step the network propagates, with self loops, as
+ * LightGCN does.
  */
 #include "model/model.h"
 
@@ -15,6 +18,7 @@
 #define START 0.1
 #define NOISE 0.1               /* deviation of a weight's noise, times 1 / sqrt(dim) */
 #define SLOPE 0.2
+#define SIZE 0.2                /* power of the degree that is a result's length */
 
 static GnnMat *
 layer(GnnPlan *p, GnnMat *h, const GnnConfig *c)
@@ -32,7 +36,7 @@ ngcf_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 
     for (int l = 0; l < c->layers; l++)
         h[l + 1] = layer(p, h[l], c);
-    return gnn_op_mean(p, h, c->layers + 1);
+    return gnn_op_sized_mean(p, h, c->layers + 1, SIZE);
 }
 
 const GnnModel gnn_ngcf = {

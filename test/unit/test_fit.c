@@ -113,6 +113,7 @@ communities(void)
             c.loss = l;
             c.dim = 16;
             c.steps = 40;
+            c.aggregator = l % 2;
             c.reg_weight = 0.3;
             c.temperature = 0.3;
             c.negatives = l == 0 ? 200 : 0;
@@ -190,6 +191,7 @@ threads_do_not_show(void)
             c.steps = 3;
             c.negatives = l == 0 ? 100 : 3;
             c.dropout = 0.2;
+            c.aggregator = l % 2;
             c.reg_weight = 0.01;
             c.holdout = 0.2;
             check_same(&g, &c);
@@ -290,6 +292,7 @@ check_trains_anyhow(const GnnGraph *g)
                 c.negatives = kind == 0 ? 1 : kind == 1 ? 300 : 5;
                 c.dim = kind == 2 ? 1 : 8;
                 c.layers = kind == 3 ? 0 : kind == 4 ? 8 : 2;
+                c.aggregator = kind % 2;
                 c.temperature = kind == 0 ? 0.01 : 0.1;
                 c.user_weight = kind == 5 ? 0 : 1;
                 c.holdout = kind == 4 ? 0.5 : 0;
@@ -572,14 +575,14 @@ estimate(void)
     GnnGraph    g;
     GnnGraph    shape;
 
-    random_graph(&g, 4000, 3000, 60000, true, 1);
+    random_graph(&g, 700, 500, 6000, true, 1);
     shape = g;
-    shape.relations[0].edges = (GnnCsr) {.n = 4000, .n_cols = 3000};
+    shape.relations[0].edges = (GnnCsr) {.n = 700, .n_cols = 500};
     for (int m = 0; m < gnn_n_models; m++)
         for (int l = 0; l < gnn_n_losses; l++)
             for (int kind = 0; kind < 4; kind++)
             {
-                int64_t     n_edges[GNN_MAX_RELATIONS] = {g.relations[0].edges.ptr[4000]};
+                int64_t     n_edges[GNN_MAX_RELATIONS] = {g.relations[0].edges.ptr[700]};
                 GnnPart     parts[GNN_MAX_PARTS];
                 int         n_parts;
                 GnnConfig   c;
@@ -593,8 +596,9 @@ estimate(void)
                 c.model = m;
                 c.loss = l;
                 c.steps = 1;
-                c.dim = kind == 1 ? 100 : 32;
+                c.dim = kind == 1 ? 50 : 20;
                 c.layers = kind == 2 ? 4 : 2;
+                c.aggregator = kind % 2;
                 c.negatives = kind == 3 ? 7 : 100;
                 c.holdout = kind == 3 ? 0.2 : 0;
                 estimated = (double) gnn_fit_estimate(parts, &n_parts, &shape, n_edges, &c, 2);

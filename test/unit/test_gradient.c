@@ -155,7 +155,7 @@ many_rows(Problem *p)
 }
 
 static GnnMat *
-weight(Problem *p)
+weight(Problem *p)              /* of rows of 3 */
 {
     return gnn_plan_parameter(&p->plan, 3, 2, GNN_START_IDENTITY, 0.3);
 }
@@ -163,31 +163,45 @@ weight(Problem *p)
 static GnnMat *
 case_dense(Problem *p, int64_t n)
 {
-    return gnn_op_dense(&p->plan, many_rows(p), weight(p), 1, 0);
+    GnnMat     *x = many_rows(p);
+
+    return gnn_op_dense(&p->plan, x, weight(p), 1, 0);
 }
 
 static GnnMat *
 case_dense_relu(Problem *p, int64_t n)
 {
-    return gnn_op_dense(&p->plan, many_rows(p), weight(p), 0, 0);
+    GnnMat     *x = many_rows(p);
+
+    return gnn_op_dense(&p->plan, x, weight(p), 0, 0);
 }
 
 static GnnMat *
 case_dense_dropped(Problem *p, int64_t n)
 {
-    return gnn_op_dense(&p->plan, many_rows(p), weight(p), 0.2, 0.4);
+    GnnMat     *x = many_rows(p);
+
+    return gnn_op_dense(&p->plan, x, weight(p), 0.2, 0.4);
 }
 
 static GnnMat *
 case_join(Problem *p, int64_t n)
 {
-    return gnn_op_join(&p->plan, many_rows(p), weight(p), many_rows(p), weight(p), 0.2, 0.4);
+    GnnMat     *x = many_rows(p);
+    GnnMat     *w = weight(p);
+    GnnMat     *a = many_rows(p);
+
+    return gnn_op_join(&p->plan, x, w, a, weight(p), 0.2, 0.4);
 }
 
 static GnnMat *
 case_interact(Problem *p, int64_t n)
 {
-    return gnn_op_interact(&p->plan, many_rows(p), weight(p), many_rows(p), weight(p), 0.2, 0.4);
+    GnnMat     *x = many_rows(p);
+    GnnMat     *w = weight(p);
+    GnnMat     *a = many_rows(p);
+
+    return gnn_op_interact(&p->plan, x, w, a, weight(p), 0.2, 0.4);
 }
 
 /* with one of them twice */
@@ -197,6 +211,86 @@ case_mean_of_matrices(Problem *p, int64_t n)
     GnnMat     *x = learned(p, n);
 
     return gnn_op_mean(&p->plan, (GnnMat *[]) {x, learned(p, n), x}, 3);
+}
+
+static GnnMat *
+case_sized_mean(Problem *p, int64_t n)
+{
+    GnnMat     *x = learned(p, n);
+
+    return gnn_op_sized_mean(&p->plan, (GnnMat *[]) {x, learned(p, n), x}, 3, 0.3);
+}
+
+static GnnMat *
+case_neighbour_mean(Problem *p, int64_t n)
+{
+    return gnn_op_neighbour_mean(&p->plan, learned(p, n));
+}
+
+static GnnMat *
+case_neighbour_max(Problem *p, int64_t n)
+{
+    GnnMat     *x = learned(p, n);
+
+    return gnn_op_neighbour_max(&p->plan, x, gnn_plan_parameter(&p->plan, DIM, 3, GNN_START_NORMAL, 1), 0.2);
+}
+
+static GnnMat *
+case_neighbour_max_relu(Problem *p, int64_t n)
+{
+    GnnMat     *x = learned(p, n);
+
+    return gnn_op_neighbour_max(&p->plan, x, gnn_plan_parameter(&p->plan, DIM, 3, GNN_START_NORMAL, 1), 0);
+}
+
+static GnnMat *
+attention(Problem *p, int64_t n, int heads)
+{
+    GnnMat     *h = learned(p, n);
+
+    return gnn_op_attend(&p->plan, h, gnn_plan_parameter(&p->plan, 2, DIM, GNN_START_NORMAL, 1), heads, 0.2);
+}
+
+static GnnMat *
+case_attend_1(Problem *p, int64_t n)
+{
+    return attention(p, n, 1);
+}
+
+static GnnMat *
+case_attend_2(Problem *p, int64_t n)
+{
+    return attention(p, n, 2);
+}
+
+/* more heads than columns */
+static GnnMat *
+case_attend_9(Problem *p, int64_t n)
+{
+    return attention(p, n, 9);
+}
+
+static GnnMat *
+gru(Problem *p, double dropout)
+{
+    GnnMat     *h = gnn_plan_parameter(&p->plan, MANY, 3, GNN_START_NORMAL, 1);
+    GnnMat     *m = gnn_plan_parameter(&p->plan, MANY, 3, GNN_START_NORMAL, 1);
+    GnnMat     *w = gnn_plan_parameter(&p->plan, 3, 9, GNN_START_NORMAL, 1);
+    GnnMat     *u = gnn_plan_parameter(&p->plan, 3, 9, GNN_START_NORMAL, 1);
+
+    return gnn_op_gru(&p->plan, h, m, w, u, dropout);
+}
+
+static GnnMat *
+case_gru(Problem *p, int64_t n)
+{
+    return gru(p, 0);
+}
+
+static GnnMat *
+case_gru_dropped(Problem *p, int64_t n)
+{
+    return gru(p, 0.4);
 }
 
 /* several layers */
@@ -264,6 +358,40 @@ case_interact_shared(Problem *p, int64_t n)
     return case_shared(p, x, gnn_op_interact(&p->plan, x, x, x, x, 0.2, 0));
 }
 
+static GnnMat *
+case_neighbour_mean_shared(Problem *p, int64_t n)
+{
+    GnnMat     *x = square(p, n);
+
+    return case_shared(p, x, gnn_op_neighbour_mean(&p->plan, x));
+}
+
+static GnnMat *
+case_neighbour_max_shared(Problem *p, int64_t n)
+{
+    GnnMat     *x = square(p, n);
+
+    return case_shared(p, x, gnn_op_neighbour_max(&p->plan, x, x, 0.2));
+}
+
+static GnnMat *
+case_attend_shared(Problem *p, int64_t n)
+{
+    GnnMat     *x = square(p, n);
+    GnnMat     *att = gnn_plan_parameter(&p->plan, 2, n, GNN_START_NORMAL, 1);
+
+    return case_shared(p, x, gnn_op_attend(&p->plan, x, att, 3, 0.2));
+}
+
+static GnnMat *
+case_gru_shared(Problem *p, int64_t n)
+{
+    GnnMat     *x = square(p, n);
+    GnnMat     *w = gnn_plan_parameter(&p->plan, n, 3 * n, GNN_START_NORMAL, 0.3);
+
+    return case_shared(p, x, gnn_op_gru(&p->plan, x, x, w, w, 0));
+}
+
 typedef struct OpCase
 {
     const GnnOp *op;
@@ -283,11 +411,24 @@ static const OpCase op_cases[] = {
     {&gnn_join, case_join},
     {&gnn_interact, case_interact},
     {&gnn_mean, case_mean_of_matrices},
+    {&gnn_sized_mean, case_sized_mean},
+    {&gnn_neighbour_mean, case_neighbour_mean},
+    {&gnn_neighbour_max, case_neighbour_max},
+    {&gnn_neighbour_max, case_neighbour_max_relu},
+    {&gnn_attend, case_attend_1},
+    {&gnn_attend, case_attend_2},
+    {&gnn_attend, case_attend_9},
+    {&gnn_gru, case_gru},
+    {&gnn_gru, case_gru_dropped},
     {&gnn_propagate, case_propagate_shared},
     {&gnn_propagate_mean, case_mean_shared},
     {&gnn_dense, case_dense_shared},
     {&gnn_join, case_join_shared},
     {&gnn_interact, case_interact_shared},
+    {&gnn_neighbour_mean, case_neighbour_mean_shared},
+    {&gnn_neighbour_max, case_neighbour_max_shared},
+    {&gnn_attend, case_attend_shared},
+    {&gnn_gru, case_gru_shared},
 };
 #define N_OP_CASES ((int) (sizeof(op_cases) / sizeof(op_cases[0])))
 
@@ -326,7 +467,7 @@ value_at(Problem *p)
 static double
 gradient_error(Problem *p)
 {
-    const double h = 1e-5;
+    const double h = 1e-6;      /* the kinks of activations are seldom nearer than that */
     int64_t     n = p->plan.n_learned;
     real       *grad = gnn_alloc(arena, n, sizeof(real));
     double      worst = 0;
@@ -407,6 +548,8 @@ models_and_losses(void)
                 w.config.layers = kind;
                 w.config.user_weight = kind % 2 ? 0.5 : 1;
                 w.config.dropout = kind == 3 ? 0.3 : 0;
+                w.config.aggregator = kind % 2;
+                w.config.heads = 1 + kind;
                 w.config.temperature = 0.5;
                 check_pair(&w, m, l);
             }
@@ -520,6 +663,290 @@ lightgcn_against_dense(void)
             for (int64_t i = 0; i < n * DIM; i++)
                 CHECK_NEAR(gnn_propagate_mean_inner(&p.plan.steps[0])[i], s[i], 2e-6);
     }
+}
+
+/* ---- steps by their definitions, on dense matrices and one number at a time ---- */
+
+static real
+leaky(real x)
+{
+    return x > 0 ? x : (real) 0.2 * x;
+}
+
+/* A, not normalised */
+static double *
+dense_adjacency(const World *w)
+{
+    int64_t     n = w->graph.n_nodes;
+    double     *a = dense_of(&w->adjacency.a);
+
+    for (int64_t v = 0; v < n; v++)
+        for (int64_t u = 0; u < n; u++)
+            a[v * n + u] *= sqrt(w->adjacency.degree[v] * w->adjacency.degree[u]);
+    return a;
+}
+
+/* runs one case of an op forwards; x is its first parameter */
+static const real *
+run_case(Problem *p, World *w, GnnMat *(*write)(Problem *p, int64_t n))
+{
+    make_world(w, true);
+    open_problem(p, w);
+    p->plan.training = false;
+    p->out = write(p, w->graph.n_nodes);
+    close_problem(p, 0);
+    gnn_plan_forward(&p->plan);
+    return p->plan.learned;
+}
+
+static void
+mean_by_definition(void)
+{
+    World       w;
+    Problem     p;
+    const real *x = run_case(&p, &w, case_neighbour_mean);
+    double     *a = dense_adjacency(&w);
+    int64_t     n = w.graph.n_nodes;
+
+    for (int64_t v = 0; v < n; v++)
+        for (int c = 0; c < DIM; c++)
+        {
+            double      sum = 0;
+
+            for (int64_t u = 0; u < n; u++)
+                sum += a[v * n + u] * x[u * DIM + c];
+            CHECK_NEAR(p.out->val[v * DIM + c], sum / fmax(w.adjacency.degree[v], 1e-9), 1e-5);
+        }
+}
+
+static void
+max_by_definition(void)
+{
+    World       w;
+    Problem     p;
+    const real *x = run_case(&p, &w, case_neighbour_max);
+    const real *weights = p.plan.parameters[1].mat->val;
+    double     *a = dense_adjacency(&w);
+    int64_t     n = w.graph.n_nodes;
+
+    for (int64_t v = 0; v < n; v++)
+        for (int c = 0; c < 3; c++)
+        {
+            double      most = -INFINITY;
+
+            for (int64_t u = 0; u < n; u++)
+            {
+                real        y = 0;
+
+                for (int i = 0; i < DIM; i++)
+                    y += x[u * DIM + i] * weights[i * 3 + c];
+                if (a[v * n + u] > 0)
+                    most = fmax(most, leaky(y));
+            }
+            CHECK_NEAR(p.out->val[v * 3 + c], isinf(most) ? 0 : most, 1e-5);
+        }
+}
+
+static void
+sized_mean_by_definition(void)
+{
+    World       w;
+    Problem     p;
+    const real *x = run_case(&p, &w, case_sized_mean);
+    const real *y = p.plan.parameters[1].mat->val;
+
+    for (int64_t v = 0; v < w.graph.n_nodes; v++)
+    {
+        double      m[DIM];
+        double      square = 0;
+
+        for (int c = 0; c < DIM; c++)
+        {
+            m[c] = (2 * x[v * DIM + c] + y[v * DIM + c]) / 3;
+            square += m[c] * m[c];
+        }
+        for (int c = 0; c < DIM; c++)
+            CHECK_NEAR(p.out->val[v * DIM + c], pow(w.adjacency.degree[v], 0.3) * m[c] / sqrt(square), 1e-5);
+    }
+}
+
+/* everybody's largest number is somebody's, found again backwards to the bit: p is of one column, all gradients are 1 */
+static void
+the_largest_is_found_again(void)
+{
+    World       w;
+    Problem     p;
+    GnnMat     *x;
+    GnnMat     *weights;
+    double      should = 0;
+    double      is = 0;
+    double      square = 0;
+
+    make_world_of(&w, 700, 400, 5000, false);
+    open_problem(&p, &w);
+    x = gnn_plan_parameter(&p.plan, w.graph.n_nodes, 37, GNN_START_NORMAL, 1);
+    weights = gnn_plan_parameter(&p.plan, 37, 1, GNN_START_NORMAL, 1);
+    p.out = gnn_op_neighbour_max(&p.plan, x, weights, 0.2);
+    close_problem(&p, 0);
+    gnn_plan_forward(&p.plan);
+    for (int64_t v = 0; v < p.out->n; v++)
+    {
+        p.out->grad[v] = 1;
+        should += w.adjacency.degree[v] == 0 ? 0 : p.out->val[v] > 0 ? 1 : 0.2;
+    }
+    gnn_plan_backward(&p.plan, p.out);
+    for (int i = 0; i < 37; i++)
+        square += weights->val[i] * weights->val[i];
+    for (int64_t i = 0; i < x->n * 37; i++)
+        is += x->grad[i] * weights->val[i % 37] / square;
+    CHECK(should > 500);
+    CHECK_NEAR(is, should, 0.01);
+}
+
+/* two heads, of columns 0 .. 1 and 2 .. 4 */
+static void
+attention_by_definition(void)
+{
+    World       w;
+    Problem     p;
+    const real *x = run_case(&p, &w, case_attend_2);
+    const real *att = p.plan.parameters[1].mat->val;
+    double     *a = dense_adjacency(&w);
+    int64_t     n = w.graph.n_nodes;
+
+    for (int64_t v = 0; v < n; v++)
+        for (int c = 0; c < DIM; c++)
+        {
+            int         first = c < 2 ? 0 : 2;
+            int         end = c < 2 ? 2 : DIM;
+            int         edges = 0;
+            double      sum = 0;
+            double      y = 0;
+
+            for (int64_t u = 0; u < n; u++)
+                edges += a[v * n + u] > 0;
+            for (int64_t u = 0; u < n; u++)
+            {
+                double      weight = u == v ? 1 : a[v * n + u] > 0 ? a[v * n + u] * edges / w.adjacency.degree[v] : 0;
+                double      exponent = 0;
+
+                for (int i = first; i < end; i++)
+                    exponent += att[i] * x[v * DIM + i] + att[DIM + i] * x[u * DIM + i];
+                weight *= exp(leaky((real) exponent));
+                sum += weight;
+                y += weight * x[u * DIM + c];
+            }
+            CHECK_NEAR(p.out->val[v * DIM + c], leaky((real) (y / sum)), 1e-5);
+        }
+}
+
+static double
+logistic(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+
+static void
+gru_by_definition(void)
+{
+    World       w;
+    Problem     p;
+    const real *h = run_case(&p, &w, case_gru_dropped);     /* not in training: nothing is */
+    const real *m = h + MANY * 3;
+    const real *weights = p.plan.parameters[2].mat->val;
+    const real *state_weights = p.plan.parameters[3].mat->val;
+
+    for (int row = 0; row < MANY; row++)
+    {
+        double      r[3];
+
+        for (int c = 0; c < 3; c++)
+        {
+            double      sum = 0;
+
+            for (int i = 0; i < 3; i++)
+                sum += m[row * 3 + i] * weights[i * 9 + 6 + c] + h[row * 3 + i] * state_weights[i * 9 + 6 + c];
+            r[c] = logistic(sum);
+        }
+        for (int c = 0; c < 3; c++)
+        {
+            double      z = 0;
+            double      candidate = 0;
+
+            for (int i = 0; i < 3; i++)
+            {
+                z += m[row * 3 + i] * weights[i * 9 + 3 + c] + h[row * 3 + i] * state_weights[i * 9 + 3 + c];
+                candidate += m[row * 3 + i] * weights[i * 9 + c] + r[i] * h[row * 3 + i] * state_weights[i * 9 + c];
+            }
+            CHECK_NEAR(p.out->val[row * 3 + c],
+                       (1 - logistic(z)) * h[row * 3 + c] + logistic(z) * tanh(candidate), 1e-5);
+        }
+    }
+}
+
+/* both inputs are 3 numbers a row, results 2 */
+static void
+products_by_definition(void)
+{
+    static GnnMat *(*const writes[])(Problem *p, int64_t n) = {case_dense_dropped, case_join, case_interact};
+
+    for (int which = 0; which < 3; which++)
+    {
+        World       w;
+        Problem     p;
+        const real *x = run_case(&p, &w, writes[which]);
+        const real *weights = p.plan.parameters[1].mat->val;
+        const real *a = which > 0 ? p.plan.parameters[2].mat->val : x;
+        const real *v = which > 0 ? p.plan.parameters[3].mat->val : weights;
+
+        for (int row = 0; row < MANY; row++)
+            for (int c = 0; c < 2; c++)
+            {
+                double      sum = 0;
+
+                for (int i = 0; i < 3; i++)
+                {
+                    real        xi = x[row * 3 + i];
+                    real        ai = a[row * 3 + i];
+
+                    sum += (which == 2 ? xi + ai : xi) * weights[i * 2 + c];
+                    sum += which == 0 ? 0 : (which == 2 ? xi * ai : ai) * v[i * 2 + c];
+                }
+                CHECK_NEAR(p.out->val[row * 2 + c], leaky((real) sum), 1e-5);
+            }
+    }
+}
+
+/*
+ * At 2 layers no model takes more than 12 matrices of a row a node, values, gradients and what steps keep, nor does it with
+ * dropout. On a shape alone: the buffers of parts are a fraction of one here.
+ */
+static void
+twelve_matrices(void)
+{
+    for (int m = 0; m < gnn_n_models; m++)
+        for (int aggregator = 0; aggregator < 2; aggregator++)
+        {
+            const int64_t n = 10000000;
+            GnnGraph    g = {0};
+            GnnPlan     plan;
+            GnnTeam     team;
+            GnnConfig   c;
+            GnnArena    counting;
+            double      matrices;
+
+            gnn_graph_add_nodes(&g, "user", n);
+            gnn_config_defaults(&c);
+            c.aggregator = aggregator;
+            c.dropout = 0.1;
+            gnn_team_open(&team, 2, NULL, NULL);
+            gnn_arena_counting(&counting);
+            gnn_plan_open(&plan, NULL, &team, 1);
+            gnn_models[m]->build(&plan, &g, &c);
+            gnn_plan_allocate(&plan, &counting);
+            matrices = (double) counting.used / ((double) n * c.dim * sizeof(real));
+            CHECK_SAY(matrices >= 2 && matrices < 13, "%s takes %g matrices", gnn_models[m]->name, matrices);
+        }
 }
 
 /* the softmax loss, interaction by interaction, by the definition */
@@ -639,6 +1066,7 @@ fold_in_of_every_model(void)
 
             make_world(&w, true);
             w.config.layers = layers;
+            w.config.aggregator = layers % 2;
             open_problem(&p, &w);
             p.out = gnn_models[m]->build(&p.plan, &w.graph, &w.config);
             close_problem(&p, 0);
@@ -716,6 +1144,14 @@ static const Test tests[] = {
     {"a broken backward pass is caught", a_broken_backward_is_caught},
 #endif
     {"LightGCN against dense matrices", lightgcn_against_dense},
+    {"the mean of neighbours by its definition", mean_by_definition},
+    {"the largest of neighbours by its definition", max_by_definition},
+    {"the largest of neighbours is found again", the_largest_is_found_again},
+    {"the mean with lengths by its definition", sized_mean_by_definition},
+    {"attention by its definition", attention_by_definition},
+    {"the recurrent unit by its definition", gru_by_definition},
+    {"products with weights by their definition", products_by_definition},
+    {"no model takes more than twelve matrices", twelve_matrices},
     {"the softmax by its definition", softmax_by_definition},
     {"the softmax of one item", softmax_of_one_item},
     {"what is folded in is the rest of a vector", fold_in_is_the_rest_of_a_vector},
