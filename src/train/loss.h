@@ -40,6 +40,8 @@ typedef struct GnnLoss
 
 extern const GnnLoss gnn_softmax;
 extern const GnnLoss gnn_bpr;
+extern const GnnLoss gnn_bce;
+extern const GnnLoss gnn_mse;
 
 extern const GnnLoss *const gnn_losses[];
 extern const int gnn_n_losses;

@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-const GnnLoss *const gnn_losses[] = {&gnn_softmax, &gnn_bpr};
+const GnnLoss *const gnn_losses[] = {&gnn_softmax, &gnn_bpr, &gnn_bce, &gnn_mse};
 const int   gnn_n_losses = sizeof(gnn_losses) / sizeof(gnn_losses[0]);
 
 double

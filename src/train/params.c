@@ -14,7 +14,7 @@
 
 /* in the order of gnn_models and gnn_losses */
 static const char *const models[] = {"lightgcn", "gcn", "mf", "ngcf", "graphsage", "gat", "ggnn", NULL};
-static const char *const losses[] = {"softmax", "bpr", NULL};
+static const char *const losses[] = {"softmax", "bpr", "bce", "mse", NULL};
 
 /* in the order of GnnAggregator */
 static const char *const aggregators[] = {"mean", "pool", NULL};
@@ -25,7 +25,8 @@ static const char *const aggregators[] = {"mean", "pool", NULL};
 const GnnParam gnn_params[] = {
     CHOICE(model, models, "What is learned: lightgcn, a linear propagation; mf, without a graph; the others, networks with "
            "learned weights and activations."),
-    CHOICE(loss, losses, "What is minimised: softmax over sampled negatives, or bpr, pairs of an item seen and one not."),
+    CHOICE(loss, losses, "What is minimised: softmax over sampled negatives; bpr, pairs of an item seen and one not; bce, "
+           "has it or has not; mse, the weight's square error, for ratings."),
     WHOLE(dim, 1, GNN_MAX_DIM, 64, "Numbers in an embedding, d."),
     WHOLE(layers, 0, 8, 2, "Steps along edges that an embedding sees, L; none with mf, nor with 0."),
     CHOICE(aggregator, aggregators, "What graphsage takes of neighbours: their mean, or the largest of each number (pool)."),
@@ -33,12 +34,12 @@ const GnnParam gnn_params[] = {
     WHOLE(steps, 1, 100000, 60, "Steps of the optimiser, each over all interactions."),
     REAL(learning_rate, 0, 10, 0, "Step size of Adam; 0 takes the model's own: 0.1 for lightgcn and mf, 0.02 for the others."),
     REAL(temperature, 0.01, 10, 0.1, "Temperature t of the softmax: small ones look at the hardest negatives."),
-    WHOLE(negatives, 0, 65536, 0, "Negatives M: of a block of 512 users for softmax, of one interaction for bpr; "
+    WHOLE(negatives, 0, 65536, 0, "Negatives M: of a block of 512 users for softmax, of one interaction for the others; "
           "0 takes the loss's own: 2048 and 4."),
     REAL(negative_alpha, 0, 2, 0.7, "Negatives are drawn by degree^alpha (the beta of the formulas); 0 draws all items alike."),
     REAL(user_weight, 0, 2, 1, "A user with n interactions counts n^g in the softmax; below 1 evens users out."),
     REAL(reg_weight, 0, 10, 0, "Weight of half the parameters' squared norm, per node, in the loss; "
-         "0 takes the loss's own: none for softmax, 0.01 for bpr."),
+         "0 takes the loss's own: none for softmax, 0.01 for the others."),
     REAL(dropout, 0, 0.9, 0, "Share of a layer's results that is dropped in training; lightgcn and mf drop none."),
     {"seed", GNN_PARAM_INT64, offsetof(GnnConfig, seed), 0, MAX_SEED, 1, NULL,
      "Start of all random numbers: the same seed gives the same embeddings, bit for bit."},

@@ -89,6 +89,50 @@ bpr(void)
     CHECK_NEAR(is, should, 1e-6);
 }
 
+/* as above: every negative is item 1 */
+static void
+bce(void)
+{
+    GnnTask     task;
+    GnnConfig   config;
+    GnnTeam     team;
+    GnnMat      z;
+    double      should;
+    double      is;
+
+    make_task(&task, &config, &team);
+    config.negative_alpha = 2;
+    is = run(&gnn_bce, &task, &z);
+    should = 100 / total() * (log1p(exp(-dot(&z, 8, USERS + 1))) + log1p(exp(dot(&z, 8, USERS + 1))));
+    for (int u = 0; u < 8; u += 2)
+        should += sqrt(1 + u) / total() * (log1p(exp(-dot(&z, u, USERS))) + log1p(exp(dot(&z, u, USERS + 1))));
+    CHECK_NEAR(is, should, 1e-6);
+}
+
+/* the weights are the targets: 1, 3, 5, 7, 10000 over their mean */
+static void
+mse(void)
+{
+    GnnTask     task;
+    GnnConfig   config;
+    GnnTeam     team;
+    GnnMat      z;
+    double      should = 0;
+    double      is;
+
+    make_task(&task, &config, &team);
+    config.negative_alpha = 2;
+    is = run(&gnn_mse, &task, &z);
+    for (int u = 0; u <= 8; u += 2)
+    {
+        double      weight = u < 8 ? 1 + u : 10000;
+        double      off = dot(&z, u, u < 8 ? USERS : USERS + 1) - weight / (10016 / 5.0);
+
+        should += sqrt(weight) / total() * (off * off + pow(dot(&z, u, USERS + 1), 2)) / 2;
+    }
+    CHECK_NEAR(is, should, 1e-5);
+}
+
 static void
 softmax(void)
 {
@@ -153,6 +197,8 @@ negatives(void)
 
 static const Test tests[] = {
     {"bpr by its definition", bpr},
+    {"bce by its definition", bce},
+    {"mse by its definition", mse},
     {"softmax by its definition, users weighted", softmax},
     {"nodes that take no part have no gradient", others_have_no_gradient},
     {"negatives by degree", negatives},
