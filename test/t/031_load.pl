@@ -9,7 +9,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Training;
 
-use constant {TURNS => 3, SECONDS => 3, SLOWER => 3};
+# a call of a fraction of a millisecond may have to wait for the end of one slice of a processor's time, whoever has it
+use constant {TURNS => 3, SECONDS => 3, SLOWER => 3, SLICE => 4};
 
 my $node = PostgreSQL::Test::Cluster->new('load');
 $node->init;
@@ -54,7 +55,7 @@ for my $turn (1 .. TURNS)
     $node->safe_psql('postgres', "SELECT gnnrec.cancel('load')");
     within(sub { newest_run($node, 'load', 'status') eq 'cancelled' }) or BAIL_OUT('training does not end');
 }
-cmp_ok(middle(@beside), '<=', SLOWER * middle(@alone), sprintf('99 of 100 calls took at most %.1f ms beside a training, %.1f alone',
+cmp_ok(middle(@beside), '<=', SLOWER * middle(@alone) + SLICE, sprintf('99 of 100 calls took at most %.1f ms beside a training, %.1f alone',
     middle(@beside), middle(@alone)));
 
 $node->stop;
