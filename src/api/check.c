@@ -153,7 +153,8 @@ check_tables(const Check *c)
     for (int type = 0; type < c->model->n_types; type++)
         if (get_rel_name(c->model->types[type].table) == NULL)
         {
-            find(c, ERROR_LEVEL, -1, psprintf("the table of the %s embeddings does not exist any more", c->model->types[type].name),
+            find(c, ERROR_LEVEL, -1,
+                 psprintf("the table of the %s embeddings does not exist any more", c->model->types[type].name),
                  "Drop the model with gnnrec.drop_model and create it again.");
             return false;
         }
@@ -189,8 +190,8 @@ check_rows(const Check *c)
               psprintf("interactions of kinds that event_weights does not name are skipped: %s",
                        rows->unknown_events == NULL ? "" : rows->unknown_events),
               "gnnrec.alter_model gives them a weight; 0 is seen, but no sign of interest.");
-    find_some(c, WARNING_LEVEL, rows->counts.bad_values, "interactions with a value or time that is NULL, NaN or infinite are skipped",
-              NULL);
+    find_some(c, WARNING_LEVEL, rows->counts.bad_values,
+              "interactions with a value or time that is NULL, NaN or infinite are skipped", NULL);
     find_some(c, WARNING_LEVEL, rows->counts.future, "interactions lie in the future: they are taken for new ones", NULL);
     if (rows->counts.rows > 0 && rows->n == 0)
         find(c, ERROR_LEVEL, -1, "no interaction is left to learn from", NULL);

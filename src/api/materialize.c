@@ -4,8 +4,8 @@
  * rank -> write. Lists are what recommend_all() answers. They are ranked in rounds, each of as many users as maintenance_work_mem
  * has room for, by one child process a core (pg/child.h): they take blocks of users off a shared counter and leave their answers
  * in shared memory. Between rounds the lists go to a temporary file. So memory is bounded, and no transaction is open while the
- * numbers run. Then one transaction writes all lists, with the rights of the role that asked: whoever reads the table sees the old
- * ones until it commits.
+ * numbers run. Then one transaction writes all lists, with the rights of the role that asked: whoever reads the table sees the
+ * old ones until it commits.
  */
 #include "postgres.h"
 
@@ -141,7 +141,8 @@ check_statements(const GnnrecModel *m, Oid target, bool merge)
     char       *insert = psprintf("INSERT INTO %s (%s) SELECT $1, $2, $3, $4", gnnrec_relation_name(target), COLUMNS);
 
     SPI_connect();
-    if (SPI_prepare(insert, N_COLUMNS, types) == NULL || SPI_prepare(delete_statement(m, target, merge), merge ? 1 : 0, &run) == NULL)
+    if (SPI_prepare(insert, N_COLUMNS, types) == NULL
+        || SPI_prepare(delete_statement(m, target, merge), merge ? 1 : 0, &run) == NULL)
         elog(ERROR, "could not prepare to write to \"%s\"", get_rel_name(target));
     SPI_finish();
 }
@@ -467,8 +468,8 @@ check_live(const Materialization *m)
 }
 
 /*
- * Two that replace the same rows take turns; who reads or writes a row is not kept out, and we wait for who locked the table. Deferred
- * triggers run at once: at the commit they would run as another role, and a trigger can defer them again.
+ * Two that replace the same rows take turns; who reads or writes a row is not kept out, and we wait for who locked the table.
+ * Deferred triggers run at once: at the commit they would run as another role, and a trigger can defer them again.
  */
 static void
 write_target(Materialization *m)
@@ -509,8 +510,8 @@ write_success(const Materialization *m)
                             Int32GetDatum(m->ranked)};
     bool        isnull;
 
-    gnnrec_catalog_write("UPDATE gnnrec.run SET status = 'succeeded', phase = NULL, message = NULL, metrics = $2, peak_memory = $3, step = $4, "
-                         "finished_at = pg_catalog.clock_timestamp() WHERE run_id = $1",
+    gnnrec_catalog_write("UPDATE gnnrec.run SET status = 'succeeded', phase = NULL, message = NULL, metrics = $2, "
+                         "peak_memory = $3, step = $4, finished_at = pg_catalog.clock_timestamp() WHERE run_id = $1",
                          lengthof(types), types, values, NULL, &isnull);
 }
 

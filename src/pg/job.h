@@ -44,7 +44,8 @@ typedef struct GnnrecJobOrder
  * to the task and is filled here. Returns the run's number. Where the model has a job already: ERROR or, if that is of the same
  * task and may be skipped, a NOTICE and its number.
  */
-extern int64 gnnrec_job_request(GnnrecJobOrder *order, const GnnrecTask *task, const GnnrecModel *model, Jsonb *params, bool skip);
+extern int64 gnnrec_job_request(GnnrecJobOrder *order, const GnnrecTask *task, const GnnrecModel *model, Jsonb *params,
+                                bool skip);
 
 /* 'starting' .. 'lost', as it is now whatever the row says */
 extern const char *gnnrec_job_state(int32 model_id, const char *status, TimestampTz requested_at);

@@ -138,8 +138,8 @@ execute(Reader *reader, const char *sql, ParamListInfo params)
 }
 
 /*
- * A row of the future becomes one of the newest time there is: one mistyped year would leave nothing of the weights of all others,
- * and let no event be fresh. Returns how many of those there are.
+ * A row of the future becomes one of the newest time there is: one mistyped year would leave nothing of the weights of all
+ * others, and let no event be fresh. Returns how many of those there are.
  */
 static int64
 settle_times(double *time, int64 n)
