@@ -22,7 +22,6 @@
 
 PG_FUNCTION_INFO_V1(gnnrec_recommend_users_core);
 
-#define INTERACTIONS 0          /* the relation of users to items */
 
 enum {U_MODEL, U_ITEM, U_USER_TYPE, U_K, U_EXCLUDE_EXISTING};
 
@@ -41,7 +40,7 @@ is_hidden(const GnnrecSnapshot *snapshot, int32 user, int32 item, bool exclude_s
     GnnrecSnapshotRow seen;
     const int32 *place;
 
-    gnnrec_snapshot_row(&seen, snapshot, INTERACTIONS, user);
+    gnnrec_snapshot_row(&seen, snapshot, GNNREC_INTERACTIONS, user);
     place = bsearch(&item, seen.idx, seen.n, sizeof(int32), gnnrec_nodes_compare);
     if (place == NULL)
         gnnrec_snapshot_damaged(snapshot);
@@ -54,12 +53,12 @@ is_hidden(const GnnrecSnapshot *snapshot, int32 user, int32 item, bool exclude_s
 static GnnrecNodes
 users_of(const GnnrecSnapshot *snapshot, int32 item, bool exclude_seen)
 {
-    const GnnrecSnapshotEdges *edges = &snapshot->relations[INTERACTIONS];
+    const GnnrecSnapshotEdges *edges = &snapshot->relations[GNNREC_INTERACTIONS];
     GnnrecSnapshotRow row;
     int32      *user;
     int64       n = 0;
 
-    gnnrec_snapshot_reverse_row(&row, snapshot, INTERACTIONS, item);
+    gnnrec_snapshot_reverse_row(&row, snapshot, GNNREC_INTERACTIONS, item);
     if (exclude_seen && edges->shown == NULL)
         return (GnnrecNodes) {row.idx, row.n};
     if (!exclude_seen && edges->val == NULL)

@@ -15,9 +15,6 @@
 #include "core/topk.h"
 #include "pg/snapshot.h"
 
-/* the relation of users to items */
-#define GNNREC_INTERACTIONS 0
-
 typedef struct GnnrecBatch
 {
     const GnnrecSnapshot *snapshot;

@@ -116,11 +116,7 @@ check_definition(Check *c)
 static void
 check_memory(void *context, int64 rows)
 {
-    if (MemoryContextMemAllocated(context, true) > (Size) gnnrec_train_memory * 1024)
-        ereport(ERROR,
-                (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-                 errmsg("reading the interactions takes more than gnnrec.train_memory (%d MB)", gnnrec_train_memory / 1024),
-                 errhint("A superuser can raise gnnrec.train_memory; since reads fewer rows.")));
+    gnnrec_check_reading_memory(context, gnnrec_train_memory);
 }
 
 static void

@@ -477,7 +477,7 @@ reset_option(GnnrecRelation *r, Jsonb **params, const char *option)
     else if (strcmp(option, "seen_events") == 0)
         r->seen_events = NULL;
     else if (strcmp(option, "params") == 0)
-        *params = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("{}")));
+        *params = gnnrec_jsonb("{}");
     else
         ereport(ERROR,
                 (errcode(ERRCODE_INVALID_PARAMETER_VALUE),

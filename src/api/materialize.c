@@ -31,6 +31,7 @@
 #include "api/serve.h"
 #include "core/team.h"
 #include "pg/child.h"
+#include "pg/config.h"
 #include "pg/role.h"
 #include "pg/source.h"
 #include "pg/worker.h"
@@ -169,7 +170,7 @@ params_of(const GnnrecJobOrder *order)
     appendStringInfoString(&s, "{\"target\": ");
     escape_json(&s, gnnrec_relation_name(order->target));
     appendStringInfo(&s, ", \"k\": %d, \"mode\": \"%s\"}", order->k, order->merge ? "merge" : "replace");
-    return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(s.data)));
+    return gnnrec_jsonb(s.data);
 }
 
 /* gnnrec.materialize(model, target, k, mode) -> run id; the worker starts when the transaction commits */
@@ -499,7 +500,7 @@ metrics(const Materialization *m)
                              ", \"rank_seconds\": %.3f, \"write_seconds\": %.3f}",
                              m->snapshot->run_id, m->ranked, m->n_rows, m->seconds[RANKING], m->seconds[WRITING]);
 
-    return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(s)));
+    return gnnrec_jsonb(s);
 }
 
 static void

@@ -17,11 +17,8 @@
 
 #include <math.h>
 
-#include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "api/edges.h"
@@ -34,7 +31,6 @@ PG_FUNCTION_INFO_V1(gnnrec_recommend_core);
 PG_FUNCTION_INFO_V1(gnnrec_recommend_for_core);
 PG_FUNCTION_INFO_V1(gnnrec_recommend);
 
-#define INTERACTIONS 0          /* the relation of users to items */
 #define DIVERSITY_POOL 5
 
 /* where answers are taken from: the items with edges, by popularity where that matters, and those without, ascending */
@@ -61,26 +57,6 @@ typedef struct Question
 /* -------------------------------------------------------------------------------------------------------------------
  * arguments
  * ------------------------------------------------------------------------------------------------------------------- */
-
-typedef struct Elements
-{
-    Datum      *value;
-    bool       *is_null;
-    int         n;
-} Elements;
-
-static Elements
-elements_of(ArrayType *array)
-{
-    Elements    e;
-    int16       length;
-    bool        by_value;
-    char        align;
-
-    get_typlenbyvalalign(ARR_ELEMTYPE(array), &length, &by_value, &align);
-    deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, align, &e.value, &e.is_null, &e.n);
-    return e;
-}
 
 static int
 by_popularity(const void *a, const void *b, void *degree)
@@ -199,7 +175,7 @@ ask(Question *q, int32 user, Datum id, bool exclude_seen, bool fresh)
     bool        changed = false;
 
     if (user >= 0)
-        gnnrec_snapshot_row(&then, q->snapshot, INTERACTIONS, user);
+        gnnrec_snapshot_row(&then, q->snapshot, GNNREC_INTERACTIONS, user);
     now = then;
     if (fresh)
         changed = gnnrec_fresh_row(&now, q->snapshot, &then, user, id) && q->items->fold_in != NULL;
@@ -342,12 +318,12 @@ enum {F_MODEL, F_ITEMS, F_WEIGHTS, F_K, F_CANDIDATES, F_EXCLUDE, F_DIVERSITY, F_
 static const float *
 weights_argument(FunctionCallInfo fcinfo, int argument, int n)
 {
-    Elements    e;
+    GnnrecElements    e;
     float      *weight;
 
     if (PG_ARGISNULL(argument))
         return NULL;
-    e = elements_of(PG_GETARG_ARRAYTYPE_P(argument));
+    e = gnnrec_serve_elements(PG_GETARG_ARRAYTYPE_P(argument));
     if (e.n != n)
         ereport(ERROR,
                 (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
@@ -370,14 +346,14 @@ weights_argument(FunctionCallInfo fcinfo, int argument, int n)
 Datum
 gnnrec_recommend_for_core(PG_FUNCTION_ARGS)
 {
-    Elements    items = {0};
+    GnnrecElements    items = {0};
     GnnrecSnapshotRow basket;
     Question    q;
 
     begin(&q, gnnrec_serve_kept(fcinfo, GNNREC_FROM_ITEMS));
     gnnrec_serve_check_ids(fcinfo, F_ITEMS, q.items);
     if (!PG_ARGISNULL(F_ITEMS))
-        items = elements_of(PG_GETARG_ARRAYTYPE_P(F_ITEMS));
+        items = gnnrec_serve_elements(PG_GETARG_ARRAYTYPE_P(F_ITEMS));
     basket = gnnrec_edges_row(q.snapshot, GNNREC_ITEM, items.value, items.is_null, weights_argument(fcinfo, F_WEIGHTS, items.n),
                               items.n);
     ask_by_row(&q, &basket, true);

@@ -13,8 +13,6 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/array.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "api/batch.h"
@@ -26,8 +24,7 @@ typedef struct Walk
 {
     GnnrecBatch batch;
     int64       n_users;        /* to be listed: all of the run, or */
-    Datum      *ids;            /* those asked for, */
-    bool       *is_null;        /* where not NULL */
+    GnnrecElements asked;       /* those asked for, where not NULL */
     int64       next_user;      /* the first that has not been in a batch */
     int64       first_user;     /* of the batch */
     int32       next_list;      /* of the batch: whose list comes next */
@@ -48,11 +45,11 @@ node_of(const Walk *w, int64 user)
 {
     const GnnrecSnapshot *snapshot = w->batch.snapshot;
 
-    if (w->ids == NULL)
+    if (w->asked.value == NULL)
         return (int32) user;
-    if (w->is_null[user])
+    if (w->asked.is_null[user])
         return -1;
-    return gnnrec_snapshot_find(snapshot, GNNREC_USER, gnnrec_key_of(&snapshot->types[GNNREC_USER].key, w->ids[user]));
+    return gnnrec_snapshot_find(snapshot, GNNREC_USER, gnnrec_key_of(&snapshot->types[GNNREC_USER].key, w->asked.value[user]));
 }
 
 /* ranks the next users; false: there are none */
@@ -84,8 +81,8 @@ set_user(Walk *w, int64 user)
 {
     MemoryContext old = MemoryContextSwitchTo(w->batch.context);
 
-    w->user_is_null = w->ids != NULL && w->is_null[user];
-    w->user_id = w->ids != NULL ? w->ids[user] : gnnrec_snapshot_id(w->batch.snapshot, GNNREC_USER, (int32) user);
+    w->user_is_null = w->asked.value != NULL && w->asked.is_null[user];
+    w->user_id = w->asked.value != NULL ? w->asked.value[user] : gnnrec_snapshot_id(w->batch.snapshot, GNNREC_USER, (int32) user);
     MemoryContextSwitchTo(old);
 }
 
@@ -110,19 +107,11 @@ enum {A_MODEL, A_ITEM_TYPE, A_K, A_USERS};
 static void
 read_users(Walk *w, FunctionCallInfo fcinfo, const GnnrecSnapshotNodes *users)
 {
-    ArrayType  *array;
-    int16       length;
-    bool        by_value;
-    char        align;
-    int         n;
-
     w->n_users = users->n;
     if (PG_ARGISNULL(A_USERS))
         return;
-    array = PG_GETARG_ARRAYTYPE_P_COPY(A_USERS);
-    get_typlenbyvalalign(ARR_ELEMTYPE(array), &length, &by_value, &align);
-    deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, align, &w->ids, &w->is_null, &n);
-    w->n_users = n;
+    w->asked = gnnrec_serve_elements(PG_GETARG_ARRAYTYPE_P_COPY(A_USERS));
+    w->n_users = w->asked.n;
 }
 
 /* in the memory context of the calls */

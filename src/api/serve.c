@@ -11,7 +11,6 @@
 #include <math.h>
 
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -205,33 +204,39 @@ gnnrec_serve_model(int32 model_id, int types)
  * arguments
  * ------------------------------------------------------------------------------------------------------------------- */
 
-/* the numbers of an array's elements, in the current memory context */
-static GnnrecNodes
-items_of(ArrayType *array, const GnnrecSnapshot *snapshot)
+GnnrecElements
+gnnrec_serve_elements(ArrayType *array)
 {
-    const GnnrecSnapshotNodes *items = &snapshot->types[GNNREC_ITEM];
-    Datum      *value;
-    bool       *is_null;
-    int         n_values;
-    int32      *node;
-    int64       n = 0;
+    GnnrecElements e;
     int16       length;
     bool        by_value;
     char        align;
 
     get_typlenbyvalalign(ARR_ELEMTYPE(array), &length, &by_value, &align);
-    deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, align, &value, &is_null, &n_values);
-    node = MemoryContextAllocHuge(CurrentMemoryContext, Max(n_values, 1) * sizeof(int32));
-    for (int i = 0; i < n_values; i++)
+    deconstruct_array(array, ARR_ELEMTYPE(array), length, by_value, align, &e.value, &e.is_null, &e.n);
+    return e;
+}
+
+/* the numbers of an array's elements, in the current memory context */
+static GnnrecNodes
+items_of(ArrayType *array, const GnnrecSnapshot *snapshot)
+{
+    const GnnrecSnapshotNodes *items = &snapshot->types[GNNREC_ITEM];
+    GnnrecElements e = gnnrec_serve_elements(array);
+    int32      *node = MemoryContextAllocHuge(CurrentMemoryContext, Max(e.n, 1) * sizeof(int32));
+    int64       n = 0;
+
+    for (int i = 0; i < e.n; i++)
     {
-        int32       found = is_null[i] ? -1 : gnnrec_snapshot_find(snapshot, GNNREC_ITEM, gnnrec_key_of(&items->key, value[i]));
+        int32       found = e.is_null[i] ? -1
+            : gnnrec_snapshot_find(snapshot, GNNREC_ITEM, gnnrec_key_of(&items->key, e.value[i]));
 
         CHECK_FOR_INTERRUPTS();
         if (found >= 0)
             node[n++] = found;
     }
-    pfree(value);
-    pfree(is_null);
+    pfree(e.value);
+    pfree(e.is_null);
     return n < items->n / 32 ? gnnrec_nodes_make(node, n) : gnnrec_nodes_make_dense(node, n, items->n);
 }
 

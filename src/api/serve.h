@@ -8,6 +8,7 @@
 
 #include "fmgr.h"
 #include "funcapi.h"
+#include "utils/array.h"
 
 #include "api/nodes.h"
 #include "core/topk.h"
@@ -41,6 +42,16 @@ extern int  gnnrec_serve_type(FunctionCallInfo fcinfo, const GnnrecSnapshot *sna
  */
 extern void gnnrec_serve_check_id(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshotNodes *nodes);
 extern void gnnrec_serve_check_ids(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshotNodes *nodes);
+
+/* an array, taken apart in the current memory context */
+typedef struct GnnrecElements
+{
+    Datum      *value;
+    bool       *is_null;
+    int         n;
+} GnnrecElements;
+
+extern GnnrecElements gnnrec_serve_elements(ArrayType *array);
 
 /*
  * The items an array argument names, ascending; NULL elements and items that are not in the run are nothing. The array of the

@@ -35,7 +35,6 @@ PG_FUNCTION_INFO_V1(gnnrec_audience_support);
 PG_FUNCTION_INFO_V1(gnnrec_all_support);
 PG_FUNCTION_INFO_V1(gnnrec_explain_support);
 
-#define INTERACTIONS 0          /* the relation of users to items */
 #define UNKNOWN 10              /* rows of a list, or users of an array */
 #define CALL_COST 100           /* operators that cost as much as what every call does */
 #define CANDIDATE_COST 4        /* and as looking one candidate up */
@@ -189,7 +188,7 @@ estimate_all(const Call *call)
 static Estimate
 estimate_explanation(const Call *call)
 {
-    double      n = (double) call->snapshot->relations[INTERACTIONS].n / Max(call->snapshot->types[GNNREC_USER].n, 1);
+    double      n = (double) call->snapshot->relations[GNNREC_INTERACTIONS].n / Max(call->snapshot->types[GNNREC_USER].n, 1);
 
     return (Estimate) {ceil(rows_of(call, n)) + 1, CALL_COST + n * CANDIDATE_COST};
 }

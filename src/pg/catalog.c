@@ -397,15 +397,6 @@ gnnrec_model_reader(const GnnrecModel *model, Oid asker)
     return superuser_arg(asker) ? gnnrec_relation_owner(model->types[GNNREC_ITEM].table) : asker;
 }
 
-int
-gnnrec_node_type_no(const GnnrecModel *model, const char *name)
-{
-    for (int t = 0; t < model->n_types; t++)
-        if (strcmp(model->types[t].name, name) == 0)
-            return t;
-    return -1;
-}
-
 double
 gnnrec_unix_seconds(TimestampTz t)
 {

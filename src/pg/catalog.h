@@ -23,6 +23,9 @@
 #define GNNREC_USER 0
 #define GNNREC_ITEM 1
 
+/* the relation of every model that is learned and ranked: from users to items */
+#define GNNREC_INTERACTIONS 0
+
 typedef struct GnnrecNodeType
 {
     char       *name;           /* 'user', 'item' */
@@ -135,9 +138,6 @@ extern ArrayType *gnnrec_models_where(bool (*holds) (Oid item_table));
  * be in the owner's model.
  */
 extern Oid  gnnrec_model_reader(const GnnrecModel *model, Oid asker);
-
-/* the node type's number, -1 where the model has none of that name */
-extern int  gnnrec_node_type_no(const GnnrecModel *model, const char *name);
 
 /* a run as the snapshot given sees it; false: no such row. by model: its newest run */
 extern bool gnnrec_run_by_id(GnnrecRun *out, int64 run_id, Snapshot snapshot);

@@ -117,5 +117,11 @@ gnnrec_config_to_jsonb(const GnnConfig *config)
                          quote, gnnrec_param_text(&gnn_params[i], config), quote);
     }
     appendStringInfoChar(&s, '}');
-    return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(s.data)));
+    return gnnrec_jsonb(s.data);
+}
+
+Jsonb *
+gnnrec_jsonb(const char *json)
+{
+    return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
 }

@@ -19,4 +19,7 @@ extern Jsonb *gnnrec_config_to_jsonb(const GnnConfig *config);
 /* one parameter of a configuration as text: a number, or a choice's name */
 extern char *gnnrec_param_text(const GnnParam *param, const GnnConfig *config);
 
+/* of a text that is valid json */
+extern Jsonb *gnnrec_jsonb(const char *json);
+
 #endif

@@ -1,5 +1,5 @@
 /*
- * memory.c: a memory context as an arena; see memory.h.
+ * memory.c: memory contexts; see memory.h.
  */
 #include "postgres.h"
 
@@ -11,6 +11,16 @@ static void *
 take(void *context, size_t bytes)
 {
     return MemoryContextAllocHuge(context, bytes);
+}
+
+void
+gnnrec_check_reading_memory(MemoryContext context, int train_memory)
+{
+    if (MemoryContextMemAllocated(context, true) > (Size) train_memory * 1024)
+        ereport(ERROR,
+                (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+                 errmsg("reading the interactions takes more than gnnrec.train_memory (%d MB)", train_memory / 1024),
+                 errhint("A superuser can raise gnnrec.train_memory; since reads fewer rows.")));
 }
 
 GnnArena

@@ -12,4 +12,7 @@
 
 extern GnnArena gnnrec_arena(MemoryContext context);
 
+/* interactions are being read into the context: ERROR where that takes more than train_memory, kilobytes */
+extern void gnnrec_check_reading_memory(MemoryContext context, int train_memory);
+
 #endif

@@ -322,19 +322,13 @@ gnnrec_snapshot_of_table(Oid item_table, GnnrecSnapshotGuard guard, void *arg)
     return live(model_id, catalog, guard, arg);
 }
 
-const GnnrecSnapshot *
-gnnrec_snapshot_get(const GnnrecModel *model, int64 run_id)
-{
-    Oid         catalog = gnnrec_catalog_table("model");
-    Mapping    *m = find(catalog, model->model_id, run_id);
-
-    return m != NULL ? &m->snapshot : map_run(model, run_id, catalog);
-}
-
 void
 gnnrec_snapshot_warm(const GnnrecModel *model, int64 run_id)
 {
-    (void) gnnrec_snapshot_get(model, run_id);
+    Oid         catalog = gnnrec_catalog_table("model");
+
+    if (find(catalog, model->model_id, run_id) == NULL)
+        (void) map_run(model, run_id, catalog);
 }
 
 void

@@ -91,9 +91,6 @@ extern const GnnrecSnapshot *gnnrec_snapshot_live(int32 model_id, GnnrecSnapshot
 /* the same, of the model whose item table it is; ERROR, with a hint, where it is no model's */
 extern const GnnrecSnapshot *gnnrec_snapshot_of_table(Oid item_table, GnnrecSnapshotGuard guard, void *arg);
 
-/* any run whose rows the active snapshot sees */
-extern const GnnrecSnapshot *gnnrec_snapshot_get(const GnnrecModel *model, int64 run_id);
-
 /* makes the file of a run that was just published, so that the first query finds it; needs an active snapshot that sees it */
 extern void gnnrec_snapshot_warm(const GnnrecModel *model, int64 run_id);
 

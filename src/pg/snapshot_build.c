@@ -41,9 +41,6 @@
 
 #define QUANTISE_AT_ONCE 1024   /* blocks, between two looks at interrupts */
 
-/* the relation whose edges lie in the rows of the type it starts from; see catalog.h */
-#define RANKED_RELATION 0
-
 /* what the first pass keeps of a row */
 typedef struct Entry
 {
@@ -163,7 +160,7 @@ open_table(Build *b, Table *t, int type)
     t->degree = column(b, t, "degree", FLOAT4OID);
     t->fold_in = optional_column(b, t, "fold_in", b->embedding_type);
     t->number = optional_column(b, t, psprintf("%s_no", nodes->name), INT4OID);
-    if (b->out->relations[RANKED_RELATION].from_type != type)
+    if (b->out->relations[GNNREC_INTERACTIONS].from_type != type)
         return;
     t->seen = column(b, t, "seen", INT4ARRAYOID);
     t->seen_weight = column(b, t, "seen_weight", FLOAT4ARRAYOID);
@@ -362,8 +359,8 @@ lay_out(const Build *b, Oid catalog)
     h->dim = b->dim;
     for (int t = 0; t < b->out->n_types; t++)
         lay_out_nodes(h, &b->tables[t], t);
-    lay_out_edges(h, &b->tables[b->out->relations[RANKED_RELATION].from_type],
-                  &b->tables[b->out->relations[RANKED_RELATION].to_type], RANKED_RELATION);
+    lay_out_edges(h, &b->tables[b->out->relations[GNNREC_INTERACTIONS].from_type],
+                  &b->tables[b->out->relations[GNNREC_INTERACTIONS].to_type], GNNREC_INTERACTIONS);
     return h;
 }
 
@@ -470,7 +467,7 @@ elements(const Build *b, const Table *t, Datum value, int64 n)
 static void
 place_edges(const Build *b, const Table *t, TupleTableSlot *slot, int32 number)
 {
-    const GnnrecSnapshotEdges *edges = &b->out->relations[RANKED_RELATION];
+    const GnnrecSnapshotEdges *edges = &b->out->relations[GNNREC_INTERACTIONS];
     int32       n_to = b->out->types[edges->to_type].n;
     int64       n = edges->ptr[number + 1] - edges->ptr[number];
     int32      *idx = (int32 *) edges->idx + edges->ptr[number];
@@ -497,7 +494,7 @@ place_edges(const Build *b, const Table *t, TupleTableSlot *slot, int32 number)
 static void
 place_shown(const Build *b, const Table *t, TupleTableSlot *slot, int32 number)
 {
-    const GnnrecSnapshotEdges *edges = &b->out->relations[RANKED_RELATION];
+    const GnnrecSnapshotEdges *edges = &b->out->relations[GNNREC_INTERACTIONS];
     int64       n = edges->ptr[number + 1] - edges->ptr[number];
     const int32 *idx = edges->idx + edges->ptr[number];
     uint8      *mark = (uint8 *) edges->shown + edges->ptr[number];
@@ -625,16 +622,16 @@ fill(Build *b)
         fill_keys(&b->out->types[t], &b->tables[t]);
         fill_popularity(&b->out->types[t], &b->tables[t]);
     }
-    fill_ptr(&b->out->relations[RANKED_RELATION], &b->tables[b->out->relations[RANKED_RELATION].from_type]);
+    fill_ptr(&b->out->relations[GNNREC_INTERACTIONS], &b->tables[b->out->relations[GNNREC_INTERACTIONS].from_type]);
     for (int t = 0; t < b->out->n_types; t++)
     {
         scan_run(b, &b->tables[t], place_row);
         fill_quantised(&b->out->types[t]);
         relation_close(b->tables[t].rel, AccessShareLock);
     }
-    fill_reverse(&b->out->reverse[RANKED_RELATION], &b->out->relations[RANKED_RELATION],
-                 b->tables[b->out->relations[RANKED_RELATION].from_type].n,
-                 b->tables[b->out->relations[RANKED_RELATION].to_type].n);
+    fill_reverse(&b->out->reverse[GNNREC_INTERACTIONS], &b->out->relations[GNNREC_INTERACTIONS],
+                 b->tables[b->out->relations[GNNREC_INTERACTIONS].from_type].n,
+                 b->tables[b->out->relations[GNNREC_INTERACTIONS].to_type].n);
 }
 
 GnnrecImage *

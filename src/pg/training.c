@@ -115,24 +115,14 @@ check_postmaster(void)
         proc_exit(1);
 }
 
-/* it is this process that reads, and no child: the out-of-memory killer would take the server's sessions along */
-static void
-check_reading_memory(const Training *t)
-{
-    if (MemoryContextMemAllocated(t->w->context, true) > (Size) t->w->order.memory * 1024)
-        ereport(ERROR,
-                (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-                 errmsg("reading the interactions takes more than gnnrec.train_memory (%d MB)", t->w->order.memory / 1024),
-                 errhint("A superuser can raise gnnrec.train_memory; since reads fewer rows.")));
-}
-
 static void
 report_rows(void *arg, int64 rows)
 {
     Training   *t = arg;
 
     check_postmaster();
-    check_reading_memory(t);
+    /* it is this process that reads, and no child: the out-of-memory killer would take the server's sessions along */
+    gnnrec_check_reading_memory(t->w->context, t->w->order.memory);
     if (gnnrec_worker_report_is_due(t->w))
         gnnrec_worker_report(t->w, psprintf("reading, " INT64_FORMAT " rows", rows));
 }
@@ -362,7 +352,7 @@ metrics(const Training *t)
     if (!isnan(fit->recall))
         appendStringInfo(&s, ", \"recall@20\": %.5f, \"ndcg@20\": %.5f", fit->recall, fit->ndcg);
     appendStringInfoChar(&s, '}');
-    return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(s.data)));
+    return gnnrec_jsonb(s.data);
 }
 
 static void
