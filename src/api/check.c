@@ -167,8 +167,9 @@ check_source(const Check *c)
                                          gnnrec_relation_name(r->source)),
              "recommend reads them at each call, unless with fresh => false.");
     else if (!gnnrec_source_has_index(r, r->from_column))
-        find(c, WARNING_LEVEL, -1, psprintf("no index of %s begins with column \"%s\": what users do after a training counts only "
-                                            "while the table is small", gnnrec_relation_name(r->source), r->from_column),
+        find(c, WARNING_LEVEL, -1,
+             psprintf("no index of %s begins with column \"%s\": what users do after a training counts only "
+                      "while the table is small", gnnrec_relation_name(r->source), r->from_column),
              psprintf("CREATE INDEX ON %s (%s);", gnnrec_relation_name(r->source), quote_identifier(r->from_column)));
     if (check_enable_rls(r->source, c->reader, true) == RLS_ENABLED)
         find(c, NOTE_LEVEL, -1, psprintf("row security is in force on %s: you train on what its policies show you",
@@ -250,19 +251,15 @@ check_graph(const Check *c)
 static void
 check_budget(const Check *c)
 {
-    GnnGraph    graph = {0};
     GnnConfig   config;
     GnnPart     parts[GNN_MAX_PARTS];
     int         n_parts;
-    int64       n_edges[GNN_MAX_RELATIONS] = {c->edges.ptr[c->edges.n]};
     int64       need;
 
     gnn_config_defaults(&config);
     gnnrec_config_apply(&config, c->model->params);
-    gnn_graph_add_nodes(&graph, "user", c->ids[GNNREC_USER].n);
-    gnn_graph_add_nodes(&graph, "item", c->ids[GNNREC_ITEM].n);
-    gnn_graph_add_relation(&graph, c->relation->name, GNNREC_USER, GNNREC_ITEM, &c->edges);
-    need = gnn_fit_estimate(parts, &n_parts, &graph, n_edges, &config, gnnrec_threads) / (1024 * 1024) + 1;
+    need = gnnrec_training_memory(parts, &n_parts, &config, c->ids[GNNREC_USER].n, c->ids[GNNREC_ITEM].n,
+                                  c->edges.ptr[c->edges.n]) / (1024 * 1024) + 1;
     if (need > gnnrec_train_memory / 1024)
         find(c, ERROR_LEVEL, need, psprintf("MB are needed by a training, more than gnnrec.train_memory (%d MB)",
                                             gnnrec_train_memory / 1024),

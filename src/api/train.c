@@ -20,6 +20,7 @@
 #include "pg/config.h"
 #include "pg/guc.h"
 #include "pg/job.h"
+#include "pg/memory.h"
 #include "pg/nap.h"
 #include "pg/role.h"
 #include "pg/source.h"
@@ -364,30 +365,22 @@ Datum
 gnnrec_estimate(PG_FUNCTION_ARGS)
 {
     GnnrecModel *m = own_model(PG_GETARG_TEXT_PP(0));
-    const GnnrecRelation *r = &m->relations[0];
     GnnrecRoleBefore before;
-    GnnGraph    graph = {0};
     GnnConfig   config;
-    GnnCsr      shape = {0};        /* of the relation: its numbers of rows and columns */
     GnnPart     parts[GNN_MAX_PARTS];
     int         n_parts;
-    int64       n_edges[GNN_MAX_RELATIONS] = {0};
-    int64       n_from,
-                n_to,
+    int64       n_edges,
+                n_users,
+                n_items,
                 total;
 
     gnn_config_defaults(&config);
     gnnrec_config_apply(&config, m->params);
     gnnrec_config_apply(&config, PG_GETARG_JSONB_P(1));
     before = gnnrec_role_become(gnnrec_model_reader(m, GetUserId()));
-    gnnrec_source_count(r, &n_edges[0], &n_from, &n_to);
+    gnnrec_source_count(&m->relations[GNNREC_INTERACTIONS], &n_edges, &n_users, &n_items);
     gnnrec_role_return(before);
-    shape.n = (int32) Min(n_from, PG_INT32_MAX);
-    shape.n_cols = (int32) Min(n_to, PG_INT32_MAX);
-    gnn_graph_add_nodes(&graph, "user", shape.n);
-    gnn_graph_add_nodes(&graph, "item", shape.n_cols);
-    gnn_graph_add_relation(&graph, r->name, GNNREC_USER, GNNREC_ITEM, &shape);
-    total = gnn_fit_estimate(parts, &n_parts, &graph, n_edges, &config, gnnrec_threads);
+    total = gnnrec_training_memory(parts, &n_parts, &config, n_users, n_items, n_edges);
     gnnrec_materialize(fcinfo);
     for (int i = 0; i < n_parts; i++)
         put_part((ReturnSetInfo *) fcinfo->resultinfo, parts[i].part, parts[i].bytes);

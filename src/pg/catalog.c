@@ -489,6 +489,27 @@ gnnrec_catalog_read(Tuplestorestate *out, TupleDesc type, const char *sql, Array
     gnnrec_role_return(before);
 }
 
+int64 *
+gnnrec_stored_runs(int32 model_id, int *n)
+{
+    Oid         types[] = {INT4OID};
+    Datum       values[] = {Int32GetDatum(model_id)};
+    bool        isnull;
+    Datum       runs = gnnrec_catalog_write("SELECT pg_catalog.array_agg(run_id) FROM gnnrec.run WHERE model_id = $1 AND stored",
+                                            1, types, values, NULL, &isnull);
+    Datum      *ids;
+    int64      *out;
+
+    *n = 0;
+    if (isnull)
+        return NULL;
+    deconstruct_array(DatumGetArrayTypeP(runs), INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &ids, NULL, n);
+    out = palloc(sizeof(int64) * *n);
+    for (int i = 0; i < *n; i++)
+        out[i] = DatumGetInt64(ids[i]);
+    return out;
+}
+
 bool
 gnnrec_model_lock(int32 model_id)
 {

@@ -12,10 +12,8 @@
 #include "pg/doomed.h"
 
 #include "access/xact.h"
-#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
-#include "utils/array.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
@@ -100,20 +98,12 @@ watch_transaction(void)
 void
 gnnrec_doom_model(int32 model_id)
 {
-    Oid         types[] = {INT4OID};
-    Datum       values[] = {Int32GetDatum(model_id)};
-    bool        isnull;
-    Datum       runs = gnnrec_catalog_write("SELECT pg_catalog.array_agg(run_id) FROM gnnrec.run WHERE model_id = $1 AND stored",
-                                            1, types, values, NULL, &isnull);
-    Datum      *ids;
     int         n;
+    int64      *runs = gnnrec_stored_runs(model_id, &n);
 
-    if (isnull)
-        return;
     watch_transaction();
-    deconstruct_array(DatumGetArrayTypeP(runs), INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &ids, NULL, &n);
     for (int i = 0; i < n; i++)
-        doom(gnnrec_catalog_table("model"), DatumGetInt64(ids[i]));
+        doom(gnnrec_catalog_table("model"), runs[i]);
 }
 
 void

@@ -364,16 +364,16 @@ store_rows(const Training *t)
     gnnrec_store_run(&trained);
 }
 
-/* marks this run stored and the superfluous ones not; the runs that stay */
-static int
-choose_kept(const Training *t, Datum **kept)
+/* marks this run stored, and the superfluous ones not, whose rows go */
+static void
+delete_superfluous(const Training *t)
 {
     Oid         types[] = {INT4OID, INT8OID, BOOLOID};
     Datum       values[] = {Int32GetDatum(t->w->model->model_id), Int64GetDatum(t->w->order.run_id),
                             BoolGetDatum(gnn_fit_is_explainable(&t->config))};
     bool        isnull;
     int         n;
-    Datum       runs;
+    int64      *kept;
 
     gnnrec_catalog_write("UPDATE gnnrec.run SET stored = true, explainable = $3 WHERE run_id = $2 AND model_id = $1",
                          3, types, values, NULL, &isnull);
@@ -383,22 +383,8 @@ choose_kept(const Training *t, Datum **kept)
                          "ORDER BY k.run_id = $2 DESC, coalesce(k.run_id = m.live_run, false) DESC, k.run_id DESC "
                          "LIMIT (SELECT keep_runs FROM gnnrec.model WHERE model_id = $1))",
                          2, types, values, NULL, &isnull);
-    runs = gnnrec_catalog_write("SELECT pg_catalog.array_agg(run_id) FROM gnnrec.run WHERE model_id = $1 AND stored",
-                                1, types, values, NULL, &isnull);
-    deconstruct_array(DatumGetArrayTypeP(runs), INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, kept, NULL, &n);
-    return n;
-}
-
-static void
-delete_superfluous(const Training *t)
-{
-    Datum      *kept;
-    int         n = choose_kept(t, &kept);
-    int64      *keep = palloc(sizeof(int64) * n);
-
-    for (int i = 0; i < n; i++)
-        keep[i] = DatumGetInt64(kept[i]);
-    gnnrec_store_delete_others(t->w->model, keep, n);
+    kept = gnnrec_stored_runs(t->w->model->model_id, &n);
+    gnnrec_store_delete_others(t->w->model, kept, n);
 }
 
 static void
