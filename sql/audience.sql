@@ -4,21 +4,13 @@
 SET client_min_messages = warning;
 CREATE SCHEMA audience_test;
 SET search_path = audience_test, public;
-
-CREATE FUNCTION pick(seed text, n int) RETURNS int LANGUAGE sql IMMUTABLE AS
-    $$ SELECT ('x' || substr(md5(seed), 1, 6))::bit(24)::int % n $$;
+\set ECHO none
+\i test/helpers.sql
+\set ECHO all
 
 CREATE FUNCTION halves(seed text, dim int) RETURNS gnnrec.embedding LANGUAGE sql IMMUTABLE AS
     $$ SELECT array_agg((pick(seed || ' ' || c, 5) - 2) / 2.0 ORDER BY c)::gnnrec.embedding FROM generate_series(1, dim) c $$;
 
-CREATE FUNCTION failure(statement text, OUT code text, OUT message text, OUT detail text, OUT hint text) LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE statement;
-    code := 'none';
-EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
-                            detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-END $$;
 
 CREATE TABLE happened (who int, what text, kind text, at timestamptz);
 SELECT gnnrec.create_model('audience', 'happened', user_column => 'who', item_column => 'what', event_column => 'kind',

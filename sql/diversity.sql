@@ -2,18 +2,10 @@
 SET client_min_messages = warning;
 CREATE SCHEMA diversity_test;
 SET search_path = diversity_test, public;
+\set ECHO none
+\i test/helpers.sql
+\set ECHO all
 
-CREATE FUNCTION pick(seed text, n int) RETURNS int LANGUAGE sql IMMUTABLE AS
-    $$ SELECT ('x' || substr(md5(seed), 1, 6))::bit(24)::int % n $$;
-
-CREATE FUNCTION failure(statement text, OUT code text, OUT message text, OUT detail text, OUT hint text) LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE statement;
-    code := 'none';
-EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
-                            detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-END $$;
 
 -- Four communities of 20 items, users of two of them each, and items that are popular the more the smaller their number is; and
 -- an interaction that weighs nothing: an item and a user without edges.

@@ -2,19 +2,9 @@
 SET client_min_messages = warning;
 CREATE SCHEMA explain_test;
 SET search_path = explain_test, public;
-
--- a number from 0 to below n, another one for another seed
-CREATE FUNCTION pick(seed text, n int) RETURNS int LANGUAGE sql IMMUTABLE AS
-    $$ SELECT ('x' || substr(md5(seed), 1, 6))::bit(24)::int % n $$;
-
-CREATE FUNCTION failure(statement text, OUT code text, OUT message text, OUT detail text, OUT hint text) LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE statement;
-    code := 'none';
-EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
-                            detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-END $$;
+\set ECHO none
+\i test/helpers.sql
+\set ECHO all
 
 CREATE FUNCTION product(a gnnrec.embedding, b gnnrec.embedding) RETURNS float8 LANGUAGE sql IMMUTABLE AS
     $$ SELECT sum(x * y) FROM unnest(a::float8[], b::float8[]) v(x, y) $$;

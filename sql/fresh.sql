@@ -2,9 +2,9 @@
 SET client_min_messages = warning;
 CREATE SCHEMA fresh_test;
 SET search_path = fresh_test, public;
-
-CREATE FUNCTION pick(seed text, n int) RETURNS int LANGUAGE sql IMMUTABLE AS
-    $$ SELECT ('x' || substr(md5(seed), 1, 6))::bit(24)::int % n $$;
+\set ECHO none
+\i test/helpers.sql
+\set ECHO all
 
 -- 40 users with 4 to 11 items of 60, some of them more than once, of several kinds and values that no binary fraction is; some
 -- disliked, some seen without a weight

@@ -2,9 +2,10 @@
 SET client_min_messages = warning;
 CREATE SCHEMA lists_test;
 SET search_path = lists_test, public;
+\set ECHO none
+\i test/helpers.sql
+\set ECHO all
 
-CREATE FUNCTION pick(seed text, n int) RETURNS int LANGUAGE sql IMMUTABLE AS
-    $$ SELECT ('x' || substr(md5(seed), 1, 6))::bit(24)::int % n $$;
 CREATE TABLE rows AS
     SELECT u AS user_id, 7 * pick(u || 'i' || n, 300) AS item_id FROM generate_series(1, 40) u, generate_series(1, 12) n;
 CREATE INDEX ON rows (user_id);

@@ -2,16 +2,9 @@
 SET client_min_messages = warning;
 CREATE SCHEMA materialize_test;
 SET search_path = materialize_test, public;
-CREATE FUNCTION failure(statement text, OUT code text, OUT message text, OUT detail text, OUT hint text) LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE statement;
-    code := 'none';
-EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
-                            detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-END $$;
-CREATE FUNCTION pick(seed text, n int) RETURNS int LANGUAGE sql IMMUTABLE AS
-    $$ SELECT ('x' || substr(md5(seed), 1, 6))::bit(24)::int % n $$;
+\set ECHO none
+\i test/helpers.sql
+\set ECHO all
 
 -- 600 users of 1024 dimensions: more than maintenance_work_mem has room for at its least. User 600 dislikes all they know.
 CREATE TABLE events AS

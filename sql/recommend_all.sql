@@ -3,24 +3,13 @@
 SET client_min_messages = warning;
 CREATE SCHEMA recommend_all_test;
 SET search_path = recommend_all_test, public;
-
--- a number from 0 to below n, another one for another seed
-CREATE FUNCTION pick(seed text, n int) RETURNS int LANGUAGE sql IMMUTABLE AS
-    $$ SELECT ('x' || substr(md5(seed), 1, 6))::bit(24)::int % n $$;
+\set ECHO none
+\i test/helpers.sql
+\set ECHO all
 
 -- 20 halves from -1 to 1: a length that vector registers do not divide
 CREATE FUNCTION halves(seed text) RETURNS gnnrec.embedding LANGUAGE sql IMMUTABLE AS
     $$ SELECT array_agg((pick(seed || ' ' || c, 5) - 2) / 2.0 ORDER BY c)::gnnrec.embedding FROM generate_series(1, 20) c $$;
-
--- what a statement fails with
-CREATE FUNCTION failure(statement text, OUT code text, OUT message text, OUT detail text, OUT hint text) LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE statement;
-    code := 'none';
-EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
-                            detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-END $$;
 
 -- Fills run 3001 + the model's number of the model in schema s and makes it live: n_items, every tenth without edges, and 77
 -- users, which fill two batches and a part of a third, every fifteenth without edges; most are shown some of
