@@ -11,7 +11,7 @@
 #include "core/csr.h"
 
 #define GNN_MAX_TYPES 16
-#define GNN_MAX_RELATIONS 32
+#define GNN_MAX_RELATIONS 64
 
 typedef struct GnnNodes
 {

@@ -15,7 +15,6 @@
 
 #include <math.h>
 
-#define START 0.1
 #define NOISE 0.1               /* deviation of W's noise, times 1 / sqrt(dim): that of a product's row is this share */
 #define SLOPE 0.2
 
@@ -30,7 +29,7 @@ layer(GnnPlan *p, GnnMat *h, const GnnConfig *c, bool last)
 static GnnMat *
 gcn_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 {
-    GnnMat     *h = gnn_plan_parameter(p, g->n_nodes, c->dim, GNN_START_NORMAL, START);
+    GnnMat     *h = gnn_model_input(p, g, c);
 
     for (int l = 0; l < c->layers; l++)
         h = layer(p, h, c, l == c->layers - 1);

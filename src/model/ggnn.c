@@ -14,13 +14,12 @@
 
 #include <math.h>
 
-#define START 0.1
 #define NOISE 0.1               /* deviation of a weight's noise, times 1 / sqrt(dim) */
 
 static GnnMat *
 ggnn_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 {
-    GnnMat     *h[GNN_MAX_INPUTS] = {gnn_plan_parameter(p, g->n_nodes, c->dim, GNN_START_NORMAL, START)};
+    GnnMat     *h[GNN_MAX_INPUTS] = {gnn_model_input(p, g, c)};
     GnnMat     *w = gnn_plan_parameter(p, c->dim, 3 * c->dim, GNN_START_IDENTITY, NOISE / sqrt(c->dim));
     GnnMat     *u = gnn_plan_parameter(p, c->dim, 3 * c->dim, GNN_START_NORMAL, NOISE / sqrt(c->dim));
 

@@ -14,13 +14,10 @@
 
 #include "core/ops.h"
 
-/* deviation of X at the start: small beside what the learning rate moves it in a few steps */
-#define START 0.1
-
 static GnnMat *
 lightgcn_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 {
-    GnnMat     *x = gnn_plan_parameter(p, g->n_nodes, c->dim, GNN_START_NORMAL, START);
+    GnnMat     *x = gnn_model_input(p, g, c);
 
     return gnn_op_propagate_mean(p, x, c->layers);
 }
@@ -29,7 +26,7 @@ lightgcn_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 static void
 lightgcn_fold_in(float *out, const GnnPlan *plan, const GnnMat *z, const GnnNodes *nodes)
 {
-    const GnnPlanStep *step = &plan->steps[0];
+    const GnnPlanStep *step = &plan->steps[plan->n_steps - 1];
     const real *s;
 
     if (step->count == 0)

@@ -9,12 +9,10 @@
  */
 #include "model/model.h"
 
-#define START 0.1
-
 static GnnMat *
 mf_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 {
-    return gnn_plan_parameter(p, g->n_nodes, c->dim, GNN_START_NORMAL, START);
+    return gnn_model_input(p, g, c);
 }
 
 const GnnModel gnn_mf = {

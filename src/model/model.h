@@ -29,6 +29,9 @@ typedef struct GnnModel
     void        (*fold_in)(float *out, const GnnPlan *plan, const GnnMat *z, const GnnNodes *nodes);
 } GnnModel;
 
+/* what a model starts from: n_nodes x dim; see model/input.c */
+extern GnnMat *gnn_model_input(GnnPlan *plan, const GnnGraph *graph, const GnnConfig *config);
+
 extern const GnnModel gnn_lightgcn;
 extern const GnnModel gnn_gcn;
 extern const GnnModel gnn_mf;

@@ -15,7 +15,6 @@
 
 #include <math.h>
 
-#define START 0.1
 #define NOISE 0.1               /* deviation of a weight's noise, times 1 / sqrt(dim) */
 #define SLOPE 0.2
 #define SIZE 0.2                /* power of the degree that is a result's length */
@@ -32,7 +31,7 @@ layer(GnnPlan *p, GnnMat *h, const GnnConfig *c)
 static GnnMat *
 ngcf_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 {
-    GnnMat     *h[GNN_MAX_INPUTS] = {gnn_plan_parameter(p, g->n_nodes, c->dim, GNN_START_NORMAL, START)};
+    GnnMat     *h[GNN_MAX_INPUTS] = {gnn_model_input(p, g, c)};
 
     for (int l = 0; l < c->layers; l++)
         h[l + 1] = layer(p, h[l], c);
