@@ -389,34 +389,46 @@ CREATE TABLE gnnrec.node_type
     name            text NOT NULL,
     id_type         regtype NOT NULL,
     embedding_table regclass NOT NULL,
+    catalogue       regclass,
+    catalogue_id    name,
     PRIMARY KEY (model_id, type_no),
     UNIQUE (model_id, name)
 );
 CREATE INDEX node_type_embedding_table_idx ON gnnrec.node_type (embedding_table);
 COMMENT ON TABLE gnnrec.node_type IS 'The node types of a model''s graph and the table that holds each type''s embeddings; type 0 is user, type 1 item';
+COMMENT ON COLUMN gnnrec.node_type.catalogue IS 'The table whose rows are nodes of the type, those that no relation mentions too; NULL: there is none';
+COMMENT ON COLUMN gnnrec.node_type.catalogue_id IS 'The column of the catalogue that holds the ids';
 
 CREATE TABLE gnnrec.relation
 (
-    model_id      integer NOT NULL,
-    relation_no   integer NOT NULL,
-    name          text NOT NULL,
-    source        regclass NOT NULL,
-    from_type     integer NOT NULL,
-    from_column   name NOT NULL,
-    to_type       integer NOT NULL,
-    to_column     name NOT NULL,
-    event_column  name,
-    event_weights jsonb,
-    value_column  name,
-    time_column   name,
-    half_life     interval,
-    since         timestamptz,
-    seen_events   text[],
+    model_id        integer NOT NULL,
+    relation_no     integer NOT NULL,
+    name            text NOT NULL,
+    source          regclass NOT NULL,
+    from_type       integer NOT NULL,
+    from_column     name NOT NULL,
+    to_type         integer NOT NULL,
+    to_column       name NOT NULL,
+    event_column    name,
+    event_weights   jsonb,
+    value_column    name,
+    time_column     name,
+    half_life       interval,
+    since           timestamptz,
+    seen_events     text[],
+    relation_column name,
+    weight          real NOT NULL DEFAULT 1,
+    behaviours      text NOT NULL DEFAULT 'merged' CHECK (behaviours IN ('merged', 'separate')),
+    target_event    text,
     PRIMARY KEY (model_id, relation_no),
     UNIQUE (model_id, name)
 );
 COMMENT ON TABLE gnnrec.relation IS 'The relations of a model''s graph: which columns of which table are edges, and what weighs them; relation 0 is what is learned and ranked';
 COMMENT ON COLUMN gnnrec.relation.seen_events IS 'The kinds of event that hide an item from who has seen it; NULL: every kind does';
+COMMENT ON COLUMN gnnrec.relation.relation_column IS 'The column whose values make a relation each in the graph; NULL: all rows are one relation';
+COMMENT ON COLUMN gnnrec.relation.weight IS 'What the weights of all rows are multiplied by';
+COMMENT ON COLUMN gnnrec.relation.behaviours IS 'Whether the kinds of event are merged into one relation of the graph, or make one each, of which target_event is learned and ranked';
+COMMENT ON COLUMN gnnrec.relation.target_event IS 'The kind of event that is learned and ranked where behaviours are separate; NULL: the one of the largest weight';
 
 CREATE TABLE gnnrec.run
 (

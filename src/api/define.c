@@ -395,7 +395,7 @@ enum {C_MODEL, C_SOURCE, C_USER_COLUMN, C_ITEM_COLUMN, C_EVENT_COLUMN, C_EVENT_W
 Datum
 gnnrec_create_model(PG_FUNCTION_ARGS)
 {
-    GnnrecRelation r = {.name = "interaction", .from_type = GNNREC_USER, .to_type = GNNREC_ITEM};
+    GnnrecRelation r = {.name = "interaction", .from_type = GNNREC_USER, .to_type = GNNREC_ITEM, .weight = 1};
     char       *model;
     char       *schema;
     Oid         id_types[2];

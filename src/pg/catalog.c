@@ -33,9 +33,10 @@
 
 /* column numbers: the order in the install script */
 enum {MODEL_ID = 1, MODEL_NAME, MODEL_PARAMS, MODEL_KEEP_RUNS, MODEL_LIVE_RUN, MODEL_MADE_SCHEMA};
-enum {TYPE_MODEL = 1, TYPE_NO, TYPE_NAME, TYPE_ID_TYPE, TYPE_TABLE};
+enum {TYPE_MODEL = 1, TYPE_NO, TYPE_NAME, TYPE_ID_TYPE, TYPE_TABLE, TYPE_CATALOGUE, TYPE_CATALOGUE_ID};
 enum {REL_MODEL = 1, REL_NO, REL_NAME, REL_SOURCE, REL_FROM_TYPE, REL_FROM_COLUMN, REL_TO_TYPE, REL_TO_COLUMN,
-      REL_EVENT_COLUMN, REL_EVENT_WEIGHTS, REL_VALUE_COLUMN, REL_TIME_COLUMN, REL_HALF_LIFE, REL_SINCE, REL_SEEN_EVENTS};
+      REL_EVENT_COLUMN, REL_EVENT_WEIGHTS, REL_VALUE_COLUMN, REL_TIME_COLUMN, REL_HALF_LIFE, REL_SINCE, REL_SEEN_EVENTS,
+      REL_RELATION_COLUMN, REL_WEIGHT, REL_BEHAVIOURS, REL_TARGET_EVENT};
 enum {RUN_ID = 1, RUN_MODEL, RUN_STATUS, RUN_METRICS = 8, RUN_MESSAGE, RUN_PARAMS, RUN_STORED, RUN_PID, RUN_REQUESTED_AT = 17,
       RUN_STARTED_AT, RUN_EXPLAINABLE = 20, RUN_NEWEST_EVENT, RUN_TASK};
 
@@ -67,7 +68,8 @@ check_columns(const char *table, int n_columns)
     {
         const char *table;
         int         last;
-    }           known[] = {{"model", MODEL_MADE_SCHEMA}, {"node_type", TYPE_TABLE}, {"relation", REL_SEEN_EVENTS}, {"run", RUN_TASK}};
+    }           known[] = {{"model", MODEL_MADE_SCHEMA}, {"node_type", TYPE_CATALOGUE_ID}, {"relation", REL_TARGET_EVENT},
+                           {"run", RUN_TASK}};
 
     for (int i = 0; i < lengthof(known); i++)
         if (strcmp(known[i].table, table) == 0 && n_columns < known[i].last)
@@ -130,6 +132,12 @@ read_model(void *arg, HeapTuple row, Datum *values, bool *nulls)
     m->made_schema = DatumGetBool(values[MODEL_MADE_SCHEMA - 1]);
 }
 
+static char *
+name_or_null(Datum value, bool isnull)
+{
+    return isnull ? NULL : pstrdup(NameStr(*DatumGetName(value)));
+}
+
 static void
 read_node_type(void *arg, HeapTuple row, Datum *values, bool *nulls)
 {
@@ -142,12 +150,8 @@ read_node_type(void *arg, HeapTuple row, Datum *values, bool *nulls)
     t->name = TextDatumGetCString(values[TYPE_NAME - 1]);
     t->id_type = DatumGetObjectId(values[TYPE_ID_TYPE - 1]);
     t->table = DatumGetObjectId(values[TYPE_TABLE - 1]);
-}
-
-static char *
-name_or_null(Datum value, bool isnull)
-{
-    return isnull ? NULL : pstrdup(NameStr(*DatumGetName(value)));
+    t->catalogue = nulls[TYPE_CATALOGUE - 1] ? InvalidOid : DatumGetObjectId(values[TYPE_CATALOGUE - 1]);
+    t->catalogue_id = name_or_null(values[TYPE_CATALOGUE_ID - 1], nulls[TYPE_CATALOGUE_ID - 1]);
 }
 
 static void
@@ -177,6 +181,10 @@ read_relation(void *arg, HeapTuple row, Datum *values, bool *nulls)
     r->has_since = !nulls[REL_SINCE - 1];
     r->since = r->has_since ? DatumGetTimestampTz(values[REL_SINCE - 1]) : 0;
     r->seen_events = nulls[REL_SEEN_EVENTS - 1] ? NULL : DatumGetArrayTypePCopy(values[REL_SEEN_EVENTS - 1]);
+    r->relation_column = name_or_null(values[REL_RELATION_COLUMN - 1], nulls[REL_RELATION_COLUMN - 1]);
+    r->weight = DatumGetFloat4(values[REL_WEIGHT - 1]);
+    r->separate = strcmp(TextDatumGetCString(values[REL_BEHAVIOURS - 1]), "separate") == 0;
+    r->target_event = nulls[REL_TARGET_EVENT - 1] ? NULL : TextDatumGetCString(values[REL_TARGET_EVENT - 1]);
 }
 
 /* a transaction's own view: its active snapshot, or a fresh one in a utility command that has none */

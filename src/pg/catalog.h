@@ -31,6 +31,8 @@ typedef struct GnnrecNodeType
     char       *name;           /* 'user', 'item' */
     Oid         id_type;
     Oid         table;          /* of its embeddings; may have been dropped */
+    Oid         catalogue;      /* the table whose rows are nodes of the type; InvalidOid: there is none. May have been dropped */
+    char       *catalogue_id;   /* its id column; NULL where there is none */
 } GnnrecNodeType;
 
 typedef struct GnnrecRelation
@@ -49,6 +51,10 @@ typedef struct GnnrecRelation
     TimestampTz since;
     bool        has_since;
     ArrayType  *seen_events;    /* text[]: the kinds of event that hide an item from who has seen it; NULL: all do */
+    char       *relation_column;    /* makes one relation of the graph a value; NULL: all rows are one */
+    float       weight;         /* of all rows */
+    bool        separate;       /* one relation of the graph a kind of event, of which target_event is learned and ranked */
+    char       *target_event;   /* NULL: the kind of largest weight */
 } GnnrecRelation;
 
 typedef struct GnnrecModel
