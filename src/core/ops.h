@@ -17,6 +17,7 @@ extern const GnnOp gnn_neighbour_mean;
 extern const GnnOp gnn_neighbour_max;
 extern const GnnOp gnn_attend;
 extern const GnnOp gnn_gru;
+extern const GnnOp gnn_encode;
 
 /* all of them, so that tests can leave none out */
 extern const GnnOp *const gnn_ops[];
@@ -41,6 +42,7 @@ extern const real *gnn_propagate_mean_inner(const GnnPlanStep *step);
  *     dense: f(x w);  join: f(x w + a v);  interact: f((x + a) w + (x * a) v), * element by element
  */
 extern GnnMat *gnn_op_dense(GnnPlan *plan, GnnMat *x, GnnMat *w, double slope, double dropout);
+extern void gnn_op_dense_into(GnnPlan *plan, GnnMat *out, GnnMat *x, GnnMat *w, double slope, double dropout);
 extern GnnMat *gnn_op_join(GnnPlan *plan, GnnMat *x, GnnMat *w, GnnMat *a, GnnMat *v, double slope, double dropout);
 extern GnnMat *gnn_op_interact(GnnPlan *plan, GnnMat *x, GnnMat *w, GnnMat *a, GnnMat *v, double slope, double dropout);
 
@@ -61,5 +63,12 @@ extern GnnMat *gnn_op_attend(GnnPlan *plan, GnnMat *h, GnnMat *att, int heads, d
 
 /* the next state, from state h and message m; w and u are dim x 3 dim: candidate, update and reset gate; see core/ops_gru.c */
 extern GnnMat *gnn_op_gru(GnnPlan *plan, GnnMat *h, GnnMat *m, GnnMat *w, GnnMat *u, double dropout);
+
+/*
+ * Learned vectors x plus what features say: F e, or f(F e) w where there is a w; F is plan->features, which has to be there. x of
+ * a node without edges is left out, and in training that of a node with features with probability `dropped`. alone: features stand
+ * alone for types that have some, and x has the rows of the other types only; see core/ops_encode.c.
+ */
+extern GnnMat *gnn_op_encode(GnnPlan *plan, GnnMat *x, GnnMat *e, GnnMat *w, double slope, double dropped, bool alone);
 
 #endif

@@ -167,10 +167,8 @@ forward(GnnPlan *plan, const GnnPlanStep *s, const Product *product)
 }
 
 static GnnMat *
-add_step(GnnPlan *plan, const GnnOp *op, GnnMat *x, GnnMat *w, GnnMat *a, GnnMat *v, double slope, double dropout)
+add_step(GnnPlan *plan, const GnnOp *op, GnnMat *out, GnnMat *x, GnnMat *w, GnnMat *a, GnnMat *v, double slope, double dropout)
 {
-    GnnMat     *out = gnn_plan_mat(plan, x->n, w->dim);
-
     gnn_plan_add(plan, (GnnPlanStep) {.op = op, .out = out, .in = x, .weight = w, .with = {a, v}, .scale = (real) slope,
                                       .own = (real) dropout, .n_keep = gnn_parts(x->n) * part_size(x, out)});
     return out;
@@ -210,7 +208,13 @@ const GnnOp gnn_dense = {"dense", dense_forward, dense_backward};
 GnnMat *
 gnn_op_dense(GnnPlan *plan, GnnMat *x, GnnMat *w, double slope, double dropout)
 {
-    return add_step(plan, &gnn_dense, x, w, NULL, NULL, slope, dropout);
+    return add_step(plan, &gnn_dense, gnn_plan_mat(plan, x->n, w->dim), x, w, NULL, NULL, slope, dropout);
+}
+
+void
+gnn_op_dense_into(GnnPlan *plan, GnnMat *out, GnnMat *x, GnnMat *w, double slope, double dropout)
+{
+    add_step(plan, &gnn_dense, out, x, w, NULL, NULL, slope, dropout);
 }
 
 /* ---- join: P = x, Q = a ---- */
@@ -249,7 +253,7 @@ const GnnOp gnn_join = {"join", join_forward, join_backward};
 GnnMat *
 gnn_op_join(GnnPlan *plan, GnnMat *x, GnnMat *w, GnnMat *a, GnnMat *v, double slope, double dropout)
 {
-    return add_step(plan, &gnn_join, x, w, a, v, slope, dropout);
+    return add_step(plan, &gnn_join, gnn_plan_mat(plan, x->n, w->dim), x, w, a, v, slope, dropout);
 }
 
 /* ---- interact: P = x + a, Q = a * x ---- */
@@ -294,5 +298,5 @@ const GnnOp gnn_interact = {"interact", interact_forward, interact_backward};
 GnnMat *
 gnn_op_interact(GnnPlan *plan, GnnMat *x, GnnMat *w, GnnMat *a, GnnMat *v, double slope, double dropout)
 {
-    return add_step(plan, &gnn_interact, x, w, a, v, slope, dropout);
+    return add_step(plan, &gnn_interact, gnn_plan_mat(plan, x->n, w->dim), x, w, a, v, slope, dropout);
 }

@@ -34,9 +34,21 @@ gnn_plan_parameter(GnnPlan *plan, int64_t n, int64_t dim, GnnStart start, double
 {
     GnnMat     *mat = gnn_plan_mat(plan, n, dim);
 
+    mat->is_learned = true;
     plan->parameters[plan->n_parameters++] = (GnnParameter) {.mat = mat, .start = start, .scale = scale};
     plan->n_learned += n * dim;
     return mat;
+}
+
+GnnMat *
+gnn_plan_rows(GnnPlan *plan, GnnMat *mat, int64_t first, int64_t n)
+{
+    GnnMat     *rows = gnn_plan_mat(plan, n, mat->dim);
+
+    assert(mat->of == NULL && first >= 0 && first + n <= mat->n);
+    rows->of = mat;
+    rows->first = first;
+    return rows;
 }
 
 void
@@ -45,6 +57,15 @@ gnn_plan_add(GnnPlan *plan, GnnPlanStep step)
     assert(plan->n_steps < GNN_MAX_STEPS);
     step.number = plan->n_steps;
     plan->steps[plan->n_steps++] = step;
+}
+
+static void
+point_into(GnnMat *rows)
+{
+    int64_t     at = rows->first * rows->dim;
+
+    rows->val = rows->of->val + at;
+    rows->grad = rows->of->grad + at;
 }
 
 void
@@ -62,14 +83,20 @@ gnn_plan_allocate(GnnPlan *plan, GnnArena *arena)
         mat->grad = plan->learned_grad + at;
         at += mat->n * mat->dim;
     }
-    for (int i = 0; i < plan->n_steps; i++)
+    for (int i = 0; i < plan->n_mats; i++)
     {
-        GnnPlanStep *step = &plan->steps[i];
+        GnnMat     *mat = &plan->mats[i];
 
-        step->out->val = gnn_alloc(arena, step->out->n * step->out->dim, sizeof(real));
-        step->out->grad = gnn_alloc(arena, step->out->n * step->out->dim, sizeof(real));
-        step->keep = gnn_alloc(arena, step->n_keep, sizeof(real));
+        if (mat->is_learned || mat->of != NULL)
+            continue;
+        mat->val = gnn_alloc(arena, mat->n * mat->dim, sizeof(real));
+        mat->grad = gnn_alloc(arena, mat->n * mat->dim, sizeof(real));
     }
+    for (int i = 0; i < plan->n_mats; i++)
+        if (plan->mats[i].of != NULL)
+            point_into(&plan->mats[i]);
+    for (int i = 0; i < plan->n_steps; i++)
+        plan->steps[i].keep = gnn_alloc(arena, plan->steps[i].n_keep, sizeof(real));
 }
 
 /* ---- parameters' start ---- */
@@ -147,7 +174,7 @@ void
 gnn_plan_backward(GnnPlan *plan, const GnnMat *from)
 {
     for (int i = 0; i < plan->n_mats; i++)
-        if (&plan->mats[i] != from)
+        if (&plan->mats[i] != from && plan->mats[i].of == NULL)
             clear(plan->team, &plan->mats[i]);
     for (int i = plan->n_steps - 1; i >= 0; i--)
         plan->steps[i].op->backward(plan, &plan->steps[i]);

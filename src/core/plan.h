@@ -10,6 +10,7 @@
 #define GNN_CORE_PLAN_H
 
 #include "core/adjacency.h"
+#include "core/features.h"
 #include "core/rng.h"
 #include "core/team.h"
 
@@ -23,6 +24,9 @@ typedef struct GnnMat
     int64_t     dim;
     real       *val;            /* n x dim */
     real       *grad;           /* of the loss, by val */
+    struct GnnMat *of;          /* the matrix whose rows from `first` on these are; NULL: it is no part of another */
+    int64_t     first;
+    bool        is_learned;
 } GnnMat;
 
 struct GnnPlan;
@@ -67,6 +71,7 @@ typedef struct GnnParameter
 typedef struct GnnPlan
 {
     const GnnAdjacency *adjacency;
+    const GnnFeatures *features;    /* NULL: no node has any */
     GnnTeam    *team;
     int64_t     seed;
     int64_t     pass;           /* number of the step of training: dropout draws by it */
@@ -82,12 +87,16 @@ typedef struct GnnPlan
     real       *learned_grad;
 } GnnPlan;
 
-/* adjacency: of which gnn_plan_forward reads; its shape is enough before */
+/* adjacency: of which gnn_plan_forward reads; its shape is enough before. Where nodes have features, plan->features is set next */
 extern void gnn_plan_open(GnnPlan *plan, const GnnAdjacency *adjacency, GnnTeam *team, int64_t seed);
 
-/* while writing a plan: a learned matrix, the result of a step, a step */
+/* while writing a plan: a learned matrix, the result of a step or of several, a step */
 extern GnnMat *gnn_plan_parameter(GnnPlan *plan, int64_t n, int64_t dim, GnnStart start, double scale);
 extern GnnMat *gnn_plan_mat(GnnPlan *plan, int64_t n, int64_t dim);
+
+/* rows first .. first + n - 1 of a matrix, as a matrix: steps on several of them may make up their matrix */
+extern GnnMat *gnn_plan_rows(GnnPlan *plan, GnnMat *mat, int64_t first, int64_t n);
+
 extern void gnn_plan_add(GnnPlan *plan, GnnPlanStep step);
 
 /* all memory of the plan */

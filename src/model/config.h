@@ -14,6 +14,13 @@ typedef enum GnnAggregator
     GNN_AGGREGATOR_POOL
 } GnnAggregator;
 
+/* what makes a vector of a node's features */
+typedef enum GnnEncoder
+{
+    GNN_ENCODER_LINEAR,
+    GNN_ENCODER_MLP
+} GnnEncoder;
+
 typedef struct GnnConfig
 {
     int         model;          /* index into gnn_models */
@@ -22,6 +29,8 @@ typedef struct GnnConfig
     int         layers;
     int         aggregator;     /* GnnAggregator */
     int         heads;
+    int         encoder;        /* GnnEncoder */
+    double      id_dropout;
     int         steps;
     double      learning_rate;  /* 0: the model's own default */
     double      temperature;

@@ -32,6 +32,9 @@ typedef struct GnnModel
 /* what a model starts from: n_nodes x dim; see model/input.c */
 extern GnnMat *gnn_model_input(GnnPlan *plan, const GnnGraph *graph, const GnnConfig *config);
 
+/* the same with features alone for the types that have some */
+extern GnnMat *gnn_model_features(GnnPlan *plan, const GnnGraph *graph, const GnnConfig *config);
+
 extern const GnnModel gnn_lightgcn;
 extern const GnnModel gnn_gcn;
 extern const GnnModel gnn_mf;
@@ -39,6 +42,7 @@ extern const GnnModel gnn_ngcf;
 extern const GnnModel gnn_graphsage;
 extern const GnnModel gnn_gat;
 extern const GnnModel gnn_ggnn;
+extern const GnnModel gnn_dnn;
 
 extern const GnnModel *const gnn_models[];
 extern const int gnn_n_models;

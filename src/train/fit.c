@@ -38,6 +38,7 @@ typedef struct Fit
     GnnTeam     team;
     GnnCsr      held;           /* what is held out; n = 0 where nothing is measured */
     GnnAdjacency adjacency;
+    GnnFeatures features;       /* n = 0 where no node has any */
     GnnPlan     plan;
     GnnMat     *z;
     GnnTask     task;
@@ -66,6 +67,9 @@ static void
 allocate_plan(Fit *f, GnnArena *arena)
 {
     gnn_plan_open(&f->plan, &f->adjacency, &f->team, f->config->seed);
+    gnn_features_open(&f->features, &f->graph);
+    if (f->features.n > 0)
+        f->plan.features = &f->features;
     f->z = f->model->build(&f->plan, &f->graph, f->config);
     gnn_plan_allocate(&f->plan, arena);
 }
@@ -143,6 +147,7 @@ prepare(Fit *f, GnnArena *arena)
     allocate_measure(f, arena);
 
     gnn_adjacency_fill(&f->adjacency, &f->graph);
+    gnn_features_fill(&f->features, arena);
     gnn_plan_start(&f->plan);
     f->loss->open(f->loss_state, &f->task);
     if (measures(f))
@@ -151,31 +156,34 @@ prepare(Fit *f, GnnArena *arena)
 
 /* ---- results ---- */
 
-/* a node without edges gets zeros: whatever it holds was never learned */
+/* a node without edges and features gets zeros: whatever it holds was never learned */
 static void
-forget_unconnected(float *rows, const Fit *f, const GnnNodes *nodes)
+forget_unknown(float *rows, const Fit *f, int type)
 {
+    const GnnNodes *nodes = &f->graph.types[type];
+
     for (int64_t i = 0; i < nodes->n; i++)
-        if (f->adjacency.degree[nodes->first + i] == 0)
+        if (f->adjacency.degree[nodes->first + i] == 0 && !gnn_node_has_features(&f->graph, type, i))
             memset(rows + i * f->z->dim, 0, f->z->dim * sizeof(float));
 }
 
 /* one type's rows of z */
 static void
-copy_type(float *to, const Fit *f, const GnnNodes *nodes)
+copy_type(float *to, const Fit *f, int type)
 {
+    const GnnNodes *nodes = &f->graph.types[type];
     const real *z = f->z->val + nodes->first * f->z->dim;
 
     for (int64_t i = 0; i < nodes->n * f->z->dim; i++)
         to[i] = (float) z[i];
-    forget_unconnected(to, f, nodes);
+    forget_unknown(to, f, type);
 }
 
 static void
-fold_in_type(float *to, const Fit *f, const GnnNodes *nodes)
+fold_in_type(float *to, const Fit *f, int type)
 {
-    f->model->fold_in(to, &f->plan, f->z, nodes);
-    forget_unconnected(to, f, nodes);
+    f->model->fold_in(to, &f->plan, f->z, &f->graph.types[type]);
+    forget_unknown(to, f, type);
 }
 
 static void
@@ -186,9 +194,9 @@ write_result(GnnFit *out, const Fit *f)
         const GnnNodes *nodes = &f->graph.types[t];
 
         if (out->embedding[t] != NULL)
-            copy_type(out->embedding[t], f, nodes);
+            copy_type(out->embedding[t], f, t);
         if (out->fold_in[t] != NULL)
-            fold_in_type(out->fold_in[t], f, nodes);
+            fold_in_type(out->fold_in[t], f, t);
         if (out->degree[t] != NULL)
             for (int64_t i = 0; i < nodes->n; i++)
                 out->degree[t][i] = (float) f->adjacency.degree[nodes->first + i];
@@ -208,8 +216,8 @@ measure(double mean[GNN_N_METRICS], Fit *f)
     float      *users = f->trial + f->task.users.first * f->z->dim;
     float      *items = f->trial + f->task.items.first * f->z->dim;
 
-    copy_type(users, f, &f->task.users);
-    copy_type(items, f, &f->task.items);
+    copy_type(users, f, f->graph.relations[0].from);
+    copy_type(items, f, f->graph.relations[0].to);
     gnn_measure_run(mean, &f->measure, &f->team, users, items);
 }
 
@@ -395,6 +403,8 @@ gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *gra
     allocate_graph(&f, &arena, n_trained);
     add_part(parts, n_parts, "graph", counted(&arena) + interaction_bytes(&f, n_edges[0], n_trained[0]));
     allocate_plan(&f, &arena);
+    if (f.features.n > 0)
+        add_part(parts, n_parts, "features", gnn_features_bytes(&f.features));
     learned = f.plan.n_learned * (int64_t) sizeof(real);
     add_part(parts, n_parts, "parameters", learned);
     add_part(parts, n_parts, "gradients", learned);

@@ -13,24 +13,31 @@
 #define REAL(name, min, max, def, what) {#name, GNN_PARAM_REAL, offsetof(GnnConfig, name), min, max, def, NULL, what}
 
 /* in the order of gnn_models and gnn_losses */
-static const char *const models[] = {"lightgcn", "gcn", "mf", "ngcf", "graphsage", "gat", "ggnn", NULL};
+static const char *const models[] = {"lightgcn", "gcn", "mf", "ngcf", "graphsage", "gat", "ggnn", "dnn", NULL};
 static const char *const losses[] = {"softmax", "bpr", "bce", "mse", NULL};
 
 /* in the order of GnnAggregator */
 static const char *const aggregators[] = {"mean", "pool", NULL};
 
+/* in the order of GnnEncoder */
+static const char *const encoders[] = {"linear", "mlp", NULL};
+
 /* the largest seed: every whole number up to it is a double */
 #define MAX_SEED 9007199254740992.0
 
 const GnnParam gnn_params[] = {
-    CHOICE(model, models, "What is learned: lightgcn, a linear propagation; mf, without a graph; the others, networks with "
-           "learned weights and activations."),
+    CHOICE(model, models, "What is learned: lightgcn, a linear propagation; mf, without a graph; dnn, from features without a "
+           "graph; the others, networks with learned weights and activations."),
     CHOICE(loss, losses, "What is minimised: softmax over sampled negatives; bpr, pairs of an item seen and one not; bce, "
            "has it or has not; mse, the weight's square error, for ratings."),
     WHOLE(dim, 1, GNN_MAX_DIM, 64, "Numbers in an embedding, d."),
     WHOLE(layers, 0, 8, 2, "Steps along edges that an embedding sees, L; none with mf, nor with 0."),
     CHOICE(aggregator, aggregators, "What graphsage takes of neighbours: their mean, or the largest of each number (pool)."),
     WHOLE(heads, 1, 64, 4, "Heads of gat's attention, each on its share of the numbers."),
+    CHOICE(encoder, encoders, "What makes a vector of a node's features: a weighted sum of the features' own (linear), or a net of "
+           "two layers (mlp)."),
+    REAL(id_dropout, 0, 1, 0, "Probability that a step leaves out the learned vector of a node with features, which then stand "
+         "alone, as for a node without edges; dnn has none to leave out."),
     WHOLE(steps, 1, 100000, 60, "Steps of the optimiser, each over all interactions."),
     REAL(learning_rate, 0, 10, 0, "Step size of Adam; 0 takes the model's own: 0.1 for lightgcn and mf, 0.02 for the others."),
     REAL(temperature, 0.01, 10, 0.1, "Temperature t of the softmax: small ones look at the hardest negatives."),

@@ -18,15 +18,28 @@
 
 #define DIM 5
 
-/* a graph with a third node type and a node without edges, and its adjacency */
+/* a graph with a third node type and a node without edges, its adjacency, and features of items and brands */
 typedef struct World
 {
     GnnGraph    graph;
     GnnAdjacency adjacency;
+    GnnFeatures features;       /* of which plans are told by who tests them */
     GnnTeam     team;
     GnnConfig   config;
     GnnTask     task;
 } World;
+
+/* some below zero, some nodes without any */
+static void
+set_features(GnnGraph *g, int type, int n)
+{
+    GnnCsr      features;
+
+    random_csr(&features, g->types[type].n, n, 2 * g->types[type].n, true, 13 + type);
+    for (int64_t i = 0; i < features.ptr[features.n]; i += 3)
+        features.val[i] *= -1;
+    gnn_graph_set_features(g, type, &features);
+}
 
 static void
 make_world_of(World *w, int32_t n_users, int32_t n_items, int64_t n, bool weighted)
@@ -43,6 +56,10 @@ make_world_of(World *w, int32_t n_users, int32_t n_items, int64_t n, bool weight
     gnn_team_open(&w->team, 2, NULL, NULL);
     gnn_adjacency_allocate(&w->adjacency, arena, &w->graph, n_edges);
     gnn_adjacency_fill(&w->adjacency, &w->graph);
+    set_features(&w->graph, 1, 6);
+    set_features(&w->graph, 2, 4);
+    gnn_features_open(&w->features, &w->graph);
+    gnn_features_fill(&w->features, arena);
     gnn_config_defaults(&w->config);
     w->config.dim = DIM;
 }
@@ -70,6 +87,7 @@ typedef struct Problem
     GnnMat     *out;
     double      (*loss)(struct Problem *p);
     const GnnLoss *how;
+    const GnnFeatures *features;
     void       *state;
     GnnDecay    decay;
 } Problem;
@@ -97,6 +115,7 @@ open_problem(Problem *p, World *w)
     p->plan.training = true;
     p->plan.pass = 1;
     p->loss = random_sum;
+    p->features = &w->features;
 }
 
 static void
@@ -293,6 +312,59 @@ case_gru_dropped(Problem *p, int64_t n)
     return gru(p, 0.4);
 }
 
+/* alone: x has no rows of items and brands */
+static GnnMat *
+encoded(Problem *p, double dropped, bool alone, bool two_layers)
+{
+    GnnMat     *x;
+    GnnMat     *e;
+
+    p->plan.features = p->features;
+    x = learned(p, alone ? p->features->graph->types[0].n : p->features->graph->n_nodes);
+    e = learned(p, p->features->n);
+    return gnn_op_encode(&p->plan, x, e, two_layers ? learned(p, DIM) : NULL, 0.2, dropped, alone);
+}
+
+static GnnMat *
+case_encode(Problem *p, int64_t n)
+{
+    return encoded(p, 0, false, false);
+}
+
+static GnnMat *
+case_encode_dropped(Problem *p, int64_t n)
+{
+    return encoded(p, 0.5, false, true);
+}
+
+static GnnMat *
+case_encode_alone(Problem *p, int64_t n)
+{
+    return encoded(p, 0, true, true);
+}
+
+/* what is encoded is read by others too: its gradient adds up before it is used up */
+static GnnMat *
+case_encode_shared(Problem *p, int64_t n)
+{
+    GnnMat     *h = encoded(p, 0.5, true, true);
+
+    return gnn_op_mean(&p->plan, (GnnMat *[]) {gnn_op_propagate(&p->plan, h, 0.5, 0.5), h}, 2);
+}
+
+/* steps on parts of a matrix; what no step writes is 0 */
+static GnnMat *
+case_dense_of_rows(Problem *p, int64_t n)
+{
+    GnnMat     *x = many_rows(p);
+    GnnMat     *out = gnn_plan_mat(&p->plan, MANY, 2);
+
+    gnn_op_dense_into(&p->plan, gnn_plan_rows(&p->plan, out, 0, 100), gnn_plan_rows(&p->plan, x, 0, 100), weight(p), 0.2, 0);
+    gnn_op_dense_into(&p->plan, gnn_plan_rows(&p->plan, out, 300, MANY - 300), gnn_plan_rows(&p->plan, x, 300, MANY - 300), weight(p),
+                      1, 0.4);
+    return out;
+}
+
 /* several layers */
 static GnnMat *
 case_chain(Problem *p, int64_t n)
@@ -429,6 +501,11 @@ static const OpCase op_cases[] = {
     {&gnn_neighbour_max, case_neighbour_max_shared},
     {&gnn_attend, case_attend_shared},
     {&gnn_gru, case_gru_shared},
+    {&gnn_dense, case_dense_of_rows},
+    {&gnn_encode, case_encode},
+    {&gnn_encode, case_encode_dropped},
+    {&gnn_encode, case_encode_alone},
+    {&gnn_encode, case_encode_shared},
 };
 #define N_OP_CASES ((int) (sizeof(op_cases) / sizeof(op_cases[0])))
 
@@ -517,12 +594,13 @@ ops(void)
 /* ---- models and losses: all pairs ---- */
 
 static void
-check_pair(World *w, int m, int l)
+check_pair(World *w, int m, int l, bool features)
 {
     Problem     p;
     double      error;
 
     open_problem(&p, w);
+    p.plan.features = features ? &w->features : NULL;
     p.out = gnn_models[m]->build(&p.plan, &w->graph, &w->config);
     close_problem(&p, 0.01);
     p.how = gnn_losses[l];
@@ -551,7 +629,9 @@ models_and_losses(void)
                 w.config.aggregator = kind % 2;
                 w.config.heads = 1 + kind;
                 w.config.temperature = 0.5;
-                check_pair(&w, m, l);
+                w.config.encoder = kind % 2;
+                w.config.id_dropout = kind == 3 ? 0.3 : 0;
+                check_pair(&w, m, l, kind >= 2);
             }
 }
 
@@ -566,7 +646,7 @@ many_users(void)
         make_world_of(&w, 700, 40, 1200, true);
         make_task(&w, 5);
         w.config.temperature = 0.5;
-        check_pair(&w, 0, l);
+        check_pair(&w, 0, l, false);
     }
 }
 
@@ -766,7 +846,8 @@ sized_mean_by_definition(void)
             square += m[c] * m[c];
         }
         for (int c = 0; c < DIM; c++)
-            CHECK_NEAR(p.out->val[v * DIM + c], pow(w.adjacency.degree[v], 0.3) * m[c] / sqrt(square), 1e-5);
+            CHECK_NEAR(p.out->val[v * DIM + c], (w.adjacency.degree[v] > 0 ? pow(w.adjacency.degree[v], 0.3) : 1) * m[c] / sqrt(square),
+                       1e-5);
     }
 }
 
@@ -880,6 +961,46 @@ gru_by_definition(void)
             }
             CHECK_NEAR(p.out->val[row * 3 + c],
                        (1 - logistic(z)) * h[row * 3 + c] + logistic(z) * tanh(candidate), 1e-5);
+        }
+    }
+}
+
+/* own x + f(F e) w; in run_case nothing is in training, and nothing dropped */
+static void
+encoding_by_definition(void)
+{
+    static GnnMat *(*const writes[])(Problem *p, int64_t n) = {case_encode, case_encode_dropped, case_encode_alone};
+
+    for (int which = 0; which < 3; which++)
+    {
+        World       w;
+        Problem     p;
+        const real *x = run_case(&p, &w, writes[which]);
+        const real *e = p.plan.parameters[1].mat->val;
+        const real *weights = which > 0 ? p.plan.parameters[2].mat->val : NULL;
+
+        for (int t = 0; t < w.graph.n_types; t++)
+        {
+            const GnnNodes *nodes = &w.graph.types[t];
+            double     *f = t > 0 ? dense_of(&w.graph.features[t]) : NULL;
+
+            for (int32_t i = 0; i < nodes->n; i++)
+                for (int c = 0; c < DIM; c++)
+                {
+                    int64_t     v = nodes->first + i;
+                    double      y = w.adjacency.degree[v] > 0 && (which < 2 || t == 0) ? x[v * DIM + c] : 0;
+                    double      sum[DIM] = {0};
+
+                    for (int b = 0; t > 0 && b < DIM; b++)
+                        for (int j = 0; j < w.graph.features[t].n_cols; j++)
+                            sum[b] += f[i * w.graph.features[t].n_cols + j] * e[(w.features.first[t] + j) * DIM + b];
+                    if (which == 0)
+                        y += sum[c];
+                    else
+                        for (int b = 0; b < DIM; b++)
+                            y += leaky((real) sum[b]) * weights[b * DIM + c];
+                    CHECK_NEAR(p.out->val[v * DIM + c], y, 1e-5);
+                }
         }
     }
 }
@@ -1020,12 +1141,13 @@ softmax_of_one_item(void)
     CHECK_NEAR(gnn_softmax.run(p.state, p.out, 1), 0, 1e-5);
 }
 
-/* a user's vector is her own share plus what her items fold in */
+/* a user's vector is her own share plus what her items fold in, whatever these start from */
 static void
 fold_in_is_the_rest_of_a_vector(void)
 {
-    for (int layers = 1; layers <= 3; layers++)
+    for (int kind = 0; kind < 6; kind++)
     {
+        int         layers = 1 + kind / 2;
         World       w;
         Problem     p;
         float      *fold_in;
@@ -1034,6 +1156,7 @@ fold_in_is_the_rest_of_a_vector(void)
         make_world(&w, true);
         w.config.layers = layers;
         open_problem(&p, &w);
+        p.plan.features = kind % 2 ? &w.features : NULL;
         p.out = gnn_lightgcn.build(&p.plan, &w.graph, &w.config);
         close_problem(&p, 0);
         gnn_plan_forward(&p.plan);
@@ -1043,7 +1166,7 @@ fold_in_is_the_rest_of_a_vector(void)
         for (int32_t u = 0; u < e->n; u++)
             for (int c = 0; c < DIM; c++)
             {
-                double      z = p.plan.learned[u * DIM + c] / (double) (layers + 1);
+                double      z = w.adjacency.degree[u] == 0 ? 0 : p.plan.learned[u * DIM + c] / (double) (layers + 1);
 
                 for (int64_t k = e->ptr[u]; k < e->ptr[u + 1]; k++)
                     z += e->val[k] / sqrt(w.adjacency.degree[u] * w.adjacency.degree[e->n + e->idx[k]]) *
@@ -1151,6 +1274,7 @@ static const Test tests[] = {
     {"attention by its definition", attention_by_definition},
     {"the recurrent unit by its definition", gru_by_definition},
     {"products with weights by their definition", products_by_definition},
+    {"what features say by its definition", encoding_by_definition},
     {"no model takes more than twelve matrices", twelve_matrices},
     {"the softmax by its definition", softmax_by_definition},
     {"the softmax of one item", softmax_of_one_item},
