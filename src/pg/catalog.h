@@ -28,7 +28,8 @@
 
 typedef struct GnnrecNodeType
 {
-    char       *name;           /* 'user', 'item' */
+    int32       type_no;        /* its row's; types that were dropped leave gaps */
+    char       *name;           /* 'user', 'item', 'brand' */
     Oid         id_type;
     Oid         table;          /* of its embeddings; may have been dropped */
     Oid         catalogue;      /* the table whose rows are nodes of the type; InvalidOid: there is none. May have been dropped */
@@ -37,9 +38,10 @@ typedef struct GnnrecNodeType
 
 typedef struct GnnrecRelation
 {
+    int32       relation_no;    /* its row's; relations that were dropped leave gaps */
     char       *name;
     Oid         source;         /* table, view, ... ; may have been dropped */
-    int         from_type;
+    int         from_type;      /* places in the model's types */
     int         to_type;
     char       *from_column;
     char       *to_column;
