@@ -710,6 +710,16 @@ CREATE FUNCTION gnnrec.recommend_for_core(model regclass, items anyarray, weight
 COMMENT ON FUNCTION gnnrec.recommend_for_core(regclass, anyarray, real[], integer, anyarray, anyarray, real, real) IS
     'What recommend_for() in a model''s schema calls';
 
+-- It may read what a user has done since the run, as recommend_core does.
+CREATE FUNCTION gnnrec.recommend_type_core(model regclass, node_type text, user_id anyelement, id_type anycompatible, k integer,
+                                           candidates anycompatiblearray, exclude anycompatiblearray, fresh boolean)
+    RETURNS TABLE (node_id anycompatible, score real, rank integer, source text)
+    AS 'MODULE_PATHNAME', 'gnnrec_recommend_type_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000
+    SUPPORT gnnrec.list_support;
+COMMENT ON FUNCTION gnnrec.recommend_type_core(regclass, text, anyelement, anycompatible, integer, anycompatiblearray,
+                                               anycompatiblearray, boolean) IS
+    'What the recommend functions of further node types in a model''s schema call. id_type carries the type of their ids and no value';
+
 -- It may read the interactions of an item that the run does not know, as recommend_core does those of a user.
 CREATE FUNCTION gnnrec.recommend_users_core(model regclass, item_id anyelement, user_type anycompatible, k integer,
                                             exclude_existing boolean)
@@ -731,7 +741,7 @@ CREATE FUNCTION gnnrec.similar_core(model regclass, node_type text, id anyelemen
     AS 'MODULE_PATHNAME', 'gnnrec_similar_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000
     SUPPORT gnnrec.list_support;
 COMMENT ON FUNCTION gnnrec.similar_core(regclass, text, anyelement, integer) IS
-    'What similar_items() and similar_users() in a model''s schema call';
+    'What similar_items(), similar_users() and those of further node types in a model''s schema call';
 
 CREATE FUNCTION gnnrec.similarity_core(model regclass, node_type text, a anyelement, b anyelement) RETURNS real
     AS 'MODULE_PATHNAME', 'gnnrec_similarity_core' LANGUAGE C STABLE PARALLEL SAFE COST 100;

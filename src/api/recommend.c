@@ -6,10 +6,6 @@
  * are items, those without edges: the model knows nothing of them. Both leave out what is to be skipped, and both are
  * stable: equal scores are in the order of items.
  *
- * A user's vector is that of the run, brought up to date with what they have done since (fresh.h) or, for one the run does not
- * know, folded in from the items of a basket: z_u = sum over items of w / sqrt(D_u * D_i) * fold_in_i, with D_u the sum of the
- * weights w above zero.
- *
  * A popularity penalty is part of the score: the answer is the k with the highest penalised one. Diversity is not: it chooses k,
  * and their order, from the first part's DIVERSITY_POOL * k with the highest score (core/mmr.h).
  */
@@ -21,14 +17,15 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "api/asker.h"
 #include "api/edges.h"
-#include "api/fresh.h"
 #include "api/nodes.h"
 #include "api/serve.h"
 #include "core/mmr.h"
 
 PG_FUNCTION_INFO_V1(gnnrec_recommend_core);
 PG_FUNCTION_INFO_V1(gnnrec_recommend_for_core);
+PG_FUNCTION_INFO_V1(gnnrec_recommend_type_core);
 PG_FUNCTION_INFO_V1(gnnrec_recommend);
 
 #define DIVERSITY_POOL 5
@@ -44,10 +41,10 @@ typedef struct Pool
 typedef struct Question
 {
     const GnnrecSnapshot *snapshot;
-    const GnnrecSnapshotNodes *items;
+    int         type;           /* of what is ranked */
+    const GnnrecSnapshotNodes *nodes;
     int32       k;
-    const float *vector;        /* of who asks; NULL: nothing is known */
-    const char *source;         /* of the vector */
+    GnnrecAsker asker;
     float       diversity;      /* 0 .. 1 */
     float       penalty;        /* of popularity, from 0 */
     GnnrecNodes skip;
@@ -85,29 +82,29 @@ chosen_pool(const Question *q, GnnrecNodes candidates)
             s++;
         if (s < q->skip.n && q->skip.node[s] == node)
             continue;
-        if (q->items->degree[node] > 0)
+        if (q->nodes->degree[node] > 0)
             popular[n_popular++] = node;
         else
             isolated[n_isolated++] = node;
     }
-    if (q->vector == NULL)
-        qsort_arg(popular, n_popular, sizeof(int32), by_popularity, (void *) q->items->degree);
+    if (q->asker.vector == NULL)
+        qsort_arg(popular, n_popular, sizeof(int32), by_popularity, (void *) q->nodes->degree);
     return (Pool) {{popular, n_popular}, {isolated, n_isolated}, true};
 }
 
 static Pool
 whole_pool(const Question *q)
 {
-    return (Pool) {{q->items->popular, q->items->n_popular}, {q->items->isolated, q->items->n_isolated}, false};
+    return (Pool) {{q->nodes->popular, q->nodes->n_popular}, {q->nodes->isolated, q->nodes->n_isolated}, false};
 }
 
-/* sets skip, which holds what the asker's own history rules out, and pool by the arguments k, candidates, exclude */
+/* sets k, skip, which holds what the asker's own history rules out, and pool by the arguments k, candidates, exclude */
 static void
 read_limits(Question *q, FunctionCallInfo fcinfo, int k, int candidates, int exclude)
 {
-    q->k = gnnrec_serve_k(fcinfo, k, q->items->n);
-    q->skip = gnnrec_nodes_merge(q->skip, gnnrec_serve_items(fcinfo, exclude, q->snapshot));
-    q->pool = PG_ARGISNULL(candidates) ? whole_pool(q) : chosen_pool(q, gnnrec_serve_items(fcinfo, candidates, q->snapshot));
+    q->k = gnnrec_serve_k(fcinfo, k, q->nodes->n);
+    q->skip = gnnrec_nodes_merge(q->skip, gnnrec_serve_nodes(fcinfo, exclude, q->snapshot, q->type));
+    q->pool = PG_ARGISNULL(candidates) ? whole_pool(q) : chosen_pool(q, gnnrec_serve_nodes(fcinfo, candidates, q->snapshot, q->type));
 }
 
 /* sets diversity and penalty; NULL is none */
@@ -131,61 +128,6 @@ read_order(Question *q, FunctionCallInfo fcinfo, int diversity, int penalty)
 }
 
 /* -------------------------------------------------------------------------------------------------------------------
- * who asks
- * ------------------------------------------------------------------------------------------------------------------- */
-
-/* the vector of who has a basket; NULL where nothing in it says anything */
-static const float *
-folded_in(const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *basket)
-{
-    float      *vector = palloc(items->dim * sizeof(float));
-
-    return gnnrec_serve_fold_in(vector, items, basket) ? vector : NULL;
-}
-
-/* who is not of the run, by a row of their own */
-static void
-ask_by_row(Question *q, const GnnrecSnapshotRow *row, bool exclude_seen)
-{
-    q->vector = folded_in(q->items, row);
-    q->source = "fold_in";
-    q->skip = gnnrec_serve_hidden(row, exclude_seen);
-}
-
-/* a user of the run, whose row was then and is now */
-static void
-ask_by_node(Question *q, int32 user, const GnnrecSnapshotRow *then, const GnnrecSnapshotRow *now, bool changed, bool exclude_seen)
-{
-    const GnnrecSnapshotNodes *users = &q->snapshot->types[GNNREC_USER];
-
-    q->source = changed ? "fresh" : "model";
-    if (changed)
-        q->vector = gnnrec_fresh_vector(q->snapshot, user, then, now);
-    else if (users->degree[user] > 0)
-        q->vector = gnnrec_snapshot_vector(users, user);
-    q->skip = gnnrec_serve_hidden(now, exclude_seen);
-}
-
-/* user -1: the run does not know the id */
-static void
-ask(Question *q, int32 user, Datum id, bool exclude_seen, bool fresh)
-{
-    GnnrecSnapshotRow then = {0};
-    GnnrecSnapshotRow now;
-    bool        changed = false;
-
-    if (user >= 0)
-        gnnrec_snapshot_row(&then, q->snapshot, GNNREC_INTERACTIONS, user);
-    now = then;
-    if (fresh)
-        changed = gnnrec_fresh_row(&now, q->snapshot, &then, user, id) && q->items->fold_in != NULL;
-    if (user >= 0)
-        ask_by_node(q, user, &then, &now, changed, exclude_seen);
-    else
-        ask_by_row(q, &now, exclude_seen);
-}
-
-/* -------------------------------------------------------------------------------------------------------------------
  * answering
  * ------------------------------------------------------------------------------------------------------------------- */
 
@@ -199,10 +141,10 @@ take(GnnHit *hits, int32 k, GnnrecNodes list, const Question *q)
     {
         int32       node = list.node[i];
 
-        if (node < 0 || node >= q->items->n)
+        if (node < 0 || node >= q->nodes->n)
             gnnrec_snapshot_damaged(q->snapshot);
         if (q->pool.is_chosen || !gnnrec_nodes_contain(q->skip, node))
-            hits[n++] = (GnnHit) {q->items->degree[node], node};
+            hits[n++] = (GnnHit) {q->nodes->degree[node], node};
     }
     return n;
 }
@@ -211,28 +153,28 @@ take(GnnHit *hits, int32 k, GnnrecNodes list, const Question *q)
 static int32
 rank(GnnHit *hits, int32 k, const Question *q)
 {
-    GnnRows     rows = gnnrec_snapshot_rows(q->items, false);
+    GnnRows     rows = gnnrec_snapshot_rows(q->nodes, false);
     GnnrecNodes skip;
 
     rows.penalty = q->penalty;
     if (q->pool.is_chosen)
-        return gnn_topk_among(hits, k, &rows, q->vector, q->pool.popular.node, q->pool.popular.n);
+        return gnn_topk_among(hits, k, &rows, q->asker.vector, q->pool.popular.node, q->pool.popular.n);
     skip = gnnrec_nodes_merge(q->skip, q->pool.isolated);
-    return gnn_topk(hits, k, &rows, q->vector, skip.node, skip.n);
+    return gnn_topk(hits, k, &rows, q->asker.vector, skip.node, skip.n);
 }
 
 /* how many to rank for an answer of k */
 static int32
 n_to_rank(const Question *q)
 {
-    return q->diversity > 0 ? Min((int64) q->k * DIVERSITY_POOL, q->items->n) : q->k;
+    return q->diversity > 0 ? Min((int64) q->k * DIVERSITY_POOL, q->nodes->n) : q->k;
 }
 
 /* of n hits by score, the k that repeat each other least; returns how many */
 static int32
 diversify(GnnHit *hits, int32 n, const Question *q)
 {
-    GnnRows     rows = gnnrec_snapshot_rows(q->items, true);
+    GnnRows     rows = gnnrec_snapshot_rows(q->nodes, true);
     float      *closest = MemoryContextAllocHuge(CurrentMemoryContext, n * sizeof(float));
     GnnMmr      mmr;
 
@@ -254,8 +196,8 @@ answer(const Question *q, FunctionCallInfo fcinfo, bool as_text)
     int32       n = 0;
     GnnrecAnswer rows;
 
-    gnnrec_answer_begin(&rows, fcinfo, q->snapshot, GNNREC_ITEM, as_text);
-    if (q->vector != NULL)
+    gnnrec_answer_begin(&rows, fcinfo, q->snapshot, q->type, as_text);
+    if (q->asker.vector != NULL)
     {
         n_ranked = rank(hits, n_to_rank(q), q);
         if (q->diversity > 0)
@@ -266,24 +208,19 @@ answer(const Question *q, FunctionCallInfo fcinfo, bool as_text)
         n = take(hits, q->k, q->pool.popular, q);
     n += take(hits + n, q->k - n, q->pool.isolated, q);
     if (n_ranked > 0)
-        gnnrec_answer_add(&rows, hits, n_ranked, CStringGetTextDatum(q->source));
+        gnnrec_answer_add(&rows, hits, n_ranked, CStringGetTextDatum(q->asker.source));
     if (n > n_ranked)
         gnnrec_answer_add(&rows, hits + n_ranked, n - n_ranked, CStringGetTextDatum("popular"));
     pfree(hits);
 }
 
 static void
-begin(Question *q, const GnnrecSnapshot *snapshot)
+begin(Question *q, const GnnrecSnapshot *snapshot, int type)
 {
     memset(q, 0, sizeof(*q));
     q->snapshot = snapshot;
-    q->items = &snapshot->types[GNNREC_ITEM];
-}
-
-static bool
-true_or_null(FunctionCallInfo fcinfo, int argument)
-{
-    return PG_ARGISNULL(argument) || PG_GETARG_BOOL(argument);
+    q->type = type;
+    q->nodes = &snapshot->types[type];
 }
 
 enum {R_MODEL, R_USER, R_ITEM_TYPE, R_K, R_CANDIDATES, R_EXCLUDE, R_EXCLUDE_SEEN, R_FRESH,
@@ -300,12 +237,13 @@ gnnrec_recommend_core(PG_FUNCTION_ARGS)
     const GnnrecSnapshotNodes *users = &snapshot->types[GNNREC_USER];
     Question    q;
 
-    begin(&q, snapshot);
+    begin(&q, snapshot, GNNREC_ITEM);
     gnnrec_serve_check_id(fcinfo, R_USER, users);
-    gnnrec_serve_check_id(fcinfo, R_ITEM_TYPE, q.items);
+    gnnrec_serve_check_id(fcinfo, R_ITEM_TYPE, q.nodes);
     if (!PG_ARGISNULL(R_USER))
-        ask(&q, gnnrec_serve_node(fcinfo, R_USER, snapshot, GNNREC_USER), PG_GETARG_DATUM(R_USER),
-            true_or_null(fcinfo, R_EXCLUDE_SEEN), true_or_null(fcinfo, R_FRESH));
+        gnnrec_asker_user(&q.asker, snapshot, PG_GETARG_DATUM(R_USER), gnnrec_serve_flag(fcinfo, R_EXCLUDE_SEEN),
+                          gnnrec_serve_flag(fcinfo, R_FRESH));
+    q.skip = q.asker.hidden;
     read_limits(&q, fcinfo, R_K, R_CANDIDATES, R_EXCLUDE);
     read_order(&q, fcinfo, R_DIVERSITY, R_POPULARITY_PENALTY);
     answer(&q, fcinfo, false);
@@ -350,15 +288,35 @@ gnnrec_recommend_for_core(PG_FUNCTION_ARGS)
     GnnrecSnapshotRow basket;
     Question    q;
 
-    begin(&q, gnnrec_serve_kept(fcinfo, GNNREC_FROM_ITEMS));
-    gnnrec_serve_check_ids(fcinfo, F_ITEMS, q.items);
+    begin(&q, gnnrec_serve_kept(fcinfo, GNNREC_FROM_ITEMS), GNNREC_ITEM);
+    gnnrec_serve_check_ids(fcinfo, F_ITEMS, q.nodes);
     if (!PG_ARGISNULL(F_ITEMS))
         items = gnnrec_serve_elements(PG_GETARG_ARRAYTYPE_P(F_ITEMS));
     basket = gnnrec_edges_row(q.snapshot, GNNREC_ITEM, items.value, items.is_null, weights_argument(fcinfo, F_WEIGHTS, items.n),
                               items.n);
-    ask_by_row(&q, &basket, true);
+    gnnrec_asker_row(&q.asker, q.snapshot, &basket, true);
+    q.skip = q.asker.hidden;
     read_limits(&q, fcinfo, F_K, F_CANDIDATES, F_EXCLUDE);
     read_order(&q, fcinfo, F_DIVERSITY, F_POPULARITY_PENALTY);
+    answer(&q, fcinfo, false);
+    return (Datum) 0;
+}
+
+enum {T_MODEL, T_NODE_TYPE, T_USER, T_ID_TYPE, T_K, T_CANDIDATES, T_EXCLUDE, T_FRESH};
+
+/* gnnrec.recommend_type_core(model, node_type, user_id, id_type, k, candidates, exclude, fresh) */
+Datum
+gnnrec_recommend_type_core(PG_FUNCTION_ARGS)
+{
+    const GnnrecSnapshot *snapshot = gnnrec_serve_kept(fcinfo, GNNREC_FROM_BOTH | GNNREC_FROM_ARGUMENT);
+    Question    q;
+
+    begin(&q, snapshot, gnnrec_serve_type(fcinfo, snapshot));
+    gnnrec_serve_check_id(fcinfo, T_USER, &snapshot->types[GNNREC_USER]);
+    gnnrec_serve_check_id(fcinfo, T_ID_TYPE, q.nodes);
+    if (!PG_ARGISNULL(T_USER))
+        gnnrec_asker_user(&q.asker, snapshot, PG_GETARG_DATUM(T_USER), false, gnnrec_serve_flag(fcinfo, T_FRESH));
+    read_limits(&q, fcinfo, T_K, T_CANDIDATES, T_EXCLUDE);
     answer(&q, fcinfo, false);
     return (Datum) 0;
 }
@@ -371,14 +329,11 @@ gnnrec_recommend(PG_FUNCTION_ARGS)
     const GnnrecSnapshotNodes *users = &snapshot->types[GNNREC_USER];
     Question    q;
 
-    begin(&q, snapshot);
+    begin(&q, snapshot, GNNREC_ITEM);
     if (!PG_ARGISNULL(1))
-    {
-        Datum       id = gnnrec_serve_parse_id(fcinfo, 1, users);
-
-        ask(&q, gnnrec_snapshot_find(snapshot, GNNREC_USER, gnnrec_key_of(&users->key, id)), id, true, true);
-    }
-    q.k = gnnrec_serve_k(fcinfo, 2, q.items->n);
+        gnnrec_asker_user(&q.asker, snapshot, gnnrec_serve_parse_id(fcinfo, 1, users), true, true);
+    q.k = gnnrec_serve_k(fcinfo, 2, q.nodes->n);
+    q.skip = q.asker.hidden;
     q.pool = whole_pool(&q);
     answer(&q, fcinfo, true);
     return (Datum) 0;

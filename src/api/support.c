@@ -86,8 +86,11 @@ type_of(const Call *call, const GnnrecSnapshot *described)
 {
     const Const *type = argument(call, "node_type");
 
-    return type != NULL && !type->constisnull
-        && strcmp(TextDatumGetCString(type->constvalue), described->types[GNNREC_USER].name) == 0 ? GNNREC_USER : GNNREC_ITEM;
+    if (type != NULL && !type->constisnull)
+        for (int t = 0; t < described->n_types; t++)
+            if (strcmp(TextDatumGetCString(type->constvalue), described->types[t].name) == 0)
+                return t;
+    return GNNREC_ITEM;
 }
 
 /* a GnnrecSnapshotGuard: the planner tells nobody how many rows there are in a table that the role may not read */
