@@ -99,7 +99,4 @@ extern char *gnnrec_relation_name(Oid relation);
 /* the type of a column of the source; ERROR where there is none */
 extern Oid  gnnrec_source_column_type(Oid source, const char *column);
 
-/* how many interactions, users and items the source holds, counted */
-extern void gnnrec_source_count(const GnnrecRelation *r, int64 *n_rows, int64 *n_from, int64 *n_to);
-
 #endif

@@ -93,7 +93,7 @@ gnnrec_source_advise(const GnnrecRelation *r)
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
- * Checks at definition time, and counting
+ * Checks at definition time
  * ------------------------------------------------------------------------------------------------------------------ */
 
 static void
@@ -250,22 +250,4 @@ gnnrec_source_check_catalogue(const GnnrecNodeType *type)
     gnnrec_source_check_catalogue_there(type);
     check_id_column(type->catalogue, type->catalogue_id);
     check_readable(gnnrec_source_catalogue_query(type));
-}
-
-void
-gnnrec_source_count(const GnnrecRelation *r, int64 *n_rows, int64 *n_from, int64 *n_to)
-{
-    char       *sql = psprintf("SELECT pg_catalog.count(*), pg_catalog.count(DISTINCT s.%s), "
-                               "pg_catalog.count(DISTINCT s.%s) FROM %s s%s%s",
-                               quote_identifier(r->from_column), quote_identifier(r->to_column), gnnrec_relation_name(r->source),
-                               r->has_since ? " WHERE " : "", r->has_since ? gnnrec_source_since_condition(r) : "");
-    int64      *counts[] = {n_rows, n_from, n_to};
-    bool        isnull;
-
-    SPI_connect();
-    if (SPI_execute(sql, true, 0) != SPI_OK_SELECT || SPI_processed != 1)
-        elog(ERROR, "could not execute \"%s\"", sql);
-    for (int i = 0; i < 3; i++)
-        *counts[i] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &isnull));
-    SPI_finish();
 }
