@@ -14,7 +14,7 @@ folded_in(const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *basket)
 {
     float      *vector = palloc(items->dim * sizeof(float));
 
-    return gnnrec_serve_fold_in(vector, items, basket) ? vector : NULL;
+    return gnnrec_serve_fold_in(vector, items, basket, 0) ? vector : NULL;
 }
 
 void
