@@ -693,21 +693,21 @@ COMMENT ON FUNCTION gnnrec.explain_support(internal) IS 'Planner support: the it
 CREATE FUNCTION gnnrec.recommend_core(model regclass, user_id anyelement, item_type anycompatible, k integer,
                                       candidates anycompatiblearray, exclude anycompatiblearray,
                                       exclude_seen boolean, fresh boolean,
-                                      diversity real DEFAULT 0, popularity_penalty real DEFAULT 0)
+                                      diversity real DEFAULT 0, popularity_penalty real DEFAULT 0, cold_share real DEFAULT 0)
     RETURNS TABLE (item_id anycompatible, score real, rank integer, source text)
     AS 'MODULE_PATHNAME', 'gnnrec_recommend_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000
     SUPPORT gnnrec.list_support;
 COMMENT ON FUNCTION gnnrec.recommend_core(regclass, anyelement, anycompatible, integer, anycompatiblearray, anycompatiblearray,
-                                          boolean, boolean, real, real) IS
+                                          boolean, boolean, real, real, real) IS
     'What recommend() in a model''s schema calls. item_type carries the type of item ids and no value';
 
 CREATE FUNCTION gnnrec.recommend_for_core(model regclass, items anyarray, weights real[], k integer,
                                           candidates anyarray, exclude anyarray,
-                                          diversity real DEFAULT 0, popularity_penalty real DEFAULT 0)
+                                          diversity real DEFAULT 0, popularity_penalty real DEFAULT 0, cold_share real DEFAULT 0)
     RETURNS TABLE (item_id anyelement, score real, rank integer, source text)
     AS 'MODULE_PATHNAME', 'gnnrec_recommend_for_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000
     SUPPORT gnnrec.list_support;
-COMMENT ON FUNCTION gnnrec.recommend_for_core(regclass, anyarray, real[], integer, anyarray, anyarray, real, real) IS
+COMMENT ON FUNCTION gnnrec.recommend_for_core(regclass, anyarray, real[], integer, anyarray, anyarray, real, real, real) IS
     'What recommend_for() in a model''s schema calls';
 
 -- It may read what a user has done since the run, as recommend_core does.

@@ -14,7 +14,7 @@ folded_in(const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *basket)
 {
     float      *vector = palloc(items->dim * sizeof(float));
 
-    return gnnrec_serve_fold_in(vector, items, basket) ? vector : NULL;
+    return gnnrec_serve_fold_in(vector, items, basket, 0) ? vector : NULL;
 }
 
 void
@@ -36,7 +36,7 @@ ask_by_node(GnnrecAsker *out, const GnnrecSnapshot *snapshot, int32 user, const 
     out->source = changed ? "fresh" : "model";
     if (changed)
         out->vector = gnnrec_fresh_vector(snapshot, user, then, now);
-    else if (users->degree[user] > 0)
+    else if (gnnrec_snapshot_knows(users, user))
         out->vector = gnnrec_snapshot_vector(users, user);
     out->hidden = gnnrec_serve_hidden(now, exclude_seen);
 }
@@ -50,7 +50,7 @@ gnnrec_asker_user(GnnrecAsker *out, const GnnrecSnapshot *snapshot, Datum id, bo
     bool        changed = false;
 
     if (user >= 0)
-        gnnrec_snapshot_row(&then, snapshot, GNNREC_INTERACTIONS, user);
+        gnnrec_snapshot_row(&then, snapshot, user);
     now = then;
     if (fresh)
         changed = gnnrec_fresh_row(&now, snapshot, &then, user, id) && snapshot->types[GNNREC_ITEM].fold_in != NULL;

@@ -27,7 +27,7 @@ static const char *const tables[] = {"user_embedding", "item_embedding"};
 static const char *const table_statements[] = {
     "CREATE TABLE {schema}.item_embedding (item_id {item} NOT NULL, run_id bigint NOT NULL, item_no integer NOT NULL, "
     "embedding gnnrec.embedding NOT NULL, fold_in gnnrec.embedding NOT NULL, degree real NOT NULL, "
-    "PRIMARY KEY (item_id, run_id))",
+    "interactions real NOT NULL, PRIMARY KEY (item_id, run_id))",
     "CREATE TABLE {schema}.user_embedding (user_id {user} NOT NULL, run_id bigint NOT NULL, "
     "embedding gnnrec.embedding NOT NULL, degree real NOT NULL, seen integer[] NOT NULL, seen_weight real[], "
     "shown integer[], "
@@ -38,11 +38,13 @@ static const char *const table_statements[] = {
     "COMMENT ON COLUMN {schema}.item_embedding.embedding IS 'the item''s vector z: a score is the inner product with a user''s'",
     "COMMENT ON COLUMN {schema}.item_embedding.fold_in IS 'what the item adds to the vector of a user unknown to the run: "
     "z_u = sum over items of w / sqrt(D_u * degree) * fold_in'",
-    "COMMENT ON COLUMN {schema}.item_embedding.degree IS 'sum of the weights of the item''s interactions'",
+    "COMMENT ON COLUMN {schema}.item_embedding.degree IS 'sum of the weights of all the item''s edges'",
+    "COMMENT ON COLUMN {schema}.item_embedding.interactions IS "
+    "'sum of the weights of the item''s interactions; 0: it is cold, known by other edges or by features alone'",
     "COMMENT ON TABLE {schema}.user_embedding IS 'gnnrec: the users of a run, their vectors and the items they have seen'",
     "COMMENT ON COLUMN {schema}.user_embedding.run_id IS 'the run that made the row; gnnrec.model.live_run is served'",
     "COMMENT ON COLUMN {schema}.user_embedding.embedding IS 'the user''s vector z'",
-    "COMMENT ON COLUMN {schema}.user_embedding.degree IS 'sum of the weights of the user''s interactions'",
+    "COMMENT ON COLUMN {schema}.user_embedding.degree IS 'sum of the weights of all the user''s edges'",
     "COMMENT ON COLUMN {schema}.user_embedding.seen IS 'item_no of the items the user has seen, ascending'",
     "COMMENT ON COLUMN {schema}.user_embedding.seen_weight IS "
     "'their weights, below zero for a disliked item; NULL where all are 1'",
@@ -75,24 +77,25 @@ typedef struct Function
 #define SCALAR_FUNCTION " LANGUAGE sql STABLE PARALLEL SAFE COST 100 "
 
 #define ORDER_COMMENT \
-    "diversity, 0 to 1: leave out what is like a better item; popularity_penalty: score - popularity_penalty * log(1 + degree)"
+    "diversity, 0 to 1: leave out what is like a better item; popularity_penalty: score - popularity_penalty * log(1 + interactions); " \
+    "cold_share, 0 to 1: keep this share of the list for items without interactions"
 
 static const Function functions[] = {
-    {"recommend", "{user}, integer, {item}[], {item}[], boolean, boolean, real, real",
+    {"recommend", "{user}, integer, {item}[], {item}[], boolean, boolean, real, real, real",
      "(user_id {user}, k integer DEFAULT 10, candidates {item}[] DEFAULT NULL, exclude {item}[] DEFAULT NULL, "
      "exclude_seen boolean DEFAULT true, fresh boolean DEFAULT true, "
-     "diversity real DEFAULT 0, popularity_penalty real DEFAULT 0) "
+     "diversity real DEFAULT 0, popularity_penalty real DEFAULT 0, cold_share real DEFAULT 0) "
      "RETURNS TABLE (item_id {item}, score real, rank integer, source pg_catalog.text)" READING_TABLE_FUNCTION
      "BEGIN ATOMIC SELECT r.item_id, r.score, r.rank, r.source "
-     "FROM gnnrec.recommend_core({model}, $1, NULL::{item}, $2, $3, $4, $5, $6, $7, $8) r; END",
+     "FROM gnnrec.recommend_core({model}, $1, NULL::{item}, $2, $3, $4, $5, $6, $7, $8, $9) r; END",
      "The k items with the highest score for a user, best first; candidates: rank only these; exclude: leave these out; "
      "exclude_seen: leave out what the user has seen; fresh: count the user's interactions after the run too; " ORDER_COMMENT},
-    {"recommend_for", "{item}[], real[], integer, {item}[], {item}[], real, real",
+    {"recommend_for", "{item}[], real[], integer, {item}[], {item}[], real, real, real",
      "(items {item}[], weights real[] DEFAULT NULL, k integer DEFAULT 10, candidates {item}[] DEFAULT NULL, "
-     "exclude {item}[] DEFAULT NULL, diversity real DEFAULT 0, popularity_penalty real DEFAULT 0) "
+     "exclude {item}[] DEFAULT NULL, diversity real DEFAULT 0, popularity_penalty real DEFAULT 0, cold_share real DEFAULT 0) "
      "RETURNS TABLE (item_id {item}, score real, rank integer, source pg_catalog.text)" TABLE_FUNCTION
      "BEGIN ATOMIC SELECT r.item_id, r.score, r.rank, r.source "
-     "FROM gnnrec.recommend_for_core({model}, $1, $2, $3, $4, $5, $6, $7) r; END",
+     "FROM gnnrec.recommend_for_core({model}, $1, $2, $3, $4, $5, $6, $7, $8) r; END",
      "The k items that go best with a basket or an anonymous session; weights: one for each item, 1 by default; " ORDER_COMMENT},
     {"recommend_users", "{item}, integer, boolean",
      "(item_id {item}, k integer DEFAULT 10, exclude_existing boolean DEFAULT true) "

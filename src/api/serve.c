@@ -368,12 +368,13 @@ gnnrec_serve_parse_id(FunctionCallInfo fcinfo, int argument, const GnnrecSnapsho
 }
 
 bool
-gnnrec_serve_fold_in(float *out, const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *row)
+gnnrec_serve_fold_in(float *out, const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *row, double others)
 {
     double      degree = gnnrec_edges_degree(items, row);
 
     if (degree == 0 || items->fold_in == NULL)
         return false;
+    degree += others;
     memset(out, 0, items->dim * sizeof(float));
     for (int64 i = 0; i < row->n; i++)
     {

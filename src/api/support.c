@@ -191,7 +191,7 @@ estimate_all(const Call *call)
 static Estimate
 estimate_explanation(const Call *call)
 {
-    double      n = (double) call->snapshot->relations[GNNREC_INTERACTIONS].n / Max(call->snapshot->types[GNNREC_USER].n, 1);
+    double      n = (double) call->snapshot->interactions.n / Max(call->snapshot->types[GNNREC_USER].n, 1);
 
     return (Estimate) {ceil(rows_of(call, n)) + 1, CALL_COST + n * CANDIDATE_COST};
 }
