@@ -499,23 +499,42 @@ SELECT pg_catalog.pg_extension_config_dump('gnnrec.run_run_id_seq', '');
 CREATE FUNCTION gnnrec.create_model(model text, source regclass, user_column name DEFAULT 'user_id', item_column name DEFAULT 'item_id',
     event_column name DEFAULT NULL, event_weights jsonb DEFAULT NULL, value_column name DEFAULT NULL, time_column name DEFAULT NULL,
     half_life interval DEFAULT NULL, since timestamptz DEFAULT NULL, params jsonb DEFAULT '{}', schema name DEFAULT NULL,
-    keep_runs integer DEFAULT 2, seen_events text[] DEFAULT NULL) RETURNS void
+    keep_runs integer DEFAULT 2, seen_events text[] DEFAULT NULL, items regclass DEFAULT NULL, users regclass DEFAULT NULL,
+    behaviours text DEFAULT 'merged', target_event text DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_create_model';
-COMMENT ON FUNCTION gnnrec.create_model(text, regclass, name, name, name, jsonb, name, name, interval, timestamptz, jsonb, name, integer, text[]) IS
-    'Makes a model of an interaction table: a schema (the model''s name, or the one given) with typed functions and embedding tables. A row''s weight is its event''s weight times its value, halved every half_life; rows before since are not read. What a user has seen is hidden from them; seen_events: only by these kinds of event';
+COMMENT ON FUNCTION gnnrec.create_model(text, regclass, name, name, name, jsonb, name, name, interval, timestamptz, jsonb, name, integer, text[], regclass, regclass, text, text) IS
+    'Makes a model of an interaction table: a schema (the model''s name, or the one given) with typed functions and embedding tables. A row''s weight is its event''s weight times its value, halved every half_life; rows before since are not read. What a user has seen is hidden from them; seen_events: only by these kinds of event. items, users: tables whose rows are items and users though they have no interactions, see set_catalogue. behaviours: merged, the kinds of event are learned together; separate, target_event is learned, by default the one of the largest weight, and the others are context';
 
 CREATE FUNCTION gnnrec.alter_model(model text, params jsonb DEFAULT NULL, keep_runs integer DEFAULT NULL, source regclass DEFAULT NULL,
     user_column name DEFAULT NULL, item_column name DEFAULT NULL, event_column name DEFAULT NULL, event_weights jsonb DEFAULT NULL,
     value_column name DEFAULT NULL, time_column name DEFAULT NULL, half_life interval DEFAULT NULL, since timestamptz DEFAULT NULL,
-    reset text[] DEFAULT NULL, new_name text DEFAULT NULL, seen_events text[] DEFAULT NULL) RETURNS void
+    reset text[] DEFAULT NULL, new_name text DEFAULT NULL, seen_events text[] DEFAULT NULL, items regclass DEFAULT NULL,
+    users regclass DEFAULT NULL, behaviours text DEFAULT NULL, target_event text DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_alter_model';
-COMMENT ON FUNCTION gnnrec.alter_model(text, jsonb, integer, regclass, name, name, name, jsonb, name, name, interval, timestamptz, text[], text, text[]) IS
+COMMENT ON FUNCTION gnnrec.alter_model(text, jsonb, integer, regclass, name, name, name, jsonb, name, name, interval, timestamptz, text[], text, text[], regclass, regclass, text, text) IS
     'Changes what is given and leaves the rest; params are merged into the model''s, a null value takes one back; reset names options to take away. Takes effect with the next training';
 
 CREATE FUNCTION gnnrec.drop_model(model text, if_exists boolean DEFAULT false, cascade boolean DEFAULT false) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_drop_model';
 COMMENT ON FUNCTION gnnrec.drop_model(text, boolean, boolean) IS
     'Drops a model with its functions, tables and runs, and its schema if create_model made it and nothing else is in it; a training that is going on is cancelled; cascade drops what depends on them too';
+
+CREATE FUNCTION gnnrec.add_relation(model text, relation text, source regclass, from_type text, from_column name, to_type text,
+    to_column name, relation_column name DEFAULT NULL, weight real DEFAULT 1, value_column name DEFAULT NULL,
+    time_column name DEFAULT NULL, half_life interval DEFAULT NULL, since timestamptz DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_add_relation';
+COMMENT ON FUNCTION gnnrec.add_relation(text, text, regclass, text, name, text, name, name, real, name, name, interval, timestamptz) IS
+    'Makes each row of a table an edge of the model''s graph, between nodes of two types: user, item, or any new name, which gets a table and functions of its own. A row weighs weight times its value, halved every half_life; rows before since are not read. relation_column: its values are a relation each. Takes effect with the next training';
+
+CREATE FUNCTION gnnrec.drop_relation(model text, relation text, if_exists boolean DEFAULT false, cascade boolean DEFAULT false) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_drop_relation';
+COMMENT ON FUNCTION gnnrec.drop_relation(text, text, boolean, boolean) IS
+    'Takes a relation out of the model''s graph from the next training on. A node type that no other relation mentions goes at once, with its table and functions, and a training that is going on is cancelled; cascade drops what depends on them too';
+
+CREATE FUNCTION gnnrec.set_catalogue(model text, node_type text, source regclass, id_column name DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_set_catalogue';
+COMMENT ON FUNCTION gnnrec.set_catalogue(text, text, regclass, name) IS
+    'Makes the rows of a table nodes of a type, also those that no relation mentions; NULL: no table''s. id_column: by default the one named like the type''s ids in the first relation that has them, or else the primary key. Takes effect with the next training';
 
 CREATE FUNCTION gnnrec.parameters(OUT name text, OUT type text, OUT "default" text, OUT allowed text, OUT description text) RETURNS SETOF record
     LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 17 AS 'MODULE_PATHNAME', 'gnnrec_parameters';
@@ -641,7 +660,23 @@ COMMENT ON FUNCTION gnnrec.progress() IS 'The runs that are going on; see the vi
 CREATE VIEW gnnrec.progress AS SELECT * FROM gnnrec.progress();
 COMMENT ON VIEW gnnrec.progress IS 'The runs of the current role''s models that are going on, or say so: how far they are';
 
-GRANT SELECT ON gnnrec.models, gnnrec.runs, gnnrec.run_steps, gnnrec.progress TO PUBLIC;
+CREATE FUNCTION gnnrec.relations(OUT model text, OUT relation text, OUT source text, OUT from_type text, OUT from_column name,
+    OUT to_type text, OUT to_column name, OUT relation_column name, OUT weight real, OUT event_column name, OUT event_weights jsonb,
+    OUT behaviours text, OUT target_event text, OUT value_column name, OUT time_column name, OUT half_life interval,
+    OUT since timestamptz) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 10 COST 1000 AS 'MODULE_PATHNAME', 'gnnrec_relations';
+COMMENT ON FUNCTION gnnrec.relations() IS 'The relations of the models that the current role owns; see the view of the same name';
+CREATE VIEW gnnrec.relations AS SELECT * FROM gnnrec.relations();
+COMMENT ON VIEW gnnrec.relations IS 'The relations of the models that the current role owns: what their graphs are made of. The first of a model, interaction, is what is learned and ranked';
+
+CREATE FUNCTION gnnrec.node_types(OUT model text, OUT node_type text, OUT id_type regtype, OUT embedding_table text, OUT catalogue text,
+    OUT catalogue_id name) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 10 COST 1000 AS 'MODULE_PATHNAME', 'gnnrec_node_types';
+COMMENT ON FUNCTION gnnrec.node_types() IS 'The node types of the models that the current role owns; see the view of the same name';
+CREATE VIEW gnnrec.node_types AS SELECT * FROM gnnrec.node_types();
+COMMENT ON VIEW gnnrec.node_types IS 'The node types of the models that the current role owns: the type of their ids, the table of their embeddings, and the catalogue whose rows are nodes though no relation mentions them';
+
+GRANT SELECT ON gnnrec.models, gnnrec.runs, gnnrec.run_steps, gnnrec.progress, gnnrec.relations, gnnrec.node_types TO PUBLIC;
 
 -- For a role that is no superuser and takes dumps, which has to be granted SELECT on tables and sequences: it takes its own models.
 CREATE FUNCTION gnnrec.owns(item_table regclass) RETURNS boolean
@@ -693,22 +728,32 @@ COMMENT ON FUNCTION gnnrec.explain_support(internal) IS 'Planner support: the it
 CREATE FUNCTION gnnrec.recommend_core(model regclass, user_id anyelement, item_type anycompatible, k integer,
                                       candidates anycompatiblearray, exclude anycompatiblearray,
                                       exclude_seen boolean, fresh boolean,
-                                      diversity real DEFAULT 0, popularity_penalty real DEFAULT 0)
+                                      diversity real DEFAULT 0, popularity_penalty real DEFAULT 0, cold_share real DEFAULT 0)
     RETURNS TABLE (item_id anycompatible, score real, rank integer, source text)
     AS 'MODULE_PATHNAME', 'gnnrec_recommend_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000
     SUPPORT gnnrec.list_support;
 COMMENT ON FUNCTION gnnrec.recommend_core(regclass, anyelement, anycompatible, integer, anycompatiblearray, anycompatiblearray,
-                                          boolean, boolean, real, real) IS
+                                          boolean, boolean, real, real, real) IS
     'What recommend() in a model''s schema calls. item_type carries the type of item ids and no value';
 
 CREATE FUNCTION gnnrec.recommend_for_core(model regclass, items anyarray, weights real[], k integer,
                                           candidates anyarray, exclude anyarray,
-                                          diversity real DEFAULT 0, popularity_penalty real DEFAULT 0)
+                                          diversity real DEFAULT 0, popularity_penalty real DEFAULT 0, cold_share real DEFAULT 0)
     RETURNS TABLE (item_id anyelement, score real, rank integer, source text)
     AS 'MODULE_PATHNAME', 'gnnrec_recommend_for_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000
     SUPPORT gnnrec.list_support;
-COMMENT ON FUNCTION gnnrec.recommend_for_core(regclass, anyarray, real[], integer, anyarray, anyarray, real, real) IS
+COMMENT ON FUNCTION gnnrec.recommend_for_core(regclass, anyarray, real[], integer, anyarray, anyarray, real, real, real) IS
     'What recommend_for() in a model''s schema calls';
+
+-- It may read what a user has done since the run, as recommend_core does.
+CREATE FUNCTION gnnrec.recommend_type_core(model regclass, node_type text, user_id anyelement, id_type anycompatible, k integer,
+                                           candidates anycompatiblearray, exclude anycompatiblearray, fresh boolean)
+    RETURNS TABLE (node_id anycompatible, score real, rank integer, source text)
+    AS 'MODULE_PATHNAME', 'gnnrec_recommend_type_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000
+    SUPPORT gnnrec.list_support;
+COMMENT ON FUNCTION gnnrec.recommend_type_core(regclass, text, anyelement, anycompatible, integer, anycompatiblearray,
+                                               anycompatiblearray, boolean) IS
+    'What the recommend functions of further node types in a model''s schema call. id_type carries the type of their ids and no value';
 
 -- It may read the interactions of an item that the run does not know, as recommend_core does those of a user.
 CREATE FUNCTION gnnrec.recommend_users_core(model regclass, item_id anyelement, user_type anycompatible, k integer,
@@ -731,7 +776,7 @@ CREATE FUNCTION gnnrec.similar_core(model regclass, node_type text, id anyelemen
     AS 'MODULE_PATHNAME', 'gnnrec_similar_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000
     SUPPORT gnnrec.list_support;
 COMMENT ON FUNCTION gnnrec.similar_core(regclass, text, anyelement, integer) IS
-    'What similar_items() and similar_users() in a model''s schema call';
+    'What similar_items(), similar_users() and those of further node types in a model''s schema call';
 
 CREATE FUNCTION gnnrec.similarity_core(model regclass, node_type text, a anyelement, b anyelement) RETURNS real
     AS 'MODULE_PATHNAME', 'gnnrec_similarity_core' LANGUAGE C STABLE PARALLEL SAFE COST 100;

@@ -147,11 +147,33 @@ read_node_type(void *arg, HeapTuple row, Datum *values, bool *nulls)
     if (m->n_types >= GNN_MAX_TYPES)
         elog(ERROR, "model %d has more than %d node types", m->model_id, GNN_MAX_TYPES);
     t = &m->types[m->n_types++];
+    t->type_no = DatumGetInt32(values[TYPE_NO - 1]);
     t->name = TextDatumGetCString(values[TYPE_NAME - 1]);
     t->id_type = DatumGetObjectId(values[TYPE_ID_TYPE - 1]);
     t->table = DatumGetObjectId(values[TYPE_TABLE - 1]);
     t->catalogue = nulls[TYPE_CATALOGUE - 1] ? InvalidOid : DatumGetObjectId(values[TYPE_CATALOGUE - 1]);
     t->catalogue_id = name_or_null(values[TYPE_CATALOGUE_ID - 1], nulls[TYPE_CATALOGUE_ID - 1]);
+}
+
+pg_noreturn static void incomplete(const GnnrecModel *m);
+
+static void
+incomplete(const GnnrecModel *m)
+{
+    ereport(ERROR,
+            (errcode(ERRCODE_DATA_CORRUPTED),
+             errmsg("the definition of model \"%s\" is incomplete", m->name),
+             errhint("Drop the model with gnnrec.drop_model and create it again.")));
+}
+
+/* types are read before relations */
+static int
+place_of_type(const GnnrecModel *m, int32 type_no)
+{
+    for (int t = 0; t < m->n_types; t++)
+        if (m->types[t].type_no == type_no)
+            return t;
+    incomplete(m);
 }
 
 static void
@@ -163,11 +185,12 @@ read_relation(void *arg, HeapTuple row, Datum *values, bool *nulls)
     if (m->n_relations >= GNN_MAX_RELATIONS)
         elog(ERROR, "model %d has more than %d relations", m->model_id, GNN_MAX_RELATIONS);
     r = &m->relations[m->n_relations++];
+    r->relation_no = DatumGetInt32(values[REL_NO - 1]);
     r->name = TextDatumGetCString(values[REL_NAME - 1]);
     r->source = DatumGetObjectId(values[REL_SOURCE - 1]);
-    r->from_type = DatumGetInt32(values[REL_FROM_TYPE - 1]);
+    r->from_type = place_of_type(m, DatumGetInt32(values[REL_FROM_TYPE - 1]));
     r->from_column = name_or_null(values[REL_FROM_COLUMN - 1], false);
-    r->to_type = DatumGetInt32(values[REL_TO_TYPE - 1]);
+    r->to_type = place_of_type(m, DatumGetInt32(values[REL_TO_TYPE - 1]));
     r->to_column = name_or_null(values[REL_TO_COLUMN - 1], false);
     r->event_column = name_or_null(values[REL_EVENT_COLUMN - 1], nulls[REL_EVENT_COLUMN - 1]);
     r->event_weights = nulls[REL_EVENT_WEIGHTS - 1] ? NULL : DatumGetJsonbPCopy(values[REL_EVENT_WEIGHTS - 1]);
@@ -215,10 +238,7 @@ read_whole_model(const char *index, ScanKey key)
     int4_key(&by_id, REL_MODEL, m->model_id);
     scan("relation", "relation_pkey", &by_id, 1, snapshot, false, read_relation, m);
     if (m->n_types <= GNNREC_ITEM || m->n_relations == 0)
-        ereport(ERROR,
-                (errcode(ERRCODE_DATA_CORRUPTED),
-                 errmsg("the definition of model \"%s\" is incomplete", m->name),
-                 errhint("Drop the model with gnnrec.drop_model and create it again.")));
+        incomplete(m);
     return m;
 }
 
@@ -309,6 +329,7 @@ read_version(void *arg, HeapTuple row, Datum *values, bool *nulls)
 
     version->xmin = HeapTupleHeaderGetRawXmin(row->t_data);
     version->place = row->t_self;
+    read_live_run(&version->live_run, row, values, nulls);
 }
 
 bool
@@ -320,6 +341,12 @@ gnnrec_model_version(GnnrecModelVersion *out, int32 model_id)
     out->catalog = gnnrec_catalog_table("model");
     int4_key(&key, MODEL_ID, model_id);
     return scan("model", "model_pkey", &key, 1, active_snapshot(), true, read_version, out) > 0;
+}
+
+bool
+gnnrec_same_version(const GnnrecModelVersion *a, const GnnrecModelVersion *b)
+{
+    return a->catalog == b->catalog && a->xmin == b->xmin && ItemPointerEquals((ItemPointer) &a->place, (ItemPointer) &b->place);
 }
 
 bool
@@ -358,9 +385,13 @@ gnnrec_may_see(Oid item_table)
 bool
 gnnrec_model_is_owned(const GnnrecModel *model)
 {
-    for (int t = model->n_types - 1; t >= 0; t--)
+    for (int i = 0; i < model->n_types; i++)
+    {
+        int         t = i == 0 ? GNNREC_ITEM : i == 1 ? GNNREC_USER : i;
+
         if (get_rel_name(model->types[t].table) != NULL)
             return gnnrec_may_own(model->types[t].table);
+    }
     return true;
 }
 
