@@ -220,6 +220,7 @@ drop_type(const GnnrecModel *m, int type, bool cascade)
 {
     gnnrec_job_stop(m->model_id);
     gnnrec_schema_drop_type(m, type, cascade);
+    delete_row("DELETE FROM gnnrec.feature WHERE model_id = $1 AND type_no = $2", m->model_id, m->types[type].type_no);
     delete_row("DELETE FROM gnnrec.node_type WHERE model_id = $1 AND type_no = $2", m->model_id, m->types[type].type_no);
 }
 

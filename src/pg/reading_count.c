@@ -127,6 +127,25 @@ check_sources(const GnnrecModel *model)
             gnnrec_source_check_catalogue_there(&model->types[type]);
 }
 
+static void
+count_features(GnnGraph *graph, const GnnrecModel *model)
+{
+    int         n_all;
+    const GnnrecFeature *all = gnnrec_model_features(model, &n_all);
+
+    for (int i = 0; i < n_all; i++)
+    {
+        const GnnrecFeature *feature = &all[i];
+        int64       n_columns;
+        int64       n_values;
+
+        gnnrec_feature_count(&n_columns, &n_values, &model->types[feature->type], feature);
+        graph->features[feature->type].n = graph->types[feature->type].n;
+        graph->features[feature->type].n_cols += (int32) Min(n_columns, PG_INT32_MAX / GNNREC_MAX_FEATURES);
+        graph->n_feature_values[feature->type] += n_values;
+    }
+}
+
 void
 gnnrec_reading_count(GnnGraph *graph, int64 n_edges[GNN_MAX_RELATIONS], const GnnrecModel *model)
 {
@@ -148,4 +167,5 @@ gnnrec_reading_count(GnnGraph *graph, int64 n_edges[GNN_MAX_RELATIONS], const Gn
         for (int part = 0; part < n; part++)
             gnn_graph_add_relation(graph, r->name, r->from_type, r->to_type, &shape);
     }
+    count_features(graph, model);
 }
