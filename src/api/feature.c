@@ -10,6 +10,7 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 
 #include "api/definition.h"
 #include "pg/catalog.h"
@@ -29,6 +30,18 @@ type_of_name(const GnnrecModel *m, const char *name)
             (errcode(ERRCODE_UNDEFINED_OBJECT),
              errmsg("model \"%s\" has no node type \"%s\"", m->name, name),
              errhint("gnnrec.node_types lists the node types.")));
+}
+
+/* as they are now that nobody else changes them, and our own statement may have */
+static GnnrecFeature *
+features_now(const GnnrecModel *m, int *n)
+{
+    GnnrecFeature *features;
+
+    PushActiveSnapshot(GetLatestSnapshot());
+    features = gnnrec_model_features(m, n);
+    PopActiveSnapshot();
+    return features;
 }
 
 /* NULL: there is none */
@@ -98,7 +111,7 @@ gnnrec_add_feature(PG_FUNCTION_ARGS)
     m = gnnrec_definition_open(gnnrec_text_argument(fcinfo, F_MODEL));
     f.type = type_of_name(m, gnnrec_text_argument(fcinfo, F_NODE_TYPE));
     f.column = gnnrec_name_argument(fcinfo, F_COLUMN);
-    features = gnnrec_model_features(m, &n);
+    features = features_now(m, &n);
     check_is_new(m, features, n, f.type, f.column);
     f.feature_no = n == 0 ? 0 : features[n - 1].feature_no + 1;
     f.kind = gnnrec_text_argument(fcinfo, F_KIND);
@@ -119,7 +132,7 @@ gnnrec_drop_feature(PG_FUNCTION_ARGS)
     int         type = type_of_name(m, gnnrec_text_argument(fcinfo, F_NODE_TYPE));
     char       *column = gnnrec_name_argument(fcinfo, F_COLUMN);
     int         n;
-    GnnrecFeature *features = gnnrec_model_features(m, &n);
+    GnnrecFeature *features = features_now(m, &n);
     const GnnrecFeature *f = find_feature(features, n, type, column);
     Oid         types[] = {INT4OID, INT4OID};
     Datum       values[2];

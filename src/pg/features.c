@@ -416,9 +416,8 @@ read_vector(GnnrecFeatureRows *rows, Feature *f, int32 node, Datum value, Datum 
     if (n > 0 && n != f->width)
         ereport(ERROR,
                 (errcode(ERRCODE_DATA_EXCEPTION),
-                 errmsg("column \"%s\" of \"%s\" holds vectors of different lengths", f->definition->column,
-                        get_rel_name(rows->type->catalogue)),
-                 errdetail("That of %s has %d dimensions, others have %d.", id_text(rows, id), n, f->width)));
+                 errmsg("column \"%s\" of \"%s\" has %d dimensions for %s %s, and %d for others", f->definition->column,
+                        get_rel_name(rows->type->catalogue), n, rows->type->name, id_text(rows, id), f->width)));
     read_numbers(rows, f, node, (const double *) ARR_DATA_PTR(array), array_contains_nulls(array) ? 0 : n);
 }
 
