@@ -66,9 +66,9 @@ extern GnnMat *gnn_op_gru(GnnPlan *plan, GnnMat *h, GnnMat *m, GnnMat *w, GnnMat
 
 /*
  * Learned vectors x plus what features say: F e, or f(F e) w where there is a w; F is plan->features, which has to be there. x of
- * a node without edges is left out, and in training that of a node with features with probability `dropped`. alone: features stand
- * alone for types that have some, and x has the rows of the other types only; see core/ops_encode.c.
+ * a node without edges is left out. alone: features stand alone for types that have some, and x has the rows of the other types
+ * only; see core/ops_encode.c.
  */
-extern GnnMat *gnn_op_encode(GnnPlan *plan, GnnMat *x, GnnMat *e, GnnMat *w, double slope, double dropped, bool alone);
+extern GnnMat *gnn_op_encode(GnnPlan *plan, GnnMat *x, GnnMat *e, GnnMat *w, double slope, bool alone);
 
 #endif

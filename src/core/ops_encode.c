@@ -3,12 +3,12 @@
  *
  *     out = own X + F E   or   own X + f(F E) W,     f(y) = y where y > 0, slope y elsewhere
  *
- * `own` is 1, but 0 for a node without edges, whose row of X is where it started and means nothing: its features stand for it. In
- * training it is 0 too for a node drawn to stand on its features alone, as in DropoutNet (Volkovs et al., NIPS 2017): features then
- * learn to do without. Where X stands only for types without features, it has their rows alone, one type after the other.
+ * `own` is 1, but 0 for a node without edges, whose row of X is where it started and means nothing: its features stand for it. Where
+ * features are to stand alone, X has no rows of types that have some, and those of the others one type after the other.
  *
  * F E is made again for the backward pass, a slice of rows at a time (see core/rows.h), so no matrix is kept but the result. The
- * result's gradient is used up: the backward pass leaves that of F E in its place, from which E's is then taken, feature by feature.
+ * result's gradient is used up: the backward pass leaves that of F E in its place, from which E's is then taken, feature by
+ * feature.
  */
 #include "core/ops.h"
 
@@ -52,26 +52,15 @@ part_of(const GnnPlanStep *s, int64_t part)
 
 /* ---- own X ---- */
 
-static real
-own(const EncodeWork *w, GnnRng *rng, int64_t i)
-{
-    rng->counter = (uint64_t) (w->nodes.first + i);
-    if (w->plan->adjacency->degree[w->nodes.first + i] == 0)
-        return 0;
-    return w->plan->training && gnn_node_has_features(w->plan->features->graph, w->type, i)
-        && gnn_rng_uniform(rng) < w->step->own ? 0 : 1;
-}
-
-/* to's row i += own from's row i, both being rows of the type, n from `row` on */
+/* to += own from, for n rows of the type from `row` on; both begin with its first */
 static void
 add_own(real *to, const real *from, const EncodeWork *w, int64_t row, int64_t n)
 {
+    const double *degree = w->plan->adjacency->degree + w->nodes.first;
     int64_t     dim = w->step->out->dim;
-    GnnRng      rng = gnn_rng(w->plan->seed, GNN_STREAM_DROPOUT,
-                              (uint64_t) w->plan->pass * GNN_MAX_STEPS + w->step->number);
 
     for (int64_t i = row; i < row + n; i++)
-        if (own(w, &rng, i) != 0)
+        if (degree[i] > 0)
             gnn_add_scaled(to + i * dim, 1, from + i * dim, dim);
 }
 
@@ -178,7 +167,8 @@ feature_block(void *arg, int64_t block, int thread)
 
     for (int64_t i = block * FEATURES; i < (block + 1) * FEATURES && i < t->n; i++)
     {
-        gnn_gather_rows(sum, t->idx + t->ptr[i], t->val != NULL ? t->val + t->ptr[i] : NULL, t->ptr[i + 1] - t->ptr[i], 1, d, dim);
+        gnn_gather_rows(sum, t->idx + t->ptr[i], t->val != NULL ? t->val + t->ptr[i] : NULL, t->ptr[i + 1] - t->ptr[i], 1, d,
+                        dim);
         gnn_add_scaled(w->step->weight->grad + (features->first[w->type] + i) * dim, 1, sum, dim);
     }
 }
@@ -239,12 +229,11 @@ encode_backward(GnnPlan *plan, const GnnPlanStep *s)
 const GnnOp gnn_encode = {"encode", encode_forward, encode_backward};
 
 GnnMat *
-gnn_op_encode(GnnPlan *plan, GnnMat *x, GnnMat *e, GnnMat *w, double slope, double dropped, bool alone)
+gnn_op_encode(GnnPlan *plan, GnnMat *x, GnnMat *e, GnnMat *w, double slope, bool alone)
 {
     GnnMat     *out = gnn_plan_mat(plan, plan->features->graph->n_nodes, e->dim);
 
     gnn_plan_add(plan, (GnnPlanStep) {.op = &gnn_encode, .out = out, .in = x, .weight = e, .with = {w}, .scale = (real) slope,
-                                      .own = (real) dropped, .count = alone,
-                                      .n_keep = GNN_MAX_PARTS_OF_ROWS * part_size(e->dim)});
+                                      .count = alone, .n_keep = GNN_MAX_PARTS_OF_ROWS * part_size(e->dim)});
     return out;
 }

@@ -3,7 +3,8 @@
  *
  * A model that averages over neighbours forgets how many there were, and a loss on cosines does not ask how long a vector is. But
  * vectors are served by their inner products, in which the popular should be ahead where all else is alike; a sum over neighbours
- * sees to it by itself. Hence D^power, on unit vectors. A node without edges, known by its features, is as long as one with one edge.
+ * sees to it by itself. Hence D^power, on unit vectors. A node without edges, which its features
+ * are all there is of, is as long as one with a single edge.
  */
 #include "core/ops.h"
 

@@ -30,7 +30,6 @@ typedef struct GnnConfig
     int         aggregator;     /* GnnAggregator */
     int         heads;
     int         encoder;        /* GnnEncoder */
-    double      id_dropout;
     int         steps;
     double      learning_rate;  /* 0: the model's own default */
     double      temperature;

@@ -1,15 +1,14 @@
 /*
- * dnn.c: two towers over features, the yardstick that has no graph (Covington, Adams and Sargin, RecSys 2016; Yi et al., RecSys 2019).
+ * dnn.c: two towers over features, the yardstick without a graph (Covington, Adams and Sargin, RecSys 2016; Yi et al., RecSys 2019).
  *
  *     H_0 = F E, or X for a type without features;   H_{l+1} = drop(f(H_l W_l,type));   Z = D^0.2 H_L / |H_L|
  *
- * Users and items have a tower of `layers` dense layers each, f being a leaky ReLU (slope 0.2), the identity in the last layer. A node
- * of a type with features is what its features say: it has no learned vector, so an item that nobody has seen is as good as another.
- * Covington et al. have a tower for users and a vector an item; Yi et al. have two towers and vectors of length 1. Where we differ:
- * columns' embeddings are added up and not put side by side; there are no biases; lengths follow from the degree, as other models'
- * do (see core/ops_mean.c), which costs or gains nothing among items without events; how often an item is drawn as a negative is not
- * corrected for. Users' histories are no features here. Weights start near the identity. Node types that are neither user nor item
- * have no tower, and no embedding.
+ * Users and items have a tower of `layers` dense layers each, f being a leaky ReLU (slope 0.2), the identity in the last layer. A
+ * node of a type with features is what these say: it has no learned vector, so an item that nobody has seen is as good as another.
+ * Covington et al. have a tower for users and a vector an item, Yi et al. two towers and vectors of length 1. Where we differ:
+ * features' vectors are added up, not put side by side; users' histories are no features; there are no biases, and how often an
+ * item is drawn as a negative is not corrected for; lengths follow from the degree, as other models' do (see core/ops_mean.c).
+ * Weights start near the identity. Node types that are neither users nor items have no tower, and embeddings of zeros.
  */
 #include "model/model.h"
 

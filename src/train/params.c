@@ -34,10 +34,8 @@ const GnnParam gnn_params[] = {
     WHOLE(layers, 0, 8, 2, "Steps along edges that an embedding sees, L; none with mf, nor with 0."),
     CHOICE(aggregator, aggregators, "What graphsage takes of neighbours: their mean, or the largest of each number (pool)."),
     WHOLE(heads, 1, 64, 4, "Heads of gat's attention, each on its share of the numbers."),
-    CHOICE(encoder, encoders, "What makes a vector of a node's features: a weighted sum of the features' own (linear), or a net of "
-           "two layers (mlp)."),
-    REAL(id_dropout, 0, 1, 0, "Probability that a step leaves out the learned vector of a node with features, which then stand "
-         "alone, as for a node without edges; dnn has none to leave out."),
+    CHOICE(encoder, encoders, "What makes a vector of a node's features: the sum of the features' own vectors (linear), or a net "
+           "of two layers (mlp)."),
     WHOLE(steps, 1, 100000, 60, "Steps of the optimiser, each over all interactions."),
     REAL(learning_rate, 0, 10, 0, "Step size of Adam; 0 takes the model's own: 0.1 for lightgcn and mf, 0.02 for the others."),
     REAL(temperature, 0.01, 10, 0.1, "Temperature t of the softmax: small ones look at the hardest negatives."),

@@ -173,29 +173,6 @@ without_features_they_are_not(void)
     }
 }
 
-/* what all users have in common and no feature tells, learned vectors tell alone: without them nothing is left of it */
-static void
-dropped_vectors_leave_features(void)
-{
-    GnnGraph    g;
-    GnnConfig   c;
-    GnnFit      fit;
-
-    planted(&g, true);
-    configure(&c, model_number("mf"));
-    c.id_dropout = 1;
-    train(&fit, &g, &c, 2);
-    CHECK(share_found(&fit) > 0.8);
-
-    /* the same features twice, one of an item that was trained, the other of one that was not: the same vector but for what the
-     * first started with */
-    for (int32_t i = KNOWN; i < ITEMS - 1; i++)
-        for (int32_t k = 0; k < KNOWN; k++)
-            if (memcmp(g.features[1].idx + 2 * i, g.features[1].idx + 2 * k, 2 * sizeof(int32_t)) == 0)
-                for (int d = 0; d < DIM; d++)
-                    CHECK(fabs(fit.embedding[1][i * DIM + d] - fit.embedding[1][k * DIM + d]) < 0.6);
-}
-
 #ifndef GNN_DOUBLE
 
 /* more rows than a part has, features that every node has, both encoders */
@@ -219,7 +196,6 @@ threads_do_not_show(void)
         configure(&c, model_number(models[i / 2]));
         c.steps = 3;
         c.encoder = i % 2;
-        c.id_dropout = 0.3;
         train(&one, &g, &c, 1);
         for (int threads = 1; threads <= 3; threads++)
         {
@@ -275,7 +251,6 @@ estimate(void)
 static const Test tests[] = {
     {"items without interactions are found by their features", cold_items_are_found},
     {"without features they are not", without_features_they_are_not},
-    {"features learn to do without learned vectors", dropped_vectors_leave_features},
 #ifndef GNN_DOUBLE
     {"the number of threads does not show", threads_do_not_show},
 #endif

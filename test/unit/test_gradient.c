@@ -314,7 +314,7 @@ case_gru_dropped(Problem *p, int64_t n)
 
 /* alone: x has no rows of items and brands */
 static GnnMat *
-encoded(Problem *p, double dropped, bool alone, bool two_layers)
+encoded(Problem *p, bool alone, bool two_layers)
 {
     GnnMat     *x;
     GnnMat     *e;
@@ -322,32 +322,32 @@ encoded(Problem *p, double dropped, bool alone, bool two_layers)
     p->plan.features = p->features;
     x = learned(p, alone ? p->features->graph->types[0].n : p->features->graph->n_nodes);
     e = learned(p, p->features->n);
-    return gnn_op_encode(&p->plan, x, e, two_layers ? learned(p, DIM) : NULL, 0.2, dropped, alone);
+    return gnn_op_encode(&p->plan, x, e, two_layers ? learned(p, DIM) : NULL, 0.2, alone);
 }
 
 static GnnMat *
 case_encode(Problem *p, int64_t n)
 {
-    return encoded(p, 0, false, false);
+    return encoded(p, false, false);
 }
 
 static GnnMat *
-case_encode_dropped(Problem *p, int64_t n)
+case_encode_twice(Problem *p, int64_t n)
 {
-    return encoded(p, 0.5, false, true);
+    return encoded(p, false, true);
 }
 
 static GnnMat *
 case_encode_alone(Problem *p, int64_t n)
 {
-    return encoded(p, 0, true, true);
+    return encoded(p, true, true);
 }
 
 /* what is encoded is read by others too: its gradient adds up before it is used up */
 static GnnMat *
 case_encode_shared(Problem *p, int64_t n)
 {
-    GnnMat     *h = encoded(p, 0.5, true, true);
+    GnnMat     *h = encoded(p, true, true);
 
     return gnn_op_mean(&p->plan, (GnnMat *[]) {gnn_op_propagate(&p->plan, h, 0.5, 0.5), h}, 2);
 }
@@ -503,7 +503,7 @@ static const OpCase op_cases[] = {
     {&gnn_gru, case_gru_shared},
     {&gnn_dense, case_dense_of_rows},
     {&gnn_encode, case_encode},
-    {&gnn_encode, case_encode_dropped},
+    {&gnn_encode, case_encode_twice},
     {&gnn_encode, case_encode_alone},
     {&gnn_encode, case_encode_shared},
 };
@@ -630,7 +630,6 @@ models_and_losses(void)
                 w.config.heads = 1 + kind;
                 w.config.temperature = 0.5;
                 w.config.encoder = kind % 2;
-                w.config.id_dropout = kind == 3 ? 0.3 : 0;
                 check_pair(&w, m, l, kind >= 2);
             }
 }
@@ -965,11 +964,11 @@ gru_by_definition(void)
     }
 }
 
-/* own x + f(F e) w; in run_case nothing is in training, and nothing dropped */
+/* own x + F e, or own x + f(F e) w */
 static void
 encoding_by_definition(void)
 {
-    static GnnMat *(*const writes[])(Problem *p, int64_t n) = {case_encode, case_encode_dropped, case_encode_alone};
+    static GnnMat *(*const writes[])(Problem *p, int64_t n) = {case_encode, case_encode_twice, case_encode_alone};
 
     for (int which = 0; which < 3; which++)
     {
