@@ -24,6 +24,7 @@ GRANT SELECT ON events, listed, things TO PUBLIC;
 SELECT gnnrec.create_model('rights', 'events', params => '{"dim": 4, "steps": 2}', items => 'things');
 SELECT gnnrec.add_feature('rights', 'item', 'size');
 SELECT gnnrec.create_model('rights_untrained', 'events');
+SELECT gnnrec.add_relation('rights', 'made_by', 'events', 'item', 'item_id', 'brand', 'user_id');
 CALL gnnrec.retrain('rights');
 CALL gnnrec.retrain('rights');
 GRANT USAGE ON SCHEMA rights TO regress_gnnrec_reader, regress_gnnrec_item_reader, regress_gnnrec_guest;
@@ -61,6 +62,11 @@ INSERT INTO calls VALUES
     ('gnnrec.add_feature', $$gnnrec.add_feature('rights', 'item', 'name')$$),
     ('gnnrec.drop_feature', $$gnnrec.drop_feature('rights', 'item', 'size')$$),
     ('gnnrec.features', $$gnnrec.features() WHERE model LIKE 'rights%'$$),
+    ('gnnrec.add_relation', $$gnnrec.add_relation('rights', 'next', 'rights_test.events', 'item', 'item_id', 'shelf', 'user_id')$$),
+    ('gnnrec.drop_relation', $$gnnrec.drop_relation('rights', 'made_by')$$),
+    ('gnnrec.set_catalogue', $$gnnrec.set_catalogue('rights', 'item', 'rights_test.events')$$),
+    ('gnnrec.relations', $$gnnrec.relations() WHERE model LIKE 'rights%'$$),
+    ('gnnrec.node_types', $$gnnrec.node_types() WHERE model LIKE 'rights%'$$),
     ('gnnrec.train', $$gnnrec.train('rights')$$),
     ('gnnrec.retrain', $$CALL gnnrec.retrain('rights')$$),
     ('gnnrec.wait', $$gnnrec.wait('rights')$$),
@@ -101,7 +107,9 @@ INSERT INTO calls VALUES
     ('rights.similar_users', 'rights.similar_users(1)'),
     ('rights.similarity', 'rights.similarity(1, 2)'),
     ('rights.score', 'rights.score(1, 1)'),
-    ('rights.explain', 'rights.explain(1, 1)');
+    ('rights.explain', 'rights.explain(1, 1)'),
+    ('rights.recommend_brand', 'rights.recommend_brand(1)'),
+    ('rights.similar_brand', 'rights.similar_brand(1)');
 UPDATE calls SET call = replace(replace(call, '{items}', 'rights.item_embedding'::regclass::oid || '::oid::regclass'), '{run}',
                                 (SELECT max(run_id) FROM gnnrec.run)::text);
 ALTER TABLE calls ADD function regprocedure UNIQUE, ADD statement text;

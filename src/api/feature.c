@@ -14,7 +14,8 @@
 
 #include "api/definition.h"
 #include "pg/catalog.h"
-#include "pg/features.h"
+#include "pg/feature_column.h"
+#include "pg/source.h"
 
 PG_FUNCTION_INFO_V1(gnnrec_add_feature);
 PG_FUNCTION_INFO_V1(gnnrec_drop_feature);

@@ -2,8 +2,8 @@
  * features.h: the features of all nodes, as the step that encodes them reads them: F and its transpose.
  *
  * A node type has features of its own, so F is a block a type; all blocks' columns are numbered through, and are the rows of one
- * matrix of parameters E. F E goes by the rows of F, and E's gradient F' dout by those of F': each number of either is one sum, in
- * one order, whatever the number of threads.
+ * matrix of parameters E. F E goes by the rows of F, and E's gradient F' dout by those of F': each number of either is one sum,
+ * in one order, whatever the number of threads.
  */
 #ifndef GNN_CORE_FEATURES_H
 #define GNN_CORE_FEATURES_H

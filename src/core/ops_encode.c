@@ -3,8 +3,8 @@
  *
  *     out = own X + F E   or   own X + f(F E) W,     f(y) = y where y > 0, slope y elsewhere
  *
- * `own` is 1, but 0 for a node without edges, whose row of X is where it started and means nothing: its features stand for it. Where
- * features are to stand alone, X has no rows of types that have some, and those of the others one type after the other.
+ * `own` is 1, but 0 for a node without edges, whose row of X is where it started and means nothing: its features stand for it.
+ * Where features are to stand alone, X has no rows of types that have some, and those of the others one type after the other.
  *
  * F E is made again for the backward pass, a slice of rows at a time (see core/rows.h), so no matrix is kept but the result. The
  * result's gradient is used up: the backward pass leaves that of F E in its place, from which E's is then taken, feature by

@@ -87,7 +87,10 @@ typedef struct GnnPlan
     real       *learned_grad;
 } GnnPlan;
 
-/* adjacency: of which gnn_plan_forward reads; its shape is enough before. Where nodes have features, plan->features is set next */
+/*
+ * adjacency: of which gnn_plan_forward reads; its shape is enough before. Where nodes have features, plan->features is set
+ * next.
+ */
 extern void gnn_plan_open(GnnPlan *plan, const GnnAdjacency *adjacency, GnnTeam *team, int64_t seed);
 
 /* while writing a plan: a learned matrix, the result of a step or of several, a step */

@@ -1,10 +1,10 @@
 /*
- * dnn.c: two towers over features, the yardstick without a graph (Covington, Adams and Sargin, RecSys 2016; Yi et al., RecSys 2019).
+ * dnn.c: two towers over features (Covington, Adams and Sargin, RecSys 2016; Yi et al., RecSys 2019), the yardstick without graph.
  *
  *     H_0 = F E, or X for a type without features;   H_{l+1} = drop(f(H_l W_l,type));   Z = D^0.2 H_L / |H_L|
  *
  * Users and items have a tower of `layers` dense layers each, f being a leaky ReLU (slope 0.2), the identity in the last layer. A
- * node of a type with features is what these say: it has no learned vector, so an item that nobody has seen is as good as another.
+ * node of a type with features is what these say: it has no learned vector, so an item that nobody has seen is as good as any.
  * Covington et al. have a tower for users and a vector an item, Yi et al. two towers and vectors of length 1. Where we differ:
  * features' vectors are added up, not put side by side; users' histories are no features; there are no biases, and how often an
  * item is drawn as a negative is not corrected for; lengths follow from the degree, as other models' do (see core/ops_mean.c).

@@ -3,10 +3,10 @@
  *
  *     H_0 = own X + F E    or, where `encoder` is 'mlp',    own X + f(F E) W
  *
- * X is a learned vector a node, F its features, where nodes have any; own is 0 for a node without edges (see core/ops_encode.c). f
- * is a leaky ReLU, slope 0.2. X and E start small beside what the learning rate moves them in a few steps, W near the identity.
- * E has a row a feature, those of all types one after the other. To leave learned vectors out at random in training, as DropoutNet
- * does (Volkovs et al., NIPS 2017), was tried: items without edges were found no better.
+ * X is a learned vector a node, F its features, where nodes have any; own is 0 for a node without edges (see core/ops_encode.c).
+ * f is a leaky ReLU, slope 0.2. X and E start small beside what the learning rate moves them in a few steps, W near the identity.
+ * E has a row a feature, those of all types one after the other. To leave learned vectors out at random, as DropoutNet does
+ * (Volkovs et al., NIPS 2017), was tried: items without edges were found no better.
  */
 #include "model/model.h"
 

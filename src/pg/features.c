@@ -1,9 +1,8 @@
 /*
  * features.c: columns of a catalogue, made a sparse matrix; see features.h.
  *
- * One query reads all features of a type; the server makes text, numbers or arrays of them, by casts that are qualified, so nothing
- * depends on the reader's search_path. What is kept while rows come in are entries: the node, the column within the feature, the
- * number. How wide a feature is, and where its columns begin, is known when all rows have been seen. Values of a category are
+ * One query reads all features of a type. What is kept while rows come in are entries: the node, the column within the feature,
+ * the number. How wide a feature is, and where its columns begin, is known when all rows have been seen. Values of a category are
  * numbered in the order of their text, and sums go over nodes in the order of their ids: how a scan returned rows does not show.
  */
 #include "postgres.h"
@@ -14,28 +13,17 @@
 
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
-#include "executor/spi.h"
 #include "executor/tuptable.h"
-#include "parser/parse_coerce.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "pg/feature_column.h"
 #include "pg/source_rows.h"
 
 #define ROWS_A_TICK 4096        /* a row may be a long vector */
 #define FIRST_ENTRIES 1024
-
-typedef enum Kind
-{
-    CATEGORY,
-    NUMBER,
-    TEXT,
-    VECTOR
-} Kind;
-
-static const char *const kind_names[] = {"category", "number", "text", "vector"};
 
 /* an array that grows */
 typedef struct Entries
@@ -51,7 +39,7 @@ typedef struct Entries
 typedef struct Feature
 {
     const GnnrecFeature *definition;
-    Kind        kind;
+    GnnrecFeatureKind kind;
     bool        is_array;       /* of values of a category */
     int32       width;          /* buckets, or numbers of a node; 0: not known yet, or as many as the dictionary has */
     Entries     entries;        /* of values and tokens one each; of numbers and vectors one a node */
@@ -70,192 +58,6 @@ struct GnnrecFeatureRows
 };
 
 /* ---------------------------------------------------------------------------------------------------------------------
- * Which columns will do
- * ------------------------------------------------------------------------------------------------------------------ */
-
-static bool
-is_number(Oid type)
-{
-    switch (getBaseType(type))
-    {
-        case INT2OID:
-        case INT4OID:
-        case INT8OID:
-        case FLOAT4OID:
-        case FLOAT8OID:
-        case NUMERICOID:
-            return true;
-    }
-    return gnnrec_is_calendar_type(getBaseType(type));
-}
-
-static bool
-is_string(Oid type)
-{
-    char        category;
-    bool        preferred;
-
-    get_type_category_preferred(getBaseType(type), &category, &preferred);
-    return category == TYPCATEGORY_STRING;
-}
-
-/* InvalidOid: it is no array */
-static Oid
-element_of(Oid type)
-{
-    return get_base_element_type(type);
-}
-
-/* gnnrec.embedding, and whatever else has a cast to real[] */
-static bool
-is_vector(Oid type)
-{
-    Oid         function;
-
-    return !OidIsValid(element_of(type))
-        && find_coercion_pathway(FLOAT4ARRAYOID, getBaseType(type), COERCION_EXPLICIT, &function) == COERCION_PATH_FUNC;
-}
-
-static bool
-is_array_of_numbers(Oid type)
-{
-    Oid         element = element_of(type);
-
-    return OidIsValid(element) && is_number(element) && !gnnrec_is_calendar_type(getBaseType(element));
-}
-
-const char *
-gnnrec_feature_default_kind(Oid type)
-{
-    Oid         element = element_of(type);
-
-    if (is_vector(type) || element == FLOAT4OID || element == FLOAT8OID || element == NUMERICOID)
-        return kind_names[VECTOR];
-    if (OidIsValid(element))
-        return kind_names[CATEGORY];
-    return kind_names[is_number(type) ? NUMBER : is_string(type) ? TEXT : CATEGORY];
-}
-
-static Kind
-kind_of(const GnnrecFeature *feature)
-{
-    for (int kind = 0; kind < lengthof(kind_names); kind++)
-        if (strcmp(kind_names[kind], feature->kind) == 0)
-            return kind;
-    ereport(ERROR,
-            (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-             errmsg("a feature cannot be of kind \"%s\"", feature->kind),
-             errhint("A kind is category, number, text or vector.")));
-}
-
-static bool
-suits(Kind kind, Oid type)
-{
-    switch (kind)
-    {
-        case CATEGORY:
-            return true;
-        case NUMBER:
-            return is_number(type);
-        case TEXT:
-            return is_string(type);
-        case VECTOR:
-            return is_vector(type) || is_array_of_numbers(type);
-    }
-    return false;
-}
-
-static void
-check_size(const GnnrecFeature *feature, Kind kind)
-{
-    if (kind != CATEGORY && kind != TEXT)
-        ereport(ERROR,
-                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                 errmsg("a feature of kind \"%s\" has no size", feature->kind),
-                 errhint("size is the number of columns that the values of a category, or the words of a text, are hashed to.")));
-    if (feature->size < 1 || feature->size > GNNREC_MAX_BUCKETS)
-        ereport(ERROR,
-                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                 errmsg("size must be from 1 to %d", GNNREC_MAX_BUCKETS)));
-}
-
-Oid
-gnnrec_feature_column_type(const GnnrecNodeType *type, const GnnrecFeature *feature)
-{
-    AttrNumber  column;
-
-    if (!OidIsValid(type->catalogue))
-        ereport(ERROR,
-                (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                 errmsg("node type \"%s\" has no catalogue that could have a column \"%s\"", type->name, feature->column),
-                 errhint("gnnrec.set_catalogue(model, '%s', source) names the table whose rows are its nodes.", type->name)));
-    gnnrec_source_check_catalogue_there(type);
-    column = get_attnum(type->catalogue, feature->column);
-    if (column <= 0)
-        ereport(ERROR,
-                (errcode(ERRCODE_UNDEFINED_COLUMN),
-                 errmsg("column \"%s\" of \"%s\" does not exist", feature->column, get_rel_name(type->catalogue)),
-                 errhint("gnnrec.add_feature names columns of the catalogue, gnnrec.drop_feature takes one out.")));
-    return get_atttype(type->catalogue, column);
-}
-
-void
-gnnrec_feature_check(const GnnrecNodeType *type, const GnnrecFeature *feature, bool has_size)
-{
-    Oid         column = gnnrec_feature_column_type(type, feature);
-    Kind        kind = kind_of(feature);
-
-    if (!suits(kind, column))
-        ereport(ERROR,
-                (errcode(ERRCODE_DATATYPE_MISMATCH),
-                 errmsg("column \"%s\" of \"%s\" has type %s and cannot be a feature of kind \"%s\"", feature->column,
-                        get_rel_name(type->catalogue), format_type_be(column), feature->kind),
-                 errhint("Numbers and times can be of kind number, character strings text, arrays of numbers and what has a cast to "
-                         "real[] vector, and any type category.")));
-    if (has_size)
-        check_size(feature, kind);
-}
-
-/* ---------------------------------------------------------------------------------------------------------------------
- * The query
- * ------------------------------------------------------------------------------------------------------------------ */
-
-/* text, text[], float8 or float8[] */
-static char *
-expression(const GnnrecNodeType *type, const GnnrecFeature *feature)
-{
-    Oid         column = gnnrec_feature_column_type(type, feature);
-    const char *name = quote_identifier(feature->column);
-
-    switch (kind_of(feature))
-    {
-        case CATEGORY:
-            return psprintf("s.%s::pg_catalog.text%s", name, OidIsValid(element_of(column)) ? "[]" : "");
-        case NUMBER:
-            return psprintf(gnnrec_is_calendar_type(getBaseType(column)) ? "pg_catalog.date_part('epoch', s.%s)"
-                            : "s.%s::pg_catalog.float8", name);
-        case TEXT:
-            return psprintf("pg_catalog.lower(s.%s::pg_catalog.text)", name);
-        case VECTOR:
-            return psprintf(is_vector(column) ? "s.%s::pg_catalog.float4[]::pg_catalog.float8[]" : "s.%s::pg_catalog.float8[]", name);
-    }
-    return NULL;
-}
-
-static char *
-query(const GnnrecNodeType *type, const GnnrecFeature *const *features, int n)
-{
-    StringInfoData q;
-
-    initStringInfo(&q);
-    appendStringInfo(&q, "SELECT s.%s", quote_identifier(type->catalogue_id));
-    for (int i = 0; i < n; i++)
-        appendStringInfo(&q, ", %s", expression(type, features[i]));
-    appendStringInfo(&q, " FROM %s s", gnnrec_relation_name(type->catalogue));
-    return q.data;
-}
-
-/* ---------------------------------------------------------------------------------------------------------------------
  * Rows
  * ------------------------------------------------------------------------------------------------------------------ */
 
@@ -269,6 +71,19 @@ typedef struct Reader
     MemoryContext row;          /* reset after each row */
     int64       n_rows;
 } Reader;
+
+static char *
+query(const GnnrecNodeType *type, const GnnrecFeature *const *features, int n)
+{
+    StringInfoData q;
+
+    initStringInfo(&q);
+    appendStringInfo(&q, "SELECT s.%s", quote_identifier(type->catalogue_id));
+    for (int i = 0; i < n; i++)
+        appendStringInfo(&q, ", %s", gnnrec_feature_expression(type, features[i]));
+    appendStringInfo(&q, " FROM %s s", gnnrec_relation_name(type->catalogue));
+    return q.data;
+}
 
 static void *
 grown(MemoryContext context, void *array, int64 capacity, Size size)
@@ -428,19 +243,19 @@ read_feature(GnnrecFeatureRows *rows, Feature *f, int32 node, Datum value, bool 
 
     switch (f->kind)
     {
-        case CATEGORY:
+        case GNNREC_CATEGORY:
             if (!isnull)
                 read_values(rows, f, node, value);
             break;
-        case TEXT:
+        case GNNREC_TEXT:
             if (!isnull)
                 read_text(rows, f, node, value);
             break;
-        case NUMBER:
+        case GNNREC_NUMBER:
             number = isnull ? NAN : DatumGetFloat8(value);
             read_numbers(rows, f, node, &number, 1);
             break;
-        case VECTOR:
+        case GNNREC_VECTOR:
             if (isnull)
                 read_numbers(rows, f, node, NULL, 0);
             else
@@ -464,7 +279,8 @@ note_node(GnnrecFeatureRows *rows, int32 node, Datum id)
     if (rows->seen[node])
         ereport(ERROR,
                 (errcode(ERRCODE_UNIQUE_VIOLATION),
-                 errmsg("\"%s\" has several rows of %s %s", get_rel_name(rows->type->catalogue), rows->type->name, id_text(rows, id)),
+                 errmsg("\"%s\" has several rows of %s %s", get_rel_name(rows->type->catalogue), rows->type->name,
+                        id_text(rows, id)),
                  errdetail("Features are taken from one row a node."),
                  errhint("A view can make one of them: array_agg makes several values of a category.")));
     rows->seen[node] = true;
@@ -513,10 +329,10 @@ open_feature(Feature *f, const GnnrecNodeType *type, const GnnrecFeature *defini
 
     gnnrec_feature_check(type, definition, definition->size > 0);
     f->definition = definition;
-    f->kind = kind_of(definition);
-    f->is_array = OidIsValid(element_of(gnnrec_feature_column_type(type, definition)));
-    f->width = f->kind == NUMBER ? 1 : f->kind == TEXT && definition->size == 0 ? GNNREC_DEFAULT_BUCKETS : definition->size;
-    if (f->kind == CATEGORY && f->width == 0)
+    f->kind = gnnrec_feature_kind(definition);
+    f->is_array = gnnrec_feature_is_array(type, definition);
+    f->width = f->kind == GNNREC_NUMBER ? 1 : f->kind == GNNREC_TEXT && definition->size == 0 ? GNNREC_DEFAULT_BUCKETS : definition->size;
+    if (f->kind == GNNREC_CATEGORY && f->width == 0)
     {
         gnnrec_key_type(&key, TEXTOID);
         gnnrec_idmap_init(&f->dictionary, &key);
@@ -560,7 +376,7 @@ typedef struct Cells
 static bool
 has_numbers(const Feature *f)
 {
-    return f->kind == NUMBER || f->kind == VECTOR;
+    return f->kind == GNNREC_NUMBER || f->kind == GNNREC_VECTOR;
 }
 
 static int64
@@ -681,51 +497,4 @@ gnnrec_features_build(GnnCsr *out, GnnArena *arena, GnnrecFeatureRows *rows, con
     for (int i = 0; i < rows->n; i++)
         put_feature(&c, &rows->features[i], numbers, n_nodes, empty);
     gnn_csr_build(out, arena, &(GnnEdges) {.n = c.n, .from = c.node, .to = c.column, .weight = c.number}, n_nodes, c.n_columns);
-}
-
-/* ---------------------------------------------------------------------------------------------------------------------
- * Counting
- * ------------------------------------------------------------------------------------------------------------------ */
-
-/* two bigints: columns and entries of a feature, at most */
-static char *
-counts(const GnnrecNodeType *type, const GnnrecFeature *feature)
-{
-    char       *value = expression(type, feature);
-    char       *source = psprintf("FROM %s s", gnnrec_relation_name(type->catalogue));
-    bool        is_array = OidIsValid(element_of(gnnrec_feature_column_type(type, feature)));
-    char       *columns = feature->size > 0 ? psprintf("%d", feature->size) : psprintf("%d", GNNREC_DEFAULT_BUCKETS);
-
-    switch (kind_of(feature))
-    {
-        case CATEGORY:
-            return psprintf("SELECT %s, pg_catalog.count(v) %s%s",
-                            feature->size > 0 ? psprintf("%s::pg_catalog.int8", columns) : "pg_catalog.count(DISTINCT v)", source,
-                            psprintf(is_array ? ", pg_catalog.unnest(%s) v" : ", LATERAL (SELECT %s AS v) x", value));
-        case NUMBER:
-            return psprintf("SELECT 2::pg_catalog.int8, pg_catalog.count(*) %s", source);
-        case TEXT:
-            return psprintf("SELECT %s::pg_catalog.int8, coalesce(pg_catalog.sum(pg_catalog.array_length("
-                            "pg_catalog.regexp_split_to_array(%s, '[^[:alnum:]]+'), 1)), 0)::pg_catalog.int8 %s", columns, value, source);
-        case VECTOR:
-            return psprintf("SELECT coalesce(pg_catalog.max(pg_catalog.cardinality(%s)), 0)::pg_catalog.int8 OPERATOR(pg_catalog.+) 1, "
-                            "coalesce(pg_catalog.sum(pg_catalog.cardinality(%s)), 0)::pg_catalog.int8 %s", value, value, source);
-    }
-    return NULL;
-}
-
-void
-gnnrec_feature_count(int64 *n_columns, int64 *n_values, const GnnrecNodeType *type, const GnnrecFeature *feature)
-{
-    char       *sql;
-    bool        isnull;
-
-    gnnrec_feature_check(type, feature, feature->size > 0);
-    sql = counts(type, feature);
-    SPI_connect();
-    if (SPI_execute(sql, true, 0) != SPI_OK_SELECT || SPI_processed != 1)
-        elog(ERROR, "could not execute \"%s\"", sql);
-    *n_columns = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-    *n_values = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
-    SPI_finish();
 }

@@ -10,6 +10,7 @@
 #include "executor/spi.h"
 #include "utils/builtins.h"
 
+#include "pg/feature_column.h"
 #include "pg/parts.h"
 #include "pg/source_rows.h"
 

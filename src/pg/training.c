@@ -22,6 +22,7 @@
 #include "storage/pmsignal.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/json.h"
 #include "utils/memutils.h"
 
 #include "pg/config.h"
@@ -197,6 +198,27 @@ fit_phase(Training *t)
  * Storing and publishing
  * ------------------------------------------------------------------------------------------------------------------ */
 
+/* of a graph that is more than users, items and interactions: what it is made of */
+static void
+append_shape(StringInfo s, const GnnGraph *graph)
+{
+    if (graph->n_types <= 2 && graph->n_relations == 1)
+        return;
+    for (int t = 0; t < graph->n_types; t++)
+    {
+        appendStringInfoString(s, t == 0 ? ", \"nodes\": {" : ", ");
+        escape_json(s, graph->types[t].name);
+        appendStringInfo(s, ": %d", graph->types[t].n);
+    }
+    for (int r = 0; r < graph->n_relations; r++)
+    {
+        appendStringInfoString(s, r == 0 ? "}, \"edges\": {" : ", ");
+        escape_json(s, graph->relations[r].name);
+        appendStringInfo(s, ": " INT64_FORMAT, graph->relations[r].edges.ptr[graph->relations[r].edges.n]);
+    }
+    appendStringInfoChar(s, '}');
+}
+
 static Jsonb *
 metrics(const Training *t)
 {
@@ -209,6 +231,7 @@ metrics(const Training *t)
     appendStringInfo(&s, ", \"steps\": %d, \"best_step\": %d", fit->steps, fit->best_step);
     appendStringInfo(&s, ", \"read_seconds\": %.3f, \"fit_seconds\": %.3f, \"store_seconds\": %.3f",
                      t->seconds[READING], t->seconds[FITTING], t->seconds[STORING]);
+    append_shape(&s, &t->reading.graph);
     if (!isnan(fit->recall))
         appendStringInfo(&s, ", \"recall@20\": %.5f, \"ndcg@20\": %.5f", fit->recall, fit->ndcg);
     appendStringInfoChar(&s, '}');

@@ -360,8 +360,8 @@ case_dense_of_rows(Problem *p, int64_t n)
     GnnMat     *out = gnn_plan_mat(&p->plan, MANY, 2);
 
     gnn_op_dense_into(&p->plan, gnn_plan_rows(&p->plan, out, 0, 100), gnn_plan_rows(&p->plan, x, 0, 100), weight(p), 0.2, 0);
-    gnn_op_dense_into(&p->plan, gnn_plan_rows(&p->plan, out, 300, MANY - 300), gnn_plan_rows(&p->plan, x, 300, MANY - 300), weight(p),
-                      1, 0.4);
+    gnn_op_dense_into(&p->plan, gnn_plan_rows(&p->plan, out, 300, MANY - 300), gnn_plan_rows(&p->plan, x, 300, MANY - 300),
+                      weight(p), 1, 0.4);
     return out;
 }
 
@@ -836,6 +836,7 @@ sized_mean_by_definition(void)
 
     for (int64_t v = 0; v < w.graph.n_nodes; v++)
     {
+        double      size = w.adjacency.degree[v] > 0 ? pow(w.adjacency.degree[v], 0.3) : 1;
         double      m[DIM];
         double      square = 0;
 
@@ -845,8 +846,7 @@ sized_mean_by_definition(void)
             square += m[c] * m[c];
         }
         for (int c = 0; c < DIM; c++)
-            CHECK_NEAR(p.out->val[v * DIM + c], (w.adjacency.degree[v] > 0 ? pow(w.adjacency.degree[v], 0.3) : 1) * m[c] / sqrt(square),
-                       1e-5);
+            CHECK_NEAR(p.out->val[v * DIM + c], size * m[c] / sqrt(square), 1e-5);
     }
 }
 
