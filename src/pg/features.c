@@ -331,7 +331,8 @@ open_feature(Feature *f, const GnnrecNodeType *type, const GnnrecFeature *defini
     f->definition = definition;
     f->kind = gnnrec_feature_kind(definition);
     f->is_array = gnnrec_feature_is_array(type, definition);
-    f->width = f->kind == GNNREC_NUMBER ? 1 : f->kind == GNNREC_TEXT && definition->size == 0 ? GNNREC_DEFAULT_BUCKETS : definition->size;
+    f->width = f->kind == GNNREC_NUMBER ? 1
+        : f->kind == GNNREC_TEXT && definition->size == 0 ? GNNREC_DEFAULT_BUCKETS : definition->size;
     if (f->kind == GNNREC_CATEGORY && f->width == 0)
     {
         gnnrec_key_type(&key, TEXTOID);
