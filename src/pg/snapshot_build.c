@@ -644,17 +644,19 @@ static bool
 had_nodes(const Build *b, const Table *t)
 {
     GnnrecRun   run;
-    char       *key = psprintf("%ss", t->nodes->name);
+    JsonbValue  nodes;
     JsonbValue  n;
 
     return gnnrec_run_by_id(&run, b->out->run_id, b->snapshot) && run.metrics != NULL
-        && getKeyJsonValueFromContainer(&run.metrics->root, key, strlen(key), &n) != NULL
+        && getKeyJsonValueFromContainer(&run.metrics->root, "nodes", strlen("nodes"), &nodes) != NULL
+        && nodes.type == jbvBinary && JsonContainerIsObject(nodes.val.binary.data)
+        && getKeyJsonValueFromContainer(nodes.val.binary.data, t->nodes->name, strlen(t->nodes->name), &n) != NULL
         && n.type == jbvNumeric && DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(n.val.numeric))) > 0;
 }
 
 /*
  * A restore or the first copy of a subscription fills one table after the other: who asks in between must not make a file that
- * goes on answering without users.
+ * goes on answering without users. A type that is dropped, and perhaps made again, is taken out of the runs' metrics.
  */
 static void
 check_has_arrived(const Build *b, const Table *t)

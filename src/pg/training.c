@@ -22,6 +22,7 @@
 #include "storage/pmsignal.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/json.h"
 #include "utils/memutils.h"
 
 #include "pg/config.h"
@@ -197,6 +198,22 @@ fit_phase(Training *t)
  * Storing and publishing
  * ------------------------------------------------------------------------------------------------------------------ */
 
+/* how many nodes of each type: a snapshot is not made of tables that have yet to arrive */
+static void
+append_nodes(StringInfo s, const Training *t)
+{
+    const GnnrecModel *m = t->w->model;
+
+    appendStringInfoString(s, ", \"nodes\": {");
+    for (int type = 0; type < m->n_types; type++)
+    {
+        appendStringInfoString(s, type == 0 ? "" : ", ");
+        escape_json(s, m->types[type].name);
+        appendStringInfo(s, ": %d", t->reading.ids[type].n);
+    }
+    appendStringInfoChar(s, '}');
+}
+
 static Jsonb *
 metrics(const Training *t)
 {
@@ -206,6 +223,7 @@ metrics(const Training *t)
     initStringInfo(&s);
     appendStringInfo(&s, "{\"users\": %d, \"items\": %d, \"interactions\": " INT64_FORMAT,
                      t->reading.ids[GNNREC_USER].n, t->reading.ids[GNNREC_ITEM].n, t->reading.seen.ptr[t->reading.seen.n]);
+    append_nodes(&s, t);
     appendStringInfo(&s, ", \"steps\": %d, \"best_step\": %d", fit->steps, fit->best_step);
     appendStringInfo(&s, ", \"read_seconds\": %.3f, \"fit_seconds\": %.3f, \"store_seconds\": %.3f",
                      t->seconds[READING], t->seconds[FITTING], t->seconds[STORING]);
