@@ -182,7 +182,8 @@ check_tables(const Check *c)
         {
             find(c, ERROR_LEVEL, -1,
                  psprintf("the table of the %s embeddings does not exist any more", c->model->types[type].name),
-                 "Drop the model with gnnrec.drop_model and create it again.");
+                 type <= GNNREC_ITEM ? "Drop the model with gnnrec.drop_model and create it again."
+                 : "Drop its relations with gnnrec.drop_relation and add them again.");
             return false;
         }
     return true;
@@ -243,30 +244,42 @@ check_interactions(const Check *c)
         find(c, ERROR_LEVEL, -1, "there are no interactions to learn from", NULL);
 }
 
-/* ids at one end of a relation that neither the interactions nor a catalogue mention: have they the same numbers at all? */
+/* of a type, those nodes that a relation mentions, at either end */
+static bool *
+mentioned(const Check *c, const GnnrecRelation *r, const GnnrecInteractions *rows, int type)
+{
+    bool       *met = MemoryContextAllocHuge(CurrentMemoryContext, Max(c->reading.ids[type].n, 1));
+
+    memset(met, false, c->reading.ids[type].n);
+    for (int64 i = 0; r->from_type == type && i < rows->n; i++)
+        met[rows->from[i]] = true;
+    for (int64 i = 0; r->to_type == type && i < rows->n; i++)
+        met[rows->to[i]] = true;
+    return met;
+}
+
+/* a relation's ids that neither the interactions nor a catalogue mention: if these are all, have they the same meaning? */
 static void
-check_end(const Check *c, const GnnrecRelation *r, const GnnrecInteractions *rows, int type, const int32 *nodes)
+check_strangers(const Check *c, const GnnrecRelation *r, const GnnrecInteractions *rows, int type)
 {
     int32       n_known = c->reading.n_known[type];
-    int32       n = c->reading.ids[type].n;
-    bool       *met = MemoryContextAllocHuge(CurrentMemoryContext, Max(n, 1));
+    bool       *met = mentioned(c, r, rows, type);
     int64       n_met = 0;
     int64       n_strange = 0;
 
-    memset(met, false, n);
-    for (int64 i = 0; i < rows->n; i++)
-        met[nodes[i]] = true;
-    for (int32 node = 0; node < n; node++)
+    for (int32 node = 0; node < c->reading.ids[type].n; node++)
     {
         n_met += met[node];
         n_strange += met[node] && node >= n_known;
     }
     pfree(met);
-    if (n_known > 0)
-        find_some(c, n_strange == n_met ? WARNING_LEVEL : NOTE_LEVEL, n_strange,
-                  psprintf("nodes of type \"%s\" are known by relation \"%s\" and not by interactions or a catalogue%s",
-                           c->model->types[type].name, r->name, n_strange == n_met ? ", all it has: do its ids mean the same?" : ""),
-                  NULL);
+    if (n_known == 0)
+        return;
+    find_some(c, n_strange == n_met ? WARNING_LEVEL : NOTE_LEVEL, n_strange,
+              psprintf("nodes of type \"%s\" are known by relation \"%s\" and not by interactions or a catalogue%s",
+                       c->model->types[type].name, r->name,
+                       n_strange == n_met ? ", all it has: do its ids mean the same?" : ""),
+              NULL);
 }
 
 static void
@@ -284,9 +297,9 @@ check_rows(const Check *c, int i)
               psprintf("rows of relation \"%s\" with a value or time that is NULL, NaN or infinite are skipped", r->name), NULL);
     find_some(c, NOTE_LEVEL, rows->counts.loops,
               psprintf("rows of relation \"%s\" lead from a node to itself and are left out", r->name), NULL);
-    check_end(c, r, rows, r->from_type, rows->from);
+    check_strangers(c, r, rows, r->from_type);
     if (r->from_type != r->to_type)
-        check_end(c, r, rows, r->to_type, rows->to);
+        check_strangers(c, r, rows, r->to_type);
 }
 
 /* those of interactions come first among the numbers, then what a catalogue adds */
@@ -301,9 +314,11 @@ check_nodes(const Check *c)
             find(c, NOTE_LEVEL, r->ids[t].n, psprintf("nodes are of type \"%s\"", c->model->types[t].name), NULL);
         else
             find_some(c, NOTE_LEVEL, r->n_known[t] - r->n_active[t],
-                      psprintf("nodes of type \"%s\" are in the catalogue and have no interactions", c->model->types[t].name), NULL);
+                      psprintf("nodes of type \"%s\" are in the catalogue and have no interactions", c->model->types[t].name),
+                      NULL);
         find_some(c, WARNING_LEVEL, r->n_null[t],
-                  psprintf("rows of the catalogue of node type \"%s\" have no id and are skipped", c->model->types[t].name), NULL);
+                  psprintf("rows of the catalogue of node type \"%s\" have no id and are skipped", c->model->types[t].name),
+                  NULL);
     }
 }
 

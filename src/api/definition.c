@@ -94,11 +94,12 @@ gnnrec_definition_write_type(int32 model_id, const GnnrecNodeType *type)
     Datum       values[] = {Int32GetDatum(model_id), Int32GetDatum(type->type_no), CStringGetTextDatum(type->name),
                             ObjectIdGetDatum(type->id_type), ObjectIdGetDatum(type->table),
                             ObjectIdGetDatum(type->catalogue), name_or_zero(type->catalogue_id)};
-    char        nulls[] = {' ', ' ', ' ', ' ', ' ', null_if(!OidIsValid(type->catalogue)), null_if(type->catalogue_id == NULL), '\0'};
+    char        nulls[] = {' ', ' ', ' ', ' ', ' ', null_if(!OidIsValid(type->catalogue)), null_if(type->catalogue_id == NULL),
+                           '\0'};
     bool        isnull;
 
-    gnnrec_catalog_write("INSERT INTO gnnrec.node_type (model_id, type_no, name, id_type, embedding_table, catalogue, catalogue_id) "
-                         "VALUES ($1, $2, $3, $4, $5, $6, $7) "
+    gnnrec_catalog_write("INSERT INTO gnnrec.node_type (model_id, type_no, name, id_type, embedding_table, catalogue, "
+                         "catalogue_id) VALUES ($1, $2, $3, $4, $5, $6, $7) "
                          "ON CONFLICT (model_id, type_no) DO UPDATE SET catalogue = $6, catalogue_id = $7",
                          lengthof(types), types, values, nulls, &isnull);
 }
@@ -166,7 +167,8 @@ gnnrec_definition_set_catalogue(GnnrecNodeType *type, Oid source, const char *id
     if (type->catalogue_id == NULL)
         ereport(ERROR,
                 (errcode(ERRCODE_UNDEFINED_COLUMN),
-                 errmsg("which column of \"%s\" holds the ids of node type \"%s\" cannot be told", get_rel_name(source), type->name),
+                 errmsg("which column of \"%s\" holds the ids of node type \"%s\" cannot be told", get_rel_name(source),
+                        type->name),
                  errdetail("It has no column \"%s\", and no primary key of one column.", like_column),
                  errhint("gnnrec.set_catalogue(model, '%s', source, id_column => ...) names the column.", type->name)));
     gnnrec_source_check_catalogue(type);

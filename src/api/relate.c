@@ -86,8 +86,8 @@ check_type_name(const char *name)
         ereport(ERROR,
                 (errcode(ERRCODE_INVALID_NAME),
                  errmsg("\"%s\" cannot be the name of a node type", name),
-                 errdetail("It has to be a name that needs no quotes, of lower-case letters, digits and underscores, and of at most %d bytes: "
-                           "there will be functions recommend_NAME and similar_NAME.", MAX_TYPE_NAME)));
+                 errdetail("It has to be of lower-case letters, digits and underscores, not begin with a digit, and have 1 to %d "
+                           "bytes: there will be functions recommend_NAME and similar_NAME.", MAX_TYPE_NAME)));
 }
 
 /* a type that the relation brings along, at the end of the model's; its table is not made yet */

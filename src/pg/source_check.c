@@ -229,6 +229,7 @@ gnnrec_source_check(const GnnrecRelation *r)
 {
     GnnrecEventWeights ignored;
 
+    gnnrec_source_check_exists(r);
     check_kind(r->source);
     check_options(r);
     gnnrec_source_check_there(r);
@@ -246,8 +247,8 @@ gnnrec_source_check(const GnnrecRelation *r)
 void
 gnnrec_source_check_catalogue(const GnnrecNodeType *type)
 {
-    check_kind(type->catalogue);
     gnnrec_source_check_catalogue_there(type);
+    check_kind(type->catalogue);
     check_id_column(type->catalogue, type->catalogue_id);
     check_readable(gnnrec_source_catalogue_query(type));
 }

@@ -383,15 +383,23 @@ check_column(const GnnrecRelation *r, const char *column)
 }
 
 void
-gnnrec_source_check_there(const GnnrecRelation *r)
+gnnrec_source_check_exists(const GnnrecRelation *r)
 {
-    const char *columns[] = {r->event_column, r->value_column, r->from_column, r->to_column, r->relation_column};
-
-    if (!is_interactions(r) && get_rel_name(r->source) == NULL)
+    if (is_interactions(r))
+        gnnrec_relation_name(r->source);
+    else if (get_rel_name(r->source) == NULL)
         ereport(ERROR,
                 (errcode(ERRCODE_UNDEFINED_TABLE),
                  errmsg("the table of relation \"%s\" does not exist any more", r->name),
                  errhint("gnnrec.drop_relation drops the relation.")));
+}
+
+void
+gnnrec_source_check_there(const GnnrecRelation *r)
+{
+    const char *columns[] = {r->event_column, r->value_column, r->from_column, r->to_column, r->relation_column};
+
+    gnnrec_source_check_exists(r);
     for (int i = 0; i < lengthof(columns); i++)
         check_column(r, columns[i]);
     if (!is_interactions(r))

@@ -76,7 +76,10 @@ extern double gnnrec_half_life_seconds(const Interval *half_life);
 /* the optional columns of a row of the query; false: the row is to be skipped, and has been counted */
 extern bool gnnrec_row_read(GnnrecRowReader *reader, GnnrecRow *row, const Datum *values, const bool *nulls);
 
-/* ERROR where the source of a relation is gone, or lacks a column that the relation names */
+/* ERROR where the source of a relation is gone */
+extern void gnnrec_source_check_exists(const GnnrecRelation *r);
+
+/* the same, and where it lacks a column that the relation names */
 extern void gnnrec_source_check_there(const GnnrecRelation *r);
 
 /* ids are read as what the model's types say: ERROR where the source has others by now */

@@ -198,18 +198,23 @@ fit_phase(Training *t)
  * Storing and publishing
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* how many nodes of each type: a snapshot is not made of tables that have yet to arrive */
+/* of a graph that is more than users, items and interactions: what it is made of */
 static void
-append_nodes(StringInfo s, const Training *t)
+append_shape(StringInfo s, const GnnGraph *graph)
 {
-    const GnnrecModel *m = t->w->model;
-
-    appendStringInfoString(s, ", \"nodes\": {");
-    for (int type = 0; type < m->n_types; type++)
+    if (graph->n_types <= 2 && graph->n_relations == 1)
+        return;
+    for (int t = 0; t < graph->n_types; t++)
     {
-        appendStringInfoString(s, type == 0 ? "" : ", ");
-        escape_json(s, m->types[type].name);
-        appendStringInfo(s, ": %d", t->reading.ids[type].n);
+        appendStringInfoString(s, t == 0 ? ", \"nodes\": {" : ", ");
+        escape_json(s, graph->types[t].name);
+        appendStringInfo(s, ": %d", graph->types[t].n);
+    }
+    for (int r = 0; r < graph->n_relations; r++)
+    {
+        appendStringInfoString(s, r == 0 ? "}, \"edges\": {" : ", ");
+        escape_json(s, graph->relations[r].name);
+        appendStringInfo(s, ": " INT64_FORMAT, graph->relations[r].edges.ptr[graph->relations[r].edges.n]);
     }
     appendStringInfoChar(s, '}');
 }
@@ -223,10 +228,10 @@ metrics(const Training *t)
     initStringInfo(&s);
     appendStringInfo(&s, "{\"users\": %d, \"items\": %d, \"interactions\": " INT64_FORMAT,
                      t->reading.ids[GNNREC_USER].n, t->reading.ids[GNNREC_ITEM].n, t->reading.seen.ptr[t->reading.seen.n]);
-    append_nodes(&s, t);
     appendStringInfo(&s, ", \"steps\": %d, \"best_step\": %d", fit->steps, fit->best_step);
     appendStringInfo(&s, ", \"read_seconds\": %.3f, \"fit_seconds\": %.3f, \"store_seconds\": %.3f",
                      t->seconds[READING], t->seconds[FITTING], t->seconds[STORING]);
+    append_shape(&s, &t->reading.graph);
     if (!isnan(fit->recall))
         appendStringInfo(&s, ", \"recall@20\": %.5f, \"ndcg@20\": %.5f", fit->recall, fit->ndcg);
     appendStringInfoChar(&s, '}');
