@@ -266,7 +266,7 @@ weight_of(const Build *b, const Table *t, TupleTableSlot *slot, AttrNumber numbe
     return weight;
 }
 
-/* is there anything in a row's vector? It is asked only of nodes without edges, for a vector may have to be fetched and unpacked */
+/* is there anything in a row's vector? Asked of nodes without edges only: a vector may have to be fetched and unpacked */
 static bool
 has_direction(const Build *b, const Table *t, TupleTableSlot *slot)
 {
@@ -643,7 +643,8 @@ fill_reverse(GnnrecSnapshotEdges *out, const GnnrecSnapshotEdges *edges, int32 n
 static JsonbValue *
 member(const JsonbContainer *object, const char *name, JsonbValue *out)
 {
-    return JsonContainerIsObject(object) ? getKeyJsonValueFromContainer((JsonbContainer *) object, name, strlen(name), out) : NULL;
+    return JsonContainerIsObject(object)
+        ? getKeyJsonValueFromContainer((JsonbContainer *) object, name, strlen(name), out) : NULL;
 }
 
 /* did the training have nodes of the type? A run that was not written by a worker does not say */
@@ -661,7 +662,8 @@ had_nodes(const Build *b, const Table *t, int type)
     else
         n = member(&run.metrics->root, "nodes", &value) != NULL && value.type == jbvBinary
             ? member(value.val.binary.data, t->nodes->name, &value) : NULL;
-    return n != NULL && n->type == jbvNumeric && DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(n->val.numeric))) > 0;
+    return n != NULL && n->type == jbvNumeric
+        && DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(n->val.numeric))) > 0;
 }
 
 /*
