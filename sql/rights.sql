@@ -199,6 +199,7 @@ CREATE TABLE moved AS SELECT model_id, live_run AS run_id FROM gnnrec.model WHER
 CREATE FUNCTION renumber(was bigint, "is" bigint) RETURNS void LANGUAGE sql SET session_replication_role = replica AS $$
     UPDATE rights.item_embedding SET run_id = "is" WHERE run_id = was;
     UPDATE rights.user_embedding SET run_id = "is" WHERE run_id = was;
+    UPDATE rights.brand_embedding SET run_id = "is" WHERE run_id = was;
     UPDATE gnnrec.run SET run_id = "is" WHERE run_id = was;
     UPDATE gnnrec.run_step SET run_id = "is" WHERE run_id = was;
     UPDATE gnnrec.model SET live_run = "is" WHERE live_run = was;

@@ -114,7 +114,8 @@ read_limits(Question *q, FunctionCallInfo fcinfo, int k, int candidates, int exc
 {
     q->k = gnnrec_serve_k(fcinfo, k, q->nodes->n);
     q->skip = gnnrec_nodes_merge(q->skip, gnnrec_serve_nodes(fcinfo, exclude, q->snapshot, q->type));
-    q->pool = PG_ARGISNULL(candidates) ? whole_pool(q) : chosen_pool(q, gnnrec_serve_nodes(fcinfo, candidates, q->snapshot, q->type));
+    q->pool = PG_ARGISNULL(candidates) ? whole_pool(q)
+        : chosen_pool(q, gnnrec_serve_nodes(fcinfo, candidates, q->snapshot, q->type));
 }
 
 static float
@@ -211,7 +212,7 @@ diversify(GnnHit *hits, int32 n, const Question *q)
     return mmr.n_chosen;
 }
 
-/* the same of cold items */
+/* the k cold items that have the highest score */
 static int32
 rank_cold(GnnHit *hits, int32 k, const Question *q)
 {

@@ -214,6 +214,18 @@ delete_row(const char *sql, int32 model_id, int32 number)
     gnnrec_catalog_write(sql, 2, types, values, NULL, &isnull);
 }
 
+/* runs have no nodes of the type any more, also when another of its name is made */
+static void
+forget_nodes(const GnnrecModel *m, const char *type)
+{
+    Oid         types[] = {INT4OID, TEXTOID};
+    Datum       values[] = {Int32GetDatum(m->model_id), CStringGetTextDatum(type)};
+    bool        isnull;
+
+    gnnrec_catalog_write("UPDATE gnnrec.run SET metrics = metrics OPERATOR(pg_catalog.#-) ARRAY['nodes', $2] WHERE model_id = $1",
+                         2, types, values, NULL, &isnull);
+}
+
 /* a training that is going on would store vectors of the type: it is cancelled, as where a model is dropped */
 static void
 drop_type(const GnnrecModel *m, int type, bool cascade)
@@ -221,6 +233,7 @@ drop_type(const GnnrecModel *m, int type, bool cascade)
     gnnrec_job_stop(m->model_id);
     gnnrec_schema_drop_type(m, type, cascade);
     delete_row("DELETE FROM gnnrec.feature WHERE model_id = $1 AND type_no = $2", m->model_id, m->types[type].type_no);
+    forget_nodes(m, m->types[type].name);
     delete_row("DELETE FROM gnnrec.node_type WHERE model_id = $1 AND type_no = $2", m->model_id, m->types[type].type_no);
 }
 

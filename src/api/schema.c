@@ -77,7 +77,8 @@ typedef struct Function
 #define SCALAR_FUNCTION " LANGUAGE sql STABLE PARALLEL SAFE COST 100 "
 
 #define ORDER_COMMENT \
-    "diversity, 0 to 1: leave out what is like a better item; popularity_penalty: score - popularity_penalty * log(1 + interactions); " \
+    "diversity, 0 to 1: leave out what is like a better item; " \
+    "popularity_penalty: score - popularity_penalty * log(1 + interactions); " \
     "cold_share, 0 to 1: keep this share of the list for items without interactions"
 
 static const Function functions[] = {
