@@ -1,5 +1,5 @@
 -- Features: columns of catalogues. Each kind finds what was planted among items that nobody has seen; and what cannot be a feature.
-SET client_min_messages = warning;
+SET client_min_messages = error;
 SET timezone = 'UTC';
 CREATE SCHEMA features_test;
 SET search_path = features_test, public;
