@@ -29,6 +29,8 @@ typedef struct GnnConfig
     double      negative_alpha;
     double      user_weight;
     double      reg_weight;     /* 0: the loss's own default */
+    double      weight_decay;
+    double      clip_norm;      /* 0: none */
     double      dropout;
     int64_t     seed;
     double      holdout;

@@ -77,6 +77,8 @@ allocate_optimiser(Fit *f, GnnArena *arena)
     double      decay = f->config->reg_weight > 0 ? f->config->reg_weight : f->loss->reg_weight;
 
     gnn_adam_allocate(&f->adam, arena, f->plan.n_learned, rate, EPSILON_PER_NODE / (double) f->graph.n_nodes);
+    f->adam.weight_decay = f->config->weight_decay;
+    f->adam.clip_norm = f->config->clip_norm;
     gnn_decay_allocate(&f->decay, arena, &f->plan, decay / (double) f->graph.n_nodes);
 }
 

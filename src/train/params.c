@@ -40,6 +40,8 @@ const GnnParam gnn_params[] = {
     REAL(user_weight, 0, 2, 1, "A user with n interactions counts n^g in the softmax; below 1 evens users out."),
     REAL(reg_weight, 0, 10, 0, "Weight of half the parameters' squared norm, per node, in the loss; "
          "0 takes the loss's own: none for softmax, 0.01 for the others."),
+    REAL(weight_decay, 0, 1, 0, "Share of every parameter, times learning_rate, that a step takes off it (AdamW); 0 takes nothing."),
+    REAL(clip_norm, 0, 1000000, 0, "A gradient longer than this is brought down to it; 0 leaves all as they are."),
     REAL(dropout, 0, 0.9, 0, "Share of a layer's results that is dropped in training; lightgcn and mf drop none."),
     {"seed", GNN_PARAM_INT64, offsetof(GnnConfig, seed), 0, MAX_SEED, 1, NULL,
      "Start of all random numbers: the same seed gives the same embeddings, bit for bit."},
