@@ -14,6 +14,14 @@ typedef enum GnnAggregator
     GNN_AGGREGATOR_POOL
 } GnnAggregator;
 
+/* how the two views of a contrastive term are disturbed */
+typedef enum GnnContrastKind
+{
+    GNN_CONTRAST_NONE,
+    GNN_CONTRAST_NOISE,
+    GNN_CONTRAST_EDGES
+} GnnContrastKind;
+
 typedef struct GnnConfig
 {
     int         model;          /* index into gnn_models */
@@ -32,6 +40,12 @@ typedef struct GnnConfig
     double      weight_decay;
     double      clip_norm;      /* 0: none */
     double      dropout;
+    int         contrast;       /* GnnContrastKind */
+    double      contrast_weight;
+    double      contrast_temperature;
+    int         contrast_nodes;
+    double      contrast_noise;
+    double      edge_dropout;
     int64_t     seed;
     double      holdout;
     int         patience;
