@@ -183,7 +183,7 @@ typedef struct DropWork
     GnnRng      stream;
 } DropWork;
 
-/* what is so light beside its ends' degrees that nothing is left of its number is no edge here: it could be all that a node keeps */
+/* what is so light beside its ends' degrees that its number is 0 is no edge here: it could be all that a node keeps */
 static bool
 keeps_edge(const DropWork *w, int64_t v, int64_t e)
 {

@@ -14,6 +14,15 @@ typedef enum GnnAggregator
     GNN_AGGREGATOR_POOL
 } GnnAggregator;
 
+/* what not every model has: parameters that are about it mean nothing to the others */
+typedef enum GnnUse
+{
+    GNN_USE_EDGES = 1,          /* steps along edges */
+    GNN_USE_DROPOUT = 2,
+    GNN_USE_HEADS = 4,
+    GNN_USE_AGGREGATOR = 8
+} GnnUse;
+
 /* how the two views of a contrastive term are disturbed */
 typedef enum GnnContrastKind
 {
@@ -41,7 +50,7 @@ typedef struct GnnConfig
     double      clip_norm;      /* 0: none */
     double      dropout;
     int         contrast;       /* GnnContrastKind */
-    double      contrast_weight;
+    double      contrast_weight;        /* 0: the loss's own default */
     double      contrast_temperature;
     int         contrast_nodes;
     double      contrast_noise;

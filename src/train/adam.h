@@ -25,7 +25,7 @@ typedef struct GnnAdam
 /* without decay and clipping, which are set after it */
 extern void gnn_adam_allocate(GnnAdam *adam, GnnArena *arena, int64_t n, double rate, double epsilon);
 
-/* one step: value -= rate mean^ / (sqrt(square^) + epsilon) + rate weight_decay value, of the gradient brought down to clip_norm */
+/* one step, the gradient clipped: value -= rate mean^ / (sqrt(square^) + epsilon) + rate weight_decay value */
 extern void gnn_adam_step(GnnAdam *adam, GnnTeam *team, real *value, const real *grad);
 
 #endif

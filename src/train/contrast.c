@@ -1,16 +1,16 @@
 /*
- * contrast.c: two views of the same nodes, and InfoNCE between them (van den Oord et al., 2018).
+ * contrast.c: two views of the same nodes, and InfoNCE between them (van den Oord, Li and Vinyals, 2018).
  *
- * A view is a forward pass that is disturbed: by noise on what went along edges (SimGCL: Yu et al., SIGIR 2022; core/ops_noise.c), or
- * by a share of the edges being left out (SGL: Wu et al., SIGIR 2021). With unit vectors h and h' of n drawn nodes in the first and
- * the second view, temperature t, and S = H H'^T / t:
+ * A view is a disturbed forward pass: with noise on what went along edges (SimGCL: Yu et al., SIGIR 2022; core/ops_noise.c), or
+ * without a share of the edges (SGL: Wu et al., SIGIR 2021). With unit vectors h and h' of n drawn nodes in the first and the
+ * second view, a temperature t, and S = H H'^T / t:
  *
  *     part = weight / 2n sum_i [ log sum_j exp(S_ij) + log sum_j exp(S_ji) - 2 S_ii ],      for users and for items
  *
- * As in XSimGCL (Yu et al., TKDE 2023) the pass that the loss sees is itself the first view. The second runs before it, and only the
- * drawn rows of its result are kept: no gradient flows into it, so there is one backward pass, and one forward pass more than without.
- * That loses nothing in the mean: the part is symmetric in the views, and both are drawn alike, so the gradient through the first has
- * the expectation of that through the second. Twice the one is an unbiased estimate of their sum:
+ * As in XSimGCL (Yu et al., TKDE 2023) the pass that the loss sees is itself the first view. The second runs before it, and only
+ * the drawn rows of its result are kept: no gradient flows into it, so there is one backward pass, and one forward pass more than
+ * without contrast. In the mean that loses nothing: the part is symmetric in the views and both are drawn alike, so the gradient
+ * through the one has the expectation of that through the other. Twice the first is an unbiased estimate of their sum:
  *
  *     P = softmax of S by rows + softmax of S by columns - 2 I;      dH = weight / (n t) P H'
  *
@@ -31,7 +31,7 @@
 real
 gnn_contrast_noise(const GnnConfig *config)
 {
-    return config->contrast == GNN_CONTRAST_NOISE && config->contrast_weight > 0 ? (real) config->contrast_noise : 0;
+    return config->contrast == GNN_CONTRAST_NOISE ? (real) config->contrast_noise : 0;
 }
 
 /* ---- memory and nodes ---- */
@@ -59,7 +59,7 @@ gnn_contrast_allocate(GnnContrast *c, GnnArena *arena, const GnnConfig *config, 
     int64_t     room;
 
     *c = (GnnContrast) {.config = config, .z = z};
-    if (config->contrast == GNN_CONTRAST_NONE || config->contrast_weight == 0 || !plan->along_edges)
+    if (config->contrast == GNN_CONTRAST_NONE || !plan->along_edges)
         return;
     c->plan = plan;
     c->whole = plan->adjacency;
@@ -237,7 +237,7 @@ run_rows(void *arg, int64_t slice, int thread)
     int64_t     first = slice * SLICE;
     int64_t     rows = slice_end(c, slice) - first;
     real       *score = scratch(c, thread);
-    double      share = c->config->contrast_weight / (double) n;
+    double      share = c->weight / (double) n;
     double      loss = 0;
 
     gnn_gemm(score, n, rows, n, dim, inverse_temperature(c), gnn_plain(c->unit + first * dim, dim),

@@ -21,6 +21,7 @@ typedef struct GnnContrastSide
 typedef struct GnnContrast
 {
     const GnnConfig *config;
+    double      weight;         /* the configuration's, or the loss's own */
     GnnPlan    *plan;           /* NULL: there is nothing to contrast */
     const GnnMat *z;
     const GnnAdjacency *whole;
@@ -38,7 +39,7 @@ typedef struct GnnContrast
 /* noise that the plan is to be written with */
 extern real gnn_contrast_noise(const GnnConfig *config);
 
-/* from shapes alone, of a plan that is written: without weight, or where no step goes along edges, takes nothing */
+/* from shapes alone, of a plan that is written; where no step goes along edges, takes nothing. The weight is set after it */
 extern void gnn_contrast_allocate(GnnContrast *c, GnnArena *arena, const GnnConfig *config, const GnnGraph *graph,
                                   const int64_t n_edges[GNN_MAX_RELATIONS], GnnPlan *plan, const GnnMat *z);
 

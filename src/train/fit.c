@@ -104,6 +104,7 @@ static void
 allocate_contrast(Fit *f, GnnArena *arena, const int64_t *n_edges)
 {
     gnn_contrast_allocate(&f->contrast, arena, f->config, &f->graph, n_edges, &f->plan, f->z);
+    f->contrast.weight = f->config->contrast_weight > 0 ? f->config->contrast_weight : f->loss->contrast_weight;
 }
 
 static void

@@ -300,6 +300,7 @@ const GnnLoss gnn_softmax = {
     .what = "softmax over an item of the user's and negatives shared by a block of users, on cosines",
     .negatives = 2048,
     .reg_weight = 0,
+    .contrast_weight = 0.3,
     .allocate = softmax_allocate,
     .open = softmax_open,
     .run = softmax_run,
