@@ -49,7 +49,7 @@ const GnnParam gnn_params[] = {
     REAL(dropout, 0, 0.9, 0, "Share of a layer's results that is dropped in training; lightgcn and mf drop none."),
     CHOICE(contrast, contrasts, "Two views of a node shall be alike, and unlike those of others: views by noise on what goes "
            "along edges, or without some of the edges; none with mf, nor with 0 layers."),
-    REAL(contrast_weight, 0, 100, 0, "Weight of the contrast in the loss; 0 takes the loss's own: 0.3 for softmax, 0.02 for "
+    REAL(contrast_weight, 0, 100, 0, "Weight of the contrast in the loss; 0 takes the loss's own: 0.1 for softmax, 0.02 for "
          "the others."),
     REAL(contrast_temperature, 0.01, 10, 0.2, "Temperature of the contrast: small ones look at the nodes most alike."),
     WHOLE(contrast_nodes, 2, 65536, 2048, "Users, and items, that a step draws to contrast."),

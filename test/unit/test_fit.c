@@ -128,7 +128,7 @@ communities(void)
         }
 }
 
-/* noise with softmax, missing edges with bpr: not much less is found, though the communities' users are all alike */
+/* what is found without is found with it, if not quite so well: it asks users to differ of whom many are alike */
 static void
 contrast_finds_them_too(void)
 {
@@ -146,19 +146,16 @@ contrast_finds_them_too(void)
 
             gnn_config_defaults(&c);
             c.model = m;
-            c.loss = kind - GNN_CONTRAST_NOISE;
             c.dim = 16;
             c.steps = 40;
             c.reg_weight = 0.3;
             c.temperature = 0.3;
-            c.negatives = c.loss == 0 ? 200 : 0;
+            c.negatives = 200;
             c.contrast = kind;
             c.contrast_nodes = 200;
-            c.contrast_weight = 0.01;
-            c.contrast_temperature = 1;
             CHECK(train(&fit, &g, &c, 2) == NULL);
             found = share_found(&fit, &g, fit.embedding[0], c.dim);
-            CHECK_SAY(found > 0.9, "%s with %s found %g", gnn_models[m]->name, gnn_losses[c.loss]->name, found);
+            CHECK_SAY(found > 0.8, "%s with contrast of kind %d found %g", gnn_models[m]->name, kind, found);
         }
 }
 
@@ -187,7 +184,7 @@ likeness(const GnnFit *fit, int dim)
     return sum;
 }
 
-/* that is what contrast is for: what the interactions make alike it spreads, the more the heavier it weighs */
+/* that is what contrast is for: what the interactions make alike it spreads */
 static void
 contrast_spreads(void)
 {
@@ -198,9 +195,9 @@ contrast_spreads(void)
     planted(&g, from, to);
     for (int kind = GNN_CONTRAST_NOISE; kind <= GNN_CONTRAST_EDGES; kind++)
     {
-        double      last = 1;
+        double      alike[2];
 
-        for (int weight = 0; weight < 3; weight++)
+        for (int with = 0; with < 2; with++)
         {
             GnnConfig   c;
             GnnFit      fit;
@@ -209,13 +206,12 @@ contrast_spreads(void)
             c.loss = 1;
             c.dim = 16;
             c.steps = 30;
-            c.contrast = weight > 0 ? kind : GNN_CONTRAST_NONE;
+            c.contrast = with ? kind : GNN_CONTRAST_NONE;
             c.contrast_nodes = 200;
-            c.contrast_weight = 0.05 * weight;
             CHECK(train(&fit, &g, &c, 2) == NULL);
-            CHECK_SAY(likeness(&fit, c.dim) < last - 0.02, "kind %d: %g after %g", kind, likeness(&fit, c.dim), last);
-            last = likeness(&fit, c.dim);
+            alike[with] = likeness(&fit, c.dim);
         }
+        CHECK_SAY(alike[1] < alike[0] - 0.05, "cosine %g without, %g with contrast of kind %d", alike[0], alike[1], kind);
     }
 }
 
