@@ -159,6 +159,37 @@ contrast_finds_them_too(void)
         }
 }
 
+/* steps too small to learn by: what is served is what it is without contrast, of the whole graph and without noise */
+static void
+views_are_not_served(void)
+{
+    GnnGraph    g;
+
+    random_graph(&g, 60, 40, 400, true, 1);
+    for (int m = 0; m < gnn_n_models; m++)
+    {
+        GnnFit      fit[3];
+        GnnConfig   c;
+
+        gnn_config_defaults(&c);
+        c.model = m;
+        c.learning_rate = 1e-12;
+        c.steps = 2;
+        c.negatives = 20;
+        c.dim = 8;
+        c.edge_dropout = c.contrast_noise = 0.5;
+        for (c.contrast = GNN_CONTRAST_NONE; c.contrast <= GNN_CONTRAST_EDGES; c.contrast++)
+        {
+            CHECK(train(&fit[c.contrast], &g, &c, 1) == NULL);
+            for (int i = 0; i < 40 * c.dim; i++)
+            {
+                CHECK_NEAR(fit[c.contrast].embedding[1][i], fit[0].embedding[1][i], 1e-6);
+                CHECK_NEAR(fit[c.contrast].fold_in[1][i], fit[0].fold_in[1][i], 1e-6);
+            }
+        }
+    }
+}
+
 /* mean cosine of two users of one community */
 static double
 likeness(const GnnFit *fit, int dim)
@@ -834,6 +865,7 @@ more_node_types(void)
 static const Test tests[] = {
     {"planted communities are found by every model and loss", communities},
     {"so they are with contrast", contrast_finds_them_too},
+    {"views are not what is served", views_are_not_served},
     {"contrast spreads what is alike", contrast_spreads},
     {"chance finds little", chance_finds_little},
     {"further node types take part", more_node_types},
