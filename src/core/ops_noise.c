@@ -6,8 +6,7 @@
  * No number changes its sign. Where we differ: the paper's noise has one length, whatever the row's is; but a loss on cosines
  * leaves lengths free, and they grow as training goes on, so ours is a share of the row's.
  *
- * To the backward pass noise is a constant: dx is dout, and lies in the same place. The random numbers are a function of pass,
- * step, layer and element.
+ * To the backward pass noise is a constant: dx += dout. The random numbers are a function of pass, step, layer and element.
  */
 #include "core/ops.h"
 
@@ -87,11 +86,22 @@ perturb_forward(GnnPlan *plan, const GnnPlanStep *s)
 }
 
 static void
-perturb_backward(GnnPlan *plan, const GnnPlanStep *s)
+add_grad_rows(void *arg, int64_t block, int thread)
 {
+    const GnnPlanStep *s = arg;
+    int64_t     at = block * ROWS * s->out->dim;
+    int64_t     rows = s->out->n - block * ROWS < ROWS ? s->out->n - block * ROWS : ROWS;
+
+    gnn_add_scaled(s->in->grad + at, 1, s->out->grad + at, rows * s->out->dim);
 }
 
-const GnnOp gnn_perturb = {"perturb", perturb_forward, perturb_backward, .same_grad = true};
+static void
+perturb_backward(GnnPlan *plan, const GnnPlanStep *s)
+{
+    gnn_team_run(plan->team, gnn_blocks(s->out->n, ROWS), add_grad_rows, (void *) s);
+}
+
+const GnnOp gnn_perturb = {"perturb", perturb_forward, perturb_backward};
 
 GnnMat *
 gnn_op_along_edges(GnnPlan *plan, GnnMat *x)

@@ -67,7 +67,7 @@ gnn_plan_allocate(GnnPlan *plan, GnnArena *arena)
         GnnPlanStep *step = &plan->steps[i];
 
         step->out->val = gnn_alloc(arena, step->out->n * step->out->dim, sizeof(real));
-        step->out->grad = step->op->same_grad ? step->in->grad : gnn_alloc(arena, step->out->n * step->out->dim, sizeof(real));
+        step->out->grad = gnn_alloc(arena, step->out->n * step->out->dim, sizeof(real));
         step->keep = gnn_alloc(arena, step->n_keep, sizeof(real));
     }
 }
@@ -147,7 +147,7 @@ void
 gnn_plan_backward(GnnPlan *plan, const GnnMat *from)
 {
     for (int i = 0; i < plan->n_mats; i++)
-        if (plan->mats[i].grad != from->grad)
+        if (&plan->mats[i] != from)
             clear(plan->team, &plan->mats[i]);
     for (int i = plan->n_steps - 1; i >= 0; i--)
         plan->steps[i].op->backward(plan, &plan->steps[i]);

@@ -33,7 +33,6 @@ typedef struct GnnOp
     const char *name;
     void        (*forward)(struct GnnPlan *plan, const struct GnnPlanStep *step);
     void        (*backward)(struct GnnPlan *plan, const struct GnnPlanStep *step);
-    bool        same_grad;      /* the result's gradient is the input's as well, and lies where that lies */
 } GnnOp;
 
 typedef struct GnnPlanStep
