@@ -57,6 +57,8 @@ dnn_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 const GnnModel gnn_dnn = {
     .name = "dnn",
     .what = "Two towers of dense layers over the features of users and items, without a graph, to compare with",
+    .paper = "Yi, Yang, Hong et al.: Sampling-bias-corrected neural modeling for large corpus item recommendations, RecSys 2019",
+    .uses = GNN_USE_LAYERS | GNN_USE_DROPOUT,
     .learning_rate = 0.02,
     .linear = false,
     .build = dnn_build,
