@@ -1,5 +1,5 @@
 /*
- * dnn.c: two towers over features (Covington, Adams and Sargin, RecSys 2016; Yi et al., RecSys 2019), the yardstick without graph.
+ * dnn.c: two towers over features (Covington et al., RecSys 2016; Yi et al., RecSys 2019), the yardstick without a graph.
  *
  *     H_0 = F E, or X for a type without features;   H_{l+1} = drop(f(H_l W_l,type));   Z = D^0.2 H_L / |H_L|
  *

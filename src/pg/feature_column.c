@@ -213,7 +213,8 @@ static char *
 count_of_words(const char *value, const char *source, int32 size)
 {
     return psprintf("SELECT %d::pg_catalog.int8, coalesce(pg_catalog.sum(pg_catalog.cardinality("
-                    "pg_catalog.regexp_split_to_array(%s, '[^[:alnum:]]+'))), 0)::pg_catalog.int8 FROM %s s", size, value, source);
+                    "pg_catalog.regexp_split_to_array(%s, '[^[:alnum:]]+'))), 0)::pg_catalog.int8 FROM %s s",
+                    size, value, source);
 }
 
 /* with a column for the missing */
