@@ -17,7 +17,8 @@ typedef enum GnnStream
     GNN_STREAM_DROPOUT,         /* index: pass and step of the plan */
     GNN_STREAM_NEGATIVES,       /* index: step and block */
     GNN_STREAM_HOLDOUT,         /* index: user */
-    GNN_STREAM_MEASURE
+    GNN_STREAM_MEASURE,
+    GNN_STREAM_TRIPLES          /* index: pass and step of the plan */
 } GnnStream;
 
 typedef struct GnnRng

@@ -22,6 +22,8 @@ typedef struct GnnConfig
     int         layers;
     int         aggregator;     /* GnnAggregator */
     int         heads;
+    int         bases;
+    double      relation_weight;
     int         steps;
     double      learning_rate;  /* 0: the model's own default */
     double      temperature;

@@ -7,6 +7,12 @@
 #include "core/plan.h"
 #include "model/config.h"
 
+/* what a model reads of the graph beside its adjacency, put on the plan before it is built */
+typedef enum GnnNeeds
+{
+    GNN_NEEDS_TYPED = 1         /* plan->typed */
+} GnnNeeds;
+
 typedef struct GnnModel
 {
     const char *name;
@@ -18,6 +24,7 @@ typedef struct GnnModel
      * neighbour. Without linear, fold_in is an approximation.
      */
     bool        linear;
+    unsigned    needs;          /* GnnNeeds, added up */
 
     /* writes the plan, from shapes alone; returns the matrix of all nodes' embeddings, n_nodes x dim */
     GnnMat     *(*build)(GnnPlan *plan, const GnnGraph *graph, const GnnConfig *config);
@@ -39,6 +46,8 @@ extern const GnnModel gnn_ngcf;
 extern const GnnModel gnn_graphsage;
 extern const GnnModel gnn_gat;
 extern const GnnModel gnn_ggnn;
+extern const GnnModel gnn_rgcn;
+extern const GnnModel gnn_kgat;
 
 extern const GnnModel *const gnn_models[];
 extern const int gnn_n_models;

@@ -38,6 +38,7 @@ typedef struct Fit
     GnnTeam     team;
     GnnCsr      held;           /* what is held out; n = 0 where nothing is measured */
     GnnAdjacency adjacency;
+    GnnTyped    typed;          /* where the model needs it */
     GnnPlan     plan;
     GnnMat     *z;
     GnnTask     task;
@@ -56,16 +57,25 @@ measures(const Fit *f)
     return f->config->holdout > 0;
 }
 
+static bool
+needs(const Fit *f, GnnNeeds what)
+{
+    return (f->model->needs & what) != 0;
+}
+
 static void
 allocate_graph(Fit *f, GnnArena *arena, const int64_t *n_edges)
 {
     gnn_adjacency_allocate(&f->adjacency, arena, &f->graph, n_edges);
+    if (needs(f, GNN_NEEDS_TYPED))
+        gnn_typed_allocate(&f->typed, arena, &f->graph, n_edges);
 }
 
 static void
 allocate_plan(Fit *f, GnnArena *arena)
 {
     gnn_plan_open(&f->plan, &f->adjacency, &f->team, f->config->seed);
+    f->plan.typed = &f->typed;
     f->z = f->model->build(&f->plan, &f->graph, f->config);
     gnn_plan_allocate(&f->plan, arena);
 }
@@ -143,6 +153,8 @@ prepare(Fit *f, GnnArena *arena)
     allocate_measure(f, arena);
 
     gnn_adjacency_fill(&f->adjacency, &f->graph);
+    if (needs(f, GNN_NEEDS_TYPED))
+        gnn_typed_fill(&f->typed, &f->graph);
     gnn_plan_start(&f->plan);
     f->loss->open(f->loss_state, &f->task);
     if (measures(f))
@@ -223,7 +235,7 @@ take_step(Fit *f, int step)
     f->plan.pass = step;
     f->plan.training = true;
     gnn_plan_forward(&f->plan);
-    loss = f->loss->run(f->loss_state, f->z, step);
+    loss = f->loss->run(f->loss_state, f->z, step) + gnn_plan_objective(&f->plan);
     gnn_plan_backward(&f->plan, f->z);
     loss += gnn_decay_run(&f->decay, &f->plan);
     gnn_adam_step(&f->adam, &f->team, f->plan.learned, f->plan.learned_grad);

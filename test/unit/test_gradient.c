@@ -18,31 +18,66 @@
 
 #define DIM 5
 
-/* a graph with a third node type and a node without edges, and its adjacency */
+/* a graph with a third node type, several relations and a node without edges, as its adjacency and with relations apart */
 typedef struct World
 {
     GnnGraph    graph;
     GnnAdjacency adjacency;
+    GnnTyped    typed;
     GnnTeam     team;
     GnnConfig   config;
     GnnTask     task;
 } World;
 
+/* items beside items, none beside itself */
+static void
+neighbouring_items(GnnCsr *out, int32_t n_items)
+{
+    int32_t     from[7];
+    int32_t     to[7];
+    float       weight[7];
+    int64_t     n = n_items > 7 ? 7 : 0;
+
+    for (int32_t i = 0; i < n; i++)
+    {
+        from[i] = i;
+        to[i] = (2 * i + 1) % n_items;
+        weight[i] = (float) (1 + i % 3);
+    }
+    gnn_csr_build(out, arena, &(GnnEdges) {.n = n, .from = from, .to = to, .weight = weight}, n_items, n_items);
+}
+
+/* brands by two relations that share pairs, items among themselves, and a relation without edges */
+static void
+add_relations(GnnGraph *g, int32_t n_users, int32_t n_items)
+{
+    GnnCsr      edges;
+
+    gnn_graph_add_nodes(g, "brand", 3);
+    random_csr(&edges, n_items, 3, 7, false, 12);
+    gnn_graph_add_relation(g, "made by", 1, 2, &edges);
+    random_csr(&edges, n_items, 3, 9, true, 13);
+    gnn_graph_add_relation(g, "sold by", 1, 2, &edges);
+    neighbouring_items(&edges, n_items);
+    gnn_graph_add_relation(g, "goes with", 1, 1, &edges);
+    random_csr(&edges, n_users, 3, 0, false, 14);
+    gnn_graph_add_relation(g, "likes", 0, 2, &edges);
+}
+
 static void
 make_world_of(World *w, int32_t n_users, int32_t n_items, int64_t n, bool weighted)
 {
     int64_t     n_edges[GNN_MAX_RELATIONS];
-    GnnCsr      brands;
 
     random_graph(&w->graph, n_users, n_items, n, weighted, 11);
-    gnn_graph_add_nodes(&w->graph, "brand", 3);
-    random_csr(&brands, n_items, 3, 7, false, 12);
-    gnn_graph_add_relation(&w->graph, "made by", 1, 2, &brands);
+    add_relations(&w->graph, n_users, n_items);
     for (int r = 0; r < w->graph.n_relations; r++)
         n_edges[r] = w->graph.relations[r].edges.ptr[w->graph.relations[r].edges.n];
     gnn_team_open(&w->team, 2, NULL, NULL);
     gnn_adjacency_allocate(&w->adjacency, arena, &w->graph, n_edges);
     gnn_adjacency_fill(&w->adjacency, &w->graph);
+    gnn_typed_allocate(&w->typed, arena, &w->graph, n_edges);
+    gnn_typed_fill(&w->typed, &w->graph);
     gnn_config_defaults(&w->config);
     w->config.dim = DIM;
 }
@@ -94,6 +129,7 @@ open_problem(Problem *p, World *w)
 {
     memset(p, 0, sizeof(*p));
     gnn_plan_open(&p->plan, &w->adjacency, &w->team, 5);
+    p->plan.typed = &w->typed;
     p->plan.training = true;
     p->plan.pass = 1;
     p->loss = random_sum;
@@ -293,6 +329,28 @@ case_gru_dropped(Problem *p, int64_t n)
     return gru(p, 0.4);
 }
 
+/* two bases for eight directed relations */
+static GnnMat *
+relations(Problem *p, GnnMat *x, int64_t dim, double slope, double dropout)
+{
+    GnnMat     *w = gnn_plan_parameter(&p->plan, 3 * x->dim, dim, GNN_START_NORMAL, 0.5);
+
+    return gnn_op_relation_sum(&p->plan, x, w, gnn_plan_parameter(&p->plan, p->plan.typed->n_relations, 2, GNN_START_NORMAL, 1),
+                               slope, dropout);
+}
+
+static GnnMat *
+case_relation_sum(Problem *p, int64_t n)
+{
+    return relations(p, learned(p, n), 3, 1, 0);
+}
+
+static GnnMat *
+case_relation_sum_dropped(Problem *p, int64_t n)
+{
+    return relations(p, learned(p, n), DIM + 2, 0.2, 0.4);
+}
+
 /* several layers */
 static GnnMat *
 case_chain(Problem *p, int64_t n)
@@ -392,6 +450,14 @@ case_gru_shared(Problem *p, int64_t n)
     return case_shared(p, x, gnn_op_gru(&p->plan, x, x, w, w, 0));
 }
 
+static GnnMat *
+case_relation_sum_shared(Problem *p, int64_t n)
+{
+    GnnMat     *x = square(p, n);
+
+    return case_shared(p, x, relations(p, x, n, 0.2, 0));
+}
+
 typedef struct OpCase
 {
     const GnnOp *op;
@@ -420,6 +486,8 @@ static const OpCase op_cases[] = {
     {&gnn_attend, case_attend_9},
     {&gnn_gru, case_gru},
     {&gnn_gru, case_gru_dropped},
+    {&gnn_relation_sum, case_relation_sum},
+    {&gnn_relation_sum, case_relation_sum_dropped},
     {&gnn_propagate, case_propagate_shared},
     {&gnn_propagate_mean, case_mean_shared},
     {&gnn_dense, case_dense_shared},
@@ -429,6 +497,7 @@ static const OpCase op_cases[] = {
     {&gnn_neighbour_max, case_neighbour_max_shared},
     {&gnn_attend, case_attend_shared},
     {&gnn_gru, case_gru_shared},
+    {&gnn_relation_sum, case_relation_sum_shared},
 };
 #define N_OP_CASES ((int) (sizeof(op_cases) / sizeof(op_cases[0])))
 
@@ -460,7 +529,7 @@ static double
 value_at(Problem *p)
 {
     gnn_plan_forward(&p->plan);
-    return p->loss(p) + gnn_decay_run(&p->decay, &p->plan);
+    return p->loss(p) + gnn_decay_run(&p->decay, &p->plan) + gnn_plan_objective(&p->plan);
 }
 
 /* the largest difference between gradient and finite difference, over the largest gradient; 1 for a gradient of zeros */
@@ -840,6 +909,66 @@ attention_by_definition(void)
         }
 }
 
+/* the weights of relation d / 2 between all nodes, seen from the end d % 2 says, over each row's sum */
+static double *
+dense_shares(const World *w, int d)
+{
+    const GnnRelation *relation = &w->graph.relations[d / 2];
+    int64_t     n = w->graph.n_nodes;
+    double     *edges = dense_of(&relation->edges);
+    double     *a = gnn_alloc(arena, n * n, sizeof(double));
+
+    for (int64_t i = 0; i < relation->edges.n; i++)
+        for (int64_t j = 0; j < relation->edges.n_cols; j++)
+        {
+            int64_t     from = w->graph.types[relation->from].first + i;
+            int64_t     to = w->graph.types[relation->to].first + j;
+
+            a[d % 2 == 0 ? from * n + to : to * n + from] = fmax(0, edges[i * relation->edges.n_cols + j]);
+        }
+    for (int64_t v = 0; v < n; v++)
+    {
+        double      sum = 0;
+
+        for (int64_t u = 0; u < n; u++)
+            sum += a[v * n + u];
+        for (int64_t u = 0; u < n && sum > 0; u++)
+            a[v * n + u] /= sum;
+    }
+    return a;
+}
+
+/* relation by relation, each with its matrix written out */
+static void
+relation_sum_by_definition(void)
+{
+    World       w;
+    Problem     p;
+    const real *x = run_case(&p, &w, case_relation_sum);
+    const real *weights = p.plan.parameters[1].mat->val;        /* W_0, V_1, V_2: DIM x 3 each */
+    const real *mix = p.plan.parameters[2].mat->val;
+    int64_t     n = w.graph.n_nodes;
+    double     *sum = gnn_alloc(arena, n * 3, sizeof(double));
+
+    for (int64_t v = 0; v < n; v++)
+        for (int c = 0; c < 3; c++)
+            for (int i = 0; i < DIM; i++)
+                sum[v * 3 + c] += x[v * DIM + i] * weights[i * 3 + c];
+    for (int d = 0; d < 2 * w.graph.n_relations; d++)
+    {
+        double     *a = dense_shares(&w, d);
+
+        for (int64_t v = 0; v < n; v++)
+            for (int64_t u = 0; u < n; u++)
+                for (int c = 0; c < 3; c++)
+                    for (int i = 0; i < DIM; i++)
+                        sum[v * 3 + c] += a[v * n + u] * x[u * DIM + i] *
+                            (mix[d * 2] * weights[(DIM + i) * 3 + c] + mix[d * 2 + 1] * weights[(2 * DIM + i) * 3 + c]);
+    }
+    for (int64_t i = 0; i < n * 3; i++)
+        CHECK_NEAR(p.out->val[i], sum[i], 2e-5);
+}
+
 static double
 logistic(double x)
 {
@@ -933,15 +1062,20 @@ twelve_matrices(void)
             GnnTeam     team;
             GnnConfig   c;
             GnnArena    counting;
+            GnnTyped    typed;
             double      matrices;
 
             gnn_graph_add_nodes(&g, "user", n);
+            gnn_graph_add_relation(&g, "friends", 0, 0, &(GnnCsr) {.n = n, .n_cols = n});
             gnn_config_defaults(&c);
             c.aggregator = aggregator;
             c.dropout = 0.1;
             gnn_team_open(&team, 2, NULL, NULL);
             gnn_arena_counting(&counting);
+            gnn_typed_allocate(&typed, &counting, &g, (int64_t[GNN_MAX_RELATIONS]) {0});
+            counting.used = 0;      /* of the graph */
             gnn_plan_open(&plan, NULL, &team, 1);
+            plan.typed = &typed;
             gnn_models[m]->build(&plan, &g, &c);
             gnn_plan_allocate(&plan, &counting);
             matrices = (double) counting.used / ((double) n * c.dim * sizeof(real));
@@ -1149,6 +1283,7 @@ static const Test tests[] = {
     {"the largest of neighbours is found again", the_largest_is_found_again},
     {"the mean with lengths by its definition", sized_mean_by_definition},
     {"attention by its definition", attention_by_definition},
+    {"the sum over relations by its definition", relation_sum_by_definition},
     {"the recurrent unit by its definition", gru_by_definition},
     {"products with weights by their definition", products_by_definition},
     {"no model takes more than twelve matrices", twelve_matrices},
