@@ -351,6 +351,53 @@ case_relation_sum_dropped(Problem *p, int64_t n)
     return relations(p, learned(p, n), DIM + 2, 0.2, 0.4);
 }
 
+/* the matrices and rows of all directed relations, for rows of dim */
+static GnnMat *
+relation_matrices(Problem *p, int64_t dim)
+{
+    return gnn_plan_parameter(&p->plan, p->plan.typed->n_relations * dim, dim, GNN_START_NORMAL, 0.5);
+}
+
+static GnnMat *
+relation_rows(Problem *p, int64_t dim)
+{
+    return gnn_plan_parameter(&p->plan, p->plan.typed->n_relations, dim, GNN_START_NORMAL, 0.5);
+}
+
+/* attention pays heed to x, and x is what is summed */
+static GnnMat *
+attended(Problem *p, GnnMat *x)
+{
+    GnnMat     *w = relation_matrices(p, x->dim);
+
+    return gnn_op_weighted_sum(&p->plan, x, gnn_op_relation_attention(&p->plan, x, w, relation_rows(p, x->dim)));
+}
+
+static GnnMat *
+case_attended(Problem *p, int64_t n)
+{
+    return attended(p, learned(p, n));
+}
+
+static GnnMat *
+case_transr(Problem *p, int64_t n)
+{
+    GnnMat     *x = learned(p, n);
+    GnnMat     *w = relation_matrices(p, DIM);
+
+    return gnn_op_transr(&p->plan, x, w, relation_rows(p, DIM), 0.7);
+}
+
+static GnnMat *
+case_bi_interact(Problem *p, int64_t n)
+{
+    GnnMat     *x = many_rows(p);
+    GnnMat     *w = weight(p);
+    GnnMat     *a = many_rows(p);
+
+    return gnn_op_bi_interact(&p->plan, x, w, a, weight(p), 0.2, 0.4);
+}
+
 /* several layers */
 static GnnMat *
 case_chain(Problem *p, int64_t n)
@@ -458,6 +505,33 @@ case_relation_sum_shared(Problem *p, int64_t n)
     return case_shared(p, x, relations(p, x, n, 0.2, 0));
 }
 
+static GnnMat *
+case_attended_shared(Problem *p, int64_t n)
+{
+    GnnMat     *x = square(p, n);
+
+    return case_shared(p, x, attended(p, x));
+}
+
+static GnnMat *
+case_bi_interact_shared(Problem *p, int64_t n)
+{
+    GnnMat     *x = square(p, n);
+
+    return case_shared(p, x, gnn_op_bi_interact(&p->plan, x, x, x, x, 0.2, 0));
+}
+
+/* the objective is no part of the result: what it adds to the gradient of x is */
+static GnnMat *
+case_transr_shared(Problem *p, int64_t n)
+{
+    GnnMat     *x = learned(p, n);
+    GnnMat     *w = relation_matrices(p, DIM);
+
+    gnn_plan_minimise(&p->plan, gnn_op_transr(&p->plan, x, w, relation_rows(p, DIM), 3));
+    return gnn_op_propagate(&p->plan, x, 0.3, -0.7);
+}
+
 typedef struct OpCase
 {
     const GnnOp *op;
@@ -488,6 +562,10 @@ static const OpCase op_cases[] = {
     {&gnn_gru, case_gru_dropped},
     {&gnn_relation_sum, case_relation_sum},
     {&gnn_relation_sum, case_relation_sum_dropped},
+    {&gnn_relation_attention, case_attended},
+    {&gnn_weighted_sum, case_attended},
+    {&gnn_transr, case_transr},
+    {&gnn_bi_interact, case_bi_interact},
     {&gnn_propagate, case_propagate_shared},
     {&gnn_propagate_mean, case_mean_shared},
     {&gnn_dense, case_dense_shared},
@@ -498,6 +576,9 @@ static const OpCase op_cases[] = {
     {&gnn_attend, case_attend_shared},
     {&gnn_gru, case_gru_shared},
     {&gnn_relation_sum, case_relation_sum_shared},
+    {&gnn_weighted_sum, case_attended_shared},
+    {&gnn_transr, case_transr_shared},
+    {&gnn_bi_interact, case_bi_interact_shared},
 };
 #define N_OP_CASES ((int) (sizeof(op_cases) / sizeof(op_cases[0])))
 
@@ -518,6 +599,22 @@ every_op_has_a_case(void)
 
 /* of a right gradient, the error is below; of a wrong one, far above */
 #define GOOD 1e-6
+
+static void
+do_nothing(GnnPlan *plan, const GnnPlanStep *step)
+{
+}
+
+/* what is constant to the gradient stays as it is while we differ */
+static void
+freeze_constants(GnnPlan *plan)
+{
+    static const GnnOp frozen = {"frozen", do_nothing, do_nothing};
+
+    for (int i = 0; i < plan->n_steps; i++)
+        if (plan->steps[i].out->constant)
+            plan->steps[i].op = &frozen;
+}
 
 static double
 training_loss(Problem *p)
@@ -547,6 +644,7 @@ gradient_error(Problem *p)
     gnn_plan_backward(&p->plan, p->out);
     gnn_decay_run(&p->decay, &p->plan);
     memcpy(grad, p->plan.learned_grad, n * sizeof(real));
+    freeze_constants(&p->plan);
     for (int64_t i = 0; i < n; i += n > 1000 ? n / 150 : 1)
     {
         real        x = p->plan.learned[i];
@@ -619,9 +717,27 @@ models_and_losses(void)
                 w.config.dropout = kind == 3 ? 0.3 : 0;
                 w.config.aggregator = kind % 2;
                 w.config.heads = 1 + kind;
+                w.config.bases = 1 + 3 * kind;
+                w.config.relation_weight = kind;
                 w.config.temperature = 0.5;
                 check_pair(&w, m, l);
             }
+}
+
+/* an objective over more nodes than a wave has */
+static void
+many_nodes(void)
+{
+    World       w;
+    Problem     p;
+    double      error;
+
+    make_world_of(&w, 5000, 40, 6000, true);
+    open_problem(&p, &w);
+    p.out = case_transr(&p, w.graph.n_nodes);
+    close_problem(&p, 0);
+    error = gradient_error(&p);
+    CHECK_SAY(error < GOOD, "%g", error);
 }
 
 /* more users than a block has, some without edges */
@@ -1013,13 +1129,110 @@ gru_by_definition(void)
     }
 }
 
+/* each node asks all its edges, relation by relation */
+static void
+relation_attention_by_definition(void)
+{
+    World       w;
+    Problem     p;
+    const real *x = run_case(&p, &w, case_attended);
+    const real *matrices = p.plan.parameters[1].mat->val;
+    const real *rows = p.plan.parameters[2].mat->val;
+    int64_t     n = w.graph.n_nodes;
+    double     *sum = gnn_alloc(arena, n * DIM, sizeof(double));
+    double     *total = gnn_alloc(arena, n, sizeof(double));
+
+    for (int d = 0; d < 2 * w.graph.n_relations; d++)
+    {
+        double     *share = dense_shares(&w, d);
+
+        for (int64_t v = 0; v < n; v++)
+        {
+            int         edges = 0;
+
+            for (int64_t u = 0; u < n; u++)
+                edges += share[v * n + u] > 0;
+            for (int64_t u = 0; u < n; u++)
+            {
+                double      exponent = 0;
+                double      weight;
+
+                for (int c = 0; c < DIM; c++)
+                {
+                    double      head = rows[d * DIM + c];
+                    double      tail = 0;
+
+                    for (int i = 0; i < DIM; i++)
+                    {
+                        head += x[v * DIM + i] * matrices[(d * DIM + i) * DIM + c];
+                        tail += x[u * DIM + i] * matrices[(d * DIM + i) * DIM + c];
+                    }
+                    exponent += tail * tanh(head);
+                }
+                weight = share[v * n + u] * edges * exp(exponent);
+                total[v] += weight;
+                for (int c = 0; c < DIM; c++)
+                    sum[v * DIM + c] += weight * x[u * DIM + c];
+            }
+        }
+    }
+    for (int64_t v = 0; v < n; v++)
+        for (int c = 0; c < DIM; c++)
+            CHECK_NEAR(p.out->val[v * DIM + c], total[v] > 0 ? sum[v * DIM + c] / total[v] : 0, 1e-5);
+}
+
+/* |x_h W_r + b_r - x_t W_r|^2 */
+static double
+distance(const Problem *p, int64_t head, int relation, int64_t tail)
+{
+    const real *x = p->plan.learned;
+    const real *matrix = p->plan.parameters[1].mat->val + relation * DIM * DIM;
+    const real *row = p->plan.parameters[2].mat->val + relation * DIM;
+    double      sum = 0;
+
+    for (int c = 0; c < DIM; c++)
+    {
+        double      way = row[c];
+
+        for (int i = 0; i < DIM; i++)
+            way += (x[head * DIM + i] - x[tail * DIM + i]) * matrix[i * DIM + c];
+        sum += way * way;
+    }
+    return sum;
+}
+
+/* one edge, from the only user to one of two items: against the other item from her end, against herself from its end */
+static void
+transr_by_definition(void)
+{
+    World       w;
+    Problem     p;
+
+    make_world(&w, false);
+    w.graph = (GnnGraph) {0};
+    gnn_graph_add_nodes(&w.graph, "user", 1);
+    gnn_graph_add_nodes(&w.graph, "item", 2);
+    gnn_graph_add_relation(&w.graph, "interaction", 0, 1,
+                           &(GnnCsr) {.n = 1, .n_cols = 2, .ptr = (int64_t[]) {0, 1}, .idx = (int32_t[]) {1}});
+    gnn_typed_allocate(&w.typed, arena, &w.graph, (int64_t[GNN_MAX_RELATIONS]) {1});
+    gnn_typed_fill(&w.typed, &w.graph);
+    open_problem(&p, &w);
+    p.out = case_transr(&p, 3);
+    close_problem(&p, 0);
+    gnn_plan_forward(&p.plan);
+    CHECK_NEAR(p.out->val[0], 0.7 / 3 * (-log(logistic(distance(&p, 0, 0, 1) - distance(&p, 0, 0, 2))) + log(2)), 1e-5);
+    p.plan.training = false;
+    gnn_plan_forward(&p.plan);
+    CHECK(p.out->val[0] == 0);
+}
+
 /* both inputs are 3 numbers a row, results 2 */
 static void
 products_by_definition(void)
 {
-    static GnnMat *(*const writes[])(Problem *p, int64_t n) = {case_dense_dropped, case_join, case_interact};
+    static GnnMat *(*const writes[])(Problem *p, int64_t n) = {case_dense_dropped, case_join, case_interact, case_bi_interact};
 
-    for (int which = 0; which < 3; which++)
+    for (int which = 0; which < 4; which++)
     {
         World       w;
         Problem     p;
@@ -1031,17 +1244,19 @@ products_by_definition(void)
         for (int row = 0; row < MANY; row++)
             for (int c = 0; c < 2; c++)
             {
-                double      sum = 0;
+                double      first = 0;
+                double      second = 0;
 
                 for (int i = 0; i < 3; i++)
                 {
                     real        xi = x[row * 3 + i];
                     real        ai = a[row * 3 + i];
 
-                    sum += (which == 2 ? xi + ai : xi) * weights[i * 2 + c];
-                    sum += which == 0 ? 0 : (which == 2 ? xi * ai : ai) * v[i * 2 + c];
+                    first += (which >= 2 ? xi + ai : xi) * weights[i * 2 + c];
+                    second += which == 0 ? 0 : (which >= 2 ? xi * ai : ai) * v[i * 2 + c];
                 }
-                CHECK_NEAR(p.out->val[row * 2 + c], leaky((real) sum), 1e-5);
+                CHECK_NEAR(p.out->val[row * 2 + c],
+                           which == 3 ? leaky((real) first) + leaky((real) second) : leaky((real) (first + second)), 1e-5);
             }
     }
 }
@@ -1275,6 +1490,7 @@ static const Test tests[] = {
     {"every op", ops},
     {"every model with every loss", models_and_losses},
     {"every loss with many users", many_users},
+    {"an objective with many nodes", many_nodes},
     {"a broken backward pass is caught", a_broken_backward_is_caught},
 #endif
     {"LightGCN against dense matrices", lightgcn_against_dense},
@@ -1284,6 +1500,8 @@ static const Test tests[] = {
     {"the mean with lengths by its definition", sized_mean_by_definition},
     {"attention by its definition", attention_by_definition},
     {"the sum over relations by its definition", relation_sum_by_definition},
+    {"attention to relations by its definition", relation_attention_by_definition},
+    {"TransR by its definition", transr_by_definition},
     {"the recurrent unit by its definition", gru_by_definition},
     {"products with weights by their definition", products_by_definition},
     {"no model takes more than twelve matrices", twelve_matrices},
