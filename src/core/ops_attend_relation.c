@@ -3,11 +3,11 @@
  *
  *     a_vu = p_vu exp(k_vr . x_u) / sum over v's edges of the same,     k_vr = tanh(x_v W_r + b_r) W_r'
  *
- * for an edge of directed relation r; k_vr . x_u is (x_u W_r) . tanh(x_v W_r + b_r). p_vu is the edge's weight over the mean weight
- * of its run: without weights, 1.
+ * for an edge of directed relation r; k_vr . x_u is (x_u W_r) . tanh(x_v W_r + b_r), so that an edge takes one inner product
+ * and a run two products with W_r. p_vu is the edge's weight over the mean weight of its run: without weights, 1.
  *
- * Attention is a constant: computed anew from what is learned at each forward pass, it is taken for given backwards. So its keys k
- * are not kept, nor is anything but the weights themselves, one an edge. `keep` has the parts' buffers (see core/rows.h).
+ * Attention is a constant: computed anew from what is learned at each forward pass, it is taken for given backwards. So
+ * nothing is kept of it but the weights themselves, one an edge. `keep` has the parts' buffers (see core/rows.h).
  */
 #include "core/ops.h"
 

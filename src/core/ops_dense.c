@@ -1,12 +1,12 @@
 /*
  * ops_dense.c: the steps that look at each row alone: products with weights, an activation, dropout, in one pass.
  *
- *     out = drop(f(P W)),  drop(f(P W + Q V))  or  drop(f(P W) + f(Q V)),     f(y) = y where y > 0, slope y elsewhere
+ *     out = drop(f(P W)),  drop(f(P W + Q V))  or  drop(f(P W) + f(Q V)),    f(y) = y where y > 0, slope y elsewhere
  *
  * P and Q are made of a row of x and a row of a, two numbers at a time; what they are is all that tells these steps apart. One
- * fused step keeps no matrix but its result: P, Q, the activation's side and the dropped numbers are made again for the backward
- * pass, from x, a, the result's sign and the random numbers, which are a function of pass, step and element; of two activations the sum's
- * sign says nothing, and both are computed again.
+ * fused step keeps no matrix but its result: P, Q, the activation's side and the dropped numbers are made again for the
+ * backward pass, from x, a, the result's sign and the random numbers, which are a function of pass, step and element; of two
+ * activations the sum's sign says nothing, and both are computed again.
  *
  * Rows go in parts (see core/rows.h), whose buffers are all there is in `keep`.
  */
@@ -85,7 +85,7 @@ add_activated(real *y, real *z, const StepWork *w, int64_t row, int64_t n)
     gnn_leaky(y, y, y, s->scale, n * s->out->dim);
     gnn_leaky(z, z, z, s->scale, n * s->out->dim);
     gnn_add_scaled(y, 1, z, n * s->out->dim);
-    gnn_drop(y, w->plan, s, row, n);
+    gnn_drop_rows(y, w->plan, s, row, n);
 }
 
 static void
@@ -107,11 +107,12 @@ forward_part(void *arg, int64_t number, int thread)
         w->product->gather(part.p, part.q, row_of(s->in, row), row_of(s->with[0], row), n * inner);
         gnn_gemm(out, dim, n, dim, inner, 1, gnn_plain(part.p, inner), gnn_plain(s->weight->val, dim), 0);
         if (v != NULL)
-            gnn_gemm(apart ? part.z : out, dim, n, dim, inner, 1, gnn_plain(part.q, inner), gnn_plain(v->val, dim), apart ? 0 : 1);
+            gnn_gemm(apart ? part.z : out, dim, n, dim, inner, 1, gnn_plain(part.q, inner), gnn_plain(v->val, dim),
+                     apart ? 0 : 1);
         if (apart)
             add_activated(out, part.z, w, row, n);
         else
-            gnn_activate(out, out, out, w->plan, s, row, n);
+            gnn_activate_rows(out, out, out, w->plan, s, row, n);
     }
 }
 
@@ -126,7 +127,7 @@ derive_apart(const StepWork *w, const Part *part, int64_t row, int64_t n)
     gnn_gemm(part->y, dim, n, dim, inner, 1, gnn_plain(part->p, inner), gnn_plain(s->weight->val, dim), 0);
     gnn_gemm(part->z, dim, n, dim, inner, 1, gnn_plain(part->q, inner), gnn_plain(s->with[1]->val, dim), 0);
     memcpy(part->dy, s->out->grad + row * dim, n * dim * sizeof(real));
-    gnn_drop(part->dy, w->plan, s, row, n);
+    gnn_drop_rows(part->dy, w->plan, s, row, n);
     gnn_leaky(part->dz, part->dy, part->z, s->scale, n * dim);
     gnn_leaky(part->dy, part->dy, part->y, s->scale, n * dim);
 }
@@ -145,7 +146,7 @@ backward_slice(const StepWork *w, const Part *part, int64_t row, int64_t n)
     if (w->product->apart)
         derive_apart(w, part, row, n);
     else
-        gnn_activate(part->dy, s->out->grad + row * dim, s->out->val + row * dim, w->plan, s, row, n);
+        gnn_activate_rows(part->dy, s->out->grad + row * dim, s->out->val + row * dim, w->plan, s, row, n);
     gnn_gemm(part->dw, dim, inner, dim, n, 1, gnn_transposed(part->p, inner), gnn_plain(part->dy, dim), 1);
     gnn_gemm(part->dp, inner, n, inner, dim, 1, gnn_plain(part->dy, dim), gnn_transposed(s->weight->val, dim), 0);
     if (v != NULL)

@@ -108,7 +108,7 @@ forward_part(void *arg, int64_t number, int thread)
             mix_means(part.rows + i * width + inner, w, row + i);
         }
         gnn_gemm(out, dim, n, dim, width, 1, gnn_plain(part.rows, width), gnn_plain(s->weight->val, dim), 0);
-        gnn_activate(out, out, out, w->plan, s, row, n);
+        gnn_activate_rows(out, out, out, w->plan, s, row, n);
     }
 }
 
@@ -130,7 +130,7 @@ through_activation(void *arg, int64_t number, int thread)
     int64_t     first = gnn_part_start(s->out->n, number);
     int64_t     at = first * s->out->dim;
 
-    gnn_activate(s->out->grad + at, s->out->grad + at, s->out->val + at, w->plan, s, first,
+    gnn_activate_rows(s->out->grad + at, s->out->grad + at, s->out->val + at, w->plan, s, first,
                  gnn_part_start(s->out->n, number + 1) - first);
 }
 
@@ -219,7 +219,8 @@ gnn_op_relation_sum(GnnPlan *plan, GnnMat *x, GnnMat *w, GnnMat *mix, double slo
 {
     GnnMat     *out = gnn_plan_mat(plan, x->n, w->dim);
 
-    gnn_plan_add(plan, (GnnPlanStep) {.op = &gnn_relation_sum, .out = out, .in = x, .weight = w, .with = {mix}, .scale = (real) slope,
-                                      .own = (real) dropout, .n_keep = gnn_parts(x->n) * part_size(x, w, mix)});
+    gnn_plan_add(plan, (GnnPlanStep) {.op = &gnn_relation_sum, .out = out, .in = x, .weight = w, .with = {mix},
+                                      .scale = (real) slope, .own = (real) dropout,
+                                      .n_keep = gnn_parts(x->n) * part_size(x, w, mix)});
     return out;
 }

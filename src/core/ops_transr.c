@@ -3,16 +3,16 @@
  *
  *     out = weight/n sum over nodes h of -log sigmoid(g(h, r, t') - g(h, r, t)),     g(h, r, t) = |x_h W_r + b_r - x_t W_r|^2
  *
- * n is the number of nodes. Of each node's edges one is drawn at each pass, all alike: it gives r and t; t' is any node of t's type, if
- * some tries find one, without such an edge. With p = (x_t' - x_t) W_r and q = (x_t' + x_t - 2 x_h) W_r the difference is
- * p . (q - 2 b_r): two products instead of three. With k its derivative,
+ * n is the number of nodes. Of each node's edges one is drawn at each pass, all alike: it gives r and t; t' is any node of t's
+ * type, if some tries find one, without such an edge. With p = (x_t' - x_t) W_r and q = (x_t' + x_t - 2 x_h) W_r the
+ * difference is p . (q - 2 b_r): two products instead of three. With k its derivative,
  *
  *     dp = k (q - 2 b_r);   dq = k p;   db_r -= 2 k p;   dx_t' += (dp + dq) W_r';   dx_t += (dq - dp) W_r';   dx_h -= 2 dq W_r'
  *
- * Nodes go in waves, whose buffers `keep` and `ints` hold: a wave is drawn, sorted by relation, and cut into parts (see core/rows.h),
- * each a slice of one relation at a time; then the rows of dx are scattered. A wave's nodes lie all over the graph, so that
- * threads share the scattering. As parts and relations both ascend in a wave, their sum numbers the weights' gradients of a part
- * and relation. Where nothing is trained, nothing is computed, and out is 0.
+ * Nodes go in waves, whose buffers `keep` and `ints` hold: a wave is drawn, sorted by relation, and cut into parts (see
+ * core/rows.h), each a slice of one relation at a time; then the rows of dx are scattered. A wave's nodes lie all over the
+ * graph, so that threads share the scattering. As parts and relations both ascend in a wave, their sum numbers the weights'
+ * gradients of a part and relation. Where nothing is trained, nothing is computed, and out is 0.
  */
 #include "core/ops.h"
 

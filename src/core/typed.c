@@ -2,7 +2,7 @@
  * typed.c: filling the graph with its relations kept apart, and sums over runs of it.
  *
  * Relations are filled one after the other, each of their edges at both ends at once: a row so comes out sorted, and the two
- * ends know each other. Between nodes of one type a row's outgoing run comes before its incoming one, so room is left for it first.
+ * ends know each other. Between nodes of one type a row's outgoing run comes before its incoming one: room is left for it first.
  */
 #include "core/typed.h"
 

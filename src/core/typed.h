@@ -1,10 +1,11 @@
 /*
  * typed.h: the graph with its relations kept apart, for models that ask what an edge says and not only whom it joins.
  *
- * A relation of the graph counts in both directions, which are told apart even between nodes of one type: relation r is directed
- * relation 2r from its `from` end and 2r + 1 from its `to` end, so that d ^ 1 is d seen from the other end. A node's row holds
- * its edges by directed relation, then by neighbour; those of one directed relation are a run. Each edge is there twice, once at
- * either end, and knows where the other one is: what flows along an edge is gathered at one end forwards, at the other backwards.
+ * A relation of the graph counts in both directions, which are told apart even between nodes of one type: relation r is
+ * directed relation 2r from its `from` end and 2r + 1 from its `to` end, so that d ^ 1 is d seen from the other end. A node's
+ * row holds its edges by directed relation, then by neighbour; those of one directed relation are a run. Each edge is there
+ * twice, once at either end, and knows where the other one is: what flows along an edge is gathered at one end forwards, at
+ * the other backwards.
  */
 #ifndef GNN_CORE_TYPED_H
 #define GNN_CORE_TYPED_H

@@ -7,13 +7,13 @@
  *     loss += weight . mean over h of  -log sigmoid(g(h, r, t') - g(h, r, t)),     g(h, r, t) = |x_h W_r + b_r - x_t W_r|^2
  *
  * r is a relation in one of its two directions, interactions among them; * goes element by element; f is a leaky ReLU (slope
- * 0.2). The second line of what is minimised is TransR's (core/ops_transr.c), weighted by the parameter `relation_weight`: each step
- * draws an edge of each node and an end that does not belong there. As in the paper, W and b are learned by it alone, and attention is
- * a constant to the gradient; the paper computes it once an epoch from the vectors before propagation, for all layers, and so do
- * we, a step being one. Where we differ: the paper takes turns between both objectives, we add them; an edge's weight counts as a prior p
- * (over the mean of those h has by r; without weights 1, as in the paper); the paper puts layers of length 1 side by side, we take
- * their mean at a length by degree (see core/ops_mean.c). U and W start near the identity, V near 0: at the first step the network
- * adds a node and the mean of its neighbours.
+ * 0.2). What is added to the loss is TransR's objective (core/ops_transr.c), its weight the parameter `relation_weight`:
+ * each step draws an edge of each node and an end that does not belong there. As in the paper, W and b are learned by it
+ * alone, and attention is a constant to the gradient; the paper computes it once an epoch from the vectors before propagation,
+ * for all layers, and so do we, a step being one. Where we differ: the paper takes turns between both objectives, we add them;
+ * an edge's weight counts as a prior p (over the mean of those h has by r; without weights 1, as in the paper); the paper puts
+ * layers of length 1 side by side, we take their mean at a length by degree (see core/ops_mean.c). U and W start near the
+ * identity, V near 0: at the first step the network adds a node and the mean of its neighbours.
  */
 #include "model/model.h"
 
@@ -54,7 +54,7 @@ const GnnModel gnn_kgat = {
     .what = "KGAT: neighbours by attention to what relates them, learned by translation between the related",
     .learning_rate = 0.02,
     .linear = false,
-    .needs = GNN_NEEDS_TYPED,
+    .typed = true,
     .build = kgat_build,
     .fold_in = gnn_fold_in_mean,
 };

@@ -7,12 +7,6 @@
 #include "core/plan.h"
 #include "model/config.h"
 
-/* what a model reads of the graph beside its adjacency, put on the plan before it is built */
-typedef enum GnnNeeds
-{
-    GNN_NEEDS_TYPED = 1         /* plan->typed */
-} GnnNeeds;
-
 typedef struct GnnModel
 {
     const char *name;
@@ -24,7 +18,9 @@ typedef struct GnnModel
      * neighbour. Without linear, fold_in is an approximation.
      */
     bool        linear;
-    unsigned    needs;          /* GnnNeeds, added up */
+
+    /* the plan's steps read `typed`: the graph with its relations apart */
+    bool        typed;
 
     /* writes the plan, from shapes alone; returns the matrix of all nodes' embeddings, n_nodes x dim */
     GnnMat     *(*build)(GnnPlan *plan, const GnnGraph *graph, const GnnConfig *config);

@@ -4,12 +4,12 @@
  *     H_0 = X;   H_{l+1} = drop(f(H_l W_0 + sum_r D_r^-1 A_r H_l W_r));   W_r = sum_b c_rb V_b;
  *     M = 1/(L+1) sum_l H_l;   Z = D^0.2 M / |M|
  *
- * r is a relation in one of its two directions, D_r^-1 A_r the mean over a node's neighbours by it, V_b the basis matrices that
- * all relations of a layer share (parameter `bases`). f is a leaky ReLU (slope 0.2), the identity in the last layer. What a
- * relation weighs as a whole cancels in its mean: how much it counts, and for what, is learned. Where we differ: the paper has a ReLU;
- * it takes the last layer, we the mean of all at a length by degree (see core/ops_mean.c), without which the popular would be no
- * nearer than the rare. Matrices start near the identity, and c with one basis for each relation, in turn: at the first step a
- * layer adds a node and the means of its neighbours.
+ * r is a relation in one of its two directions, D_r^-1 A_r the mean over a node's neighbours by it, V_b the basis matrices
+ * that all relations of a layer share (parameter `bases`). f is a leaky ReLU (slope 0.2), the identity in the last layer. What
+ * a relation weighs as a whole cancels in its mean: how much it counts, and for what, is learned. Where we differ: the paper
+ * has a ReLU; it takes the last layer, we the mean of all at a length by degree (see core/ops_mean.c), without which the
+ * popular would be no nearer than the rare. Matrices start near the identity, and c with one basis for each relation, in turn:
+ * at the first step a layer adds a node and the means of its neighbours.
  */
 #include "model/model.h"
 
@@ -47,7 +47,7 @@ const GnnModel gnn_rgcn = {
     .what = "R-GCN: each relation brings the mean of its neighbours through learned weights of its own",
     .learning_rate = 0.02,
     .linear = false,
-    .needs = GNN_NEEDS_TYPED,
+    .typed = true,
     .build = rgcn_build,
     .fold_in = gnn_fold_in_mean,
 };

@@ -57,17 +57,11 @@ measures(const Fit *f)
     return f->config->holdout > 0;
 }
 
-static bool
-needs(const Fit *f, GnnNeeds what)
-{
-    return (f->model->needs & what) != 0;
-}
-
 static void
 allocate_graph(Fit *f, GnnArena *arena, const int64_t *n_edges)
 {
     gnn_adjacency_allocate(&f->adjacency, arena, &f->graph, n_edges);
-    if (needs(f, GNN_NEEDS_TYPED))
+    if (f->model->typed)
         gnn_typed_allocate(&f->typed, arena, &f->graph, n_edges);
 }
 
@@ -153,7 +147,7 @@ prepare(Fit *f, GnnArena *arena)
     allocate_measure(f, arena);
 
     gnn_adjacency_fill(&f->adjacency, &f->graph);
-    if (needs(f, GNN_NEEDS_TYPED))
+    if (f->model->typed)
         gnn_typed_fill(&f->typed, &f->graph);
     gnn_plan_start(&f->plan);
     f->loss->open(f->loss_state, &f->task);

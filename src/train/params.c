@@ -31,9 +31,10 @@ const GnnParam gnn_params[] = {
     WHOLE(layers, 0, 8, 2, "Steps along edges that an embedding sees, L; none with mf, nor with 0."),
     CHOICE(aggregator, aggregators, "What graphsage takes of neighbours: their mean, or the largest of each number (pool)."),
     WHOLE(heads, 1, 64, 4, "Heads of gat's attention, each on its share of the numbers."),
-    WHOLE(bases, 1, 128, 4, "Matrices in a layer of rgcn, of which each relation mixes its own; no more than there are relations, twice."),
-    REAL(relation_weight, 0, 100, 0.1, "Weight of kgat's second objective, TransR's, in the loss: what is related is near in its relation's "
-         "space."),
+    WHOLE(bases, 1, 128, 4, "Matrices in a layer of rgcn, of which each relation mixes its own; no more than there are "
+          "relations, twice."),
+    REAL(relation_weight, 0, 100, 0.1, "Weight of kgat's second objective, TransR's, in the loss: what is related is near in "
+         "its relation's space."),
     WHOLE(steps, 1, 100000, 60, "Steps of the optimiser, each over all interactions."),
     REAL(learning_rate, 0, 10, 0, "Step size of Adam; 0 takes the model's own: 0.1 for lightgcn and mf, 0.02 for the others."),
     REAL(temperature, 0.01, 10, 0.1, "Temperature t of the softmax: small ones look at the hardest negatives."),

@@ -747,6 +747,27 @@ likes_and_avoids(GnnGraph *g)
     }
 }
 
+/* a user's edge to her brand weighs sixteen times that to another one, in one relation, or as much */
+static void
+heavy_and_light(GnnGraph *g, bool weighted)
+{
+    GnnRelation *likes = &g->relations[2];
+    GnnRelation *avoids = &g->relations[3];
+    int32_t     users = likes->edges.n;
+    int32_t    *user = gnn_alloc(arena, 2 * users, sizeof(int32_t));
+    int32_t    *brand = gnn_alloc(arena, 2 * users, sizeof(int32_t));
+    float      *weight = gnn_alloc(arena, 2 * users, sizeof(float));
+
+    for (int32_t i = 0; i < 2 * users; i++)
+    {
+        user[i] = i / 2;
+        brand[i] = i % 2 == 0 ? likes->edges.idx[i / 2] : avoids->edges.idx[i / 2];
+        weight[i] = i % 2 == 0 && weighted ? 16 : 1;
+    }
+    gnn_csr_build(&likes->edges, arena, &(GnnEdges) {.n = 2 * users, .from = user, .to = brand, .weight = weight}, users, BRANDS);
+    g->n_relations--;
+}
+
 /* of the five best items of users without interactions, the share of the brand they like */
 static double
 share_liked(const GnnGraph *g, const char *model)
@@ -789,11 +810,31 @@ opposite_relations(void)
     CHECK_SAY(found < 0.4, "mf found %g", found);
 }
 
+/* what an edge weighs is all that tells both brands apart */
+static void
+weights_of_edges(void)
+{
+    static const char *const names[] = {"gat", "kgat", "rgcn"};
+
+    for (int m = 0; m < 3; m++)
+        for (int weighted = 0; weighted < 2; weighted++)
+        {
+            GnnGraph    g;
+            double      found;
+
+            likes_and_avoids(&g);
+            heavy_and_light(&g, weighted);
+            found = share_liked(&g, names[m]);
+            CHECK_SAY(weighted ? found > 0.9 : found < 0.75, "%s found %g, %s", names[m], found, weighted ? "weighted" : "evenly");
+        }
+}
+
 static const Test tests[] = {
     {"planted communities are found by every model and loss", communities},
     {"chance finds little", chance_finds_little},
     {"further node types take part", more_node_types},
     {"relations of opposite meaning", opposite_relations},
+    {"weights of edges", weights_of_edges},
 #ifndef GNN_DOUBLE
     {"the number of threads does not show", threads_do_not_show},
     {"nor do waves", waves_do_not_show},
