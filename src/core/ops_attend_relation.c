@@ -120,7 +120,7 @@ normalise_row(const AttentionWork *w, int64_t v)
         for (int64_t i = e; i < end; i++)
             sum += run[i] *= t->share[i] * (real) (end - e);
     }
-    gnn_scale(a, 1 / sum, n);
+    gnn_scale(a, sum > 0 ? 1 / sum : 0, n);     /* of a view, all may be left out */
 }
 
 static void
@@ -242,5 +242,5 @@ gnn_op_weighted_sum(GnnPlan *plan, GnnMat *x, GnnMat *weight)
     GnnMat     *out = gnn_plan_mat(plan, x->n, x->dim);
 
     gnn_plan_add(plan, (GnnPlanStep) {.op = &gnn_weighted_sum, .out = out, .in = x, .weight = weight});
-    return out;
+    return gnn_op_along_edges(plan, out);
 }

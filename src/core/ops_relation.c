@@ -222,5 +222,5 @@ gnn_op_relation_sum(GnnPlan *plan, GnnMat *x, GnnMat *w, GnnMat *mix, double slo
     gnn_plan_add(plan, (GnnPlanStep) {.op = &gnn_relation_sum, .out = out, .in = x, .weight = w, .with = {mix},
                                       .scale = (real) slope, .own = (real) dropout,
                                       .n_keep = gnn_parts(x->n) * part_size(x, w, mix)});
-    return out;
+    return gnn_op_along_edges(plan, out);
 }

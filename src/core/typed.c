@@ -134,6 +134,69 @@ gnn_typed_fill(GnnTyped *typed, const GnnGraph *graph)
     normalise(typed);
 }
 
+/* ---- a view without some edges ---- */
+
+#define ROWS 256                /* of a block */
+
+void
+gnn_typed_allocate_view(GnnTyped *view, GnnArena *arena, const GnnTyped *whole)
+{
+    *view = *whole;
+    view->share = gnn_alloc(arena, whole->n_edges, sizeof(real));
+}
+
+typedef struct DropWork
+{
+    GnnTyped   *view;
+    const GnnTyped *whole;
+    double      probability;
+    GnnRng      stream;
+} DropWork;
+
+static bool
+keeps_edge(const DropWork *w, int64_t e)
+{
+    int64_t     other = gnn_opposite(w->whole, e);
+    GnnRng      rng = w->stream;
+
+    rng.counter = (uint64_t) (e < other ? e : other);
+    return gnn_rng_uniform(&rng) >= w->probability;
+}
+
+static void
+drop_in_run(const DropWork *w, int64_t start, int64_t end)
+{
+    double      sum = 0;
+
+    for (int64_t e = start; e < end; e++)
+        sum += w->view->share[e] = keeps_edge(w, e) ? w->whole->share[e] : 0;
+    for (int64_t e = start; e < end && sum > 0; e++)
+        w->view->share[e] = (real) (w->view->share[e] / sum);
+}
+
+static void
+drop_in_rows(void *arg, int64_t block, int thread)
+{
+    const DropWork *w = arg;
+    const int64_t *ptr = w->whole->ptr;
+    int64_t     end;
+
+    for (int64_t v = block * ROWS; v < (block + 1) * ROWS && v < w->whole->n_nodes; v++)
+        for (int64_t start = ptr[v]; start < ptr[v + 1]; start = end)
+        {
+            end = gnn_run_end(w->whole, start, ptr[v + 1]);
+            drop_in_run(w, start, end);
+        }
+}
+
+void
+gnn_typed_drop(GnnTyped *view, GnnTeam *team, const GnnTyped *whole, double probability, GnnRng stream)
+{
+    DropWork    w = {.view = view, .whole = whole, .probability = probability, .stream = stream};
+
+    gnn_team_run(team, gnn_blocks(whole->n_nodes, ROWS), drop_in_rows, &w);
+}
+
 /* ---- reading ---- */
 
 /* the first edge of v's row at or after (relation, u) */

@@ -11,6 +11,8 @@
 #define GNN_CORE_TYPED_H
 
 #include "core/graph.h"
+#include "core/rng.h"
+#include "core/team.h"
 
 typedef struct GnnTyped
 {
@@ -33,6 +35,12 @@ extern void gnn_typed_allocate(GnnTyped *typed, GnnArena *arena, const GnnGraph 
 
 /* edges with weights <= 0 are left out */
 extern void gnn_typed_fill(GnnTyped *typed, const GnnGraph *graph);
+
+/* memory for a view of a graph that has room already: all but the shares is the graph's own */
+extern void gnn_typed_allocate_view(GnnTyped *view, GnnArena *arena, const GnnTyped *whole);
+
+/* a view without some edges, each left out at both ends with a probability: their share is 0, and the others' are of what is left */
+extern void gnn_typed_drop(GnnTyped *view, GnnTeam *team, const GnnTyped *whole, double probability, GnnRng stream);
 
 /* the end of the run that starts at an edge of a row that ends at `end` */
 static inline int64_t

@@ -52,6 +52,8 @@ kgat_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 const GnnModel gnn_kgat = {
     .name = "kgat",
     .what = "KGAT: neighbours by attention to what relates them, learned by translation between the related",
+    .paper = "Wang, He, Cao, Liu and Chua: KGAT: knowledge graph attention network for recommendation, KDD 2019",
+    .uses = GNN_USE_EDGES | GNN_USE_DROPOUT | GNN_USE_OBJECTIVE,
     .learning_rate = 0.02,
     .linear = false,
     .typed = true,

@@ -155,10 +155,43 @@ nothing_in_it(void)
     CHECK(!gnn_typed_has(&t, 0, 0, 3));
 }
 
+/* edges go at both ends or at neither, and what is left of a run shares it */
+static void
+dropped_edges(void)
+{
+    GnnGraph    g;
+    GnnTyped    t;
+    GnnTyped    view;
+    GnnTeam     team;
+    int64_t     dropped = 0;
+
+    make(&g, &t);
+    gnn_team_open(&team, 2, NULL, NULL);
+    gnn_typed_allocate_view(&view, arena, &t);
+    gnn_typed_drop(&view, &team, &t, 0.3, gnn_rng(1, GNN_STREAM_EDGES, 1));
+    for (int64_t v = 0; v < g.n_nodes; v++)
+        for (int64_t start = t.ptr[v], end; start < t.ptr[v + 1]; start = end)
+        {
+            double      left = 0;
+
+            end = gnn_run_end(&t, start, t.ptr[v + 1]);
+            for (int64_t e = start; e < end; e++)
+                left += view.share[e] > 0 ? t.share[e] : 0;
+            for (int64_t e = start; e < end; e++)
+            {
+                CHECK((view.share[e] > 0) == (view.share[gnn_opposite(&t, e)] > 0));
+                CHECK_NEAR(view.share[e], view.share[e] > 0 ? t.share[e] / left : 0, 1e-6);
+                dropped += view.share[e] == 0;
+            }
+        }
+    CHECK_NEAR((double) dropped / (double) t.ptr[g.n_nodes], 0.3, 0.06);
+}
+
 static const Test tests[] = {
     {"every edge is there, at both ends", all_edges_at_both_ends},
     {"the ends of an edge know each other", ends_know_each_other},
     {"sums over runs", sums_over_runs},
+    {"a view without some edges", dropped_edges},
     {"a graph without edges", nothing_in_it},
     {0},
 };
