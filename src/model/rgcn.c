@@ -45,8 +45,8 @@ rgcn_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 const GnnModel gnn_rgcn = {
     .name = "rgcn",
     .what = "R-GCN: each relation brings the mean of its neighbours through learned weights of its own",
-    .paper = "Schlichtkrull, Kipf, Bloem, van den Berg, Titov and Welling: Modeling relational data with graph convolutional networks, "
-        "ESWC 2018",
+    .paper = "Schlichtkrull, Kipf, Bloem, van den Berg, Titov and Welling: Modeling relational data with graph convolutional "
+        "networks, ESWC 2018",
     .uses = GNN_USE_EDGES | GNN_USE_DROPOUT | GNN_USE_BASES,
     .learning_rate = 0.02,
     .linear = false,
