@@ -460,7 +460,7 @@ COMMENT ON TABLE gnnrec.run IS 'One row a run, a training or another job of a ba
 COMMENT ON COLUMN gnnrec.run.task IS 'What the run does: a training, or a materialization of all users'' lists';
 COMMENT ON COLUMN gnnrec.run.params IS 'All parameters of the run, defaults included';
 COMMENT ON COLUMN gnnrec.run.stored IS 'Whether the model''s tables hold the run''s embeddings';
-COMMENT ON COLUMN gnnrec.run.metrics IS 'Sizes, of each node type and relation of the graph too where there are more than interactions, seconds of each phase, and recall@20 and ndcg@20 on the held-out interactions where there are any';
+COMMENT ON COLUMN gnnrec.run.metrics IS 'Sizes, of each node type and each relation of the graph too, seconds of each phase, and recall@20 and ndcg@20 on the held-out interactions where there are any';
 COMMENT ON COLUMN gnnrec.run.rows_skipped IS 'Interactions left out: NULL ids, unknown event kinds, NULL or infinite values and times';
 COMMENT ON COLUMN gnnrec.run.newest_event IS 'Time of the newest interaction the run read, seconds since 1970: later ones are fresh, and decay counts from here';
 COMMENT ON COLUMN gnnrec.run.peak_memory IS 'Largest resident memory of the training process, bytes';
