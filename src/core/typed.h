@@ -39,7 +39,7 @@ extern void gnn_typed_fill(GnnTyped *typed, const GnnGraph *graph);
 /* memory for a view of a graph that has room already: all but the shares is the graph's own */
 extern void gnn_typed_allocate_view(GnnTyped *view, GnnArena *arena, const GnnTyped *whole);
 
-/* a view without some edges, each left out at both ends with a probability: their share is 0, others have theirs of what is left */
+/* a view without some edges, each left out at both ends with a probability: their share is 0, the others' is of what is left */
 extern void gnn_typed_drop(GnnTyped *view, GnnTeam *team, const GnnTyped *whole, double probability, GnnRng stream);
 
 /* the end of the run that starts at an edge of a row that ends at `end` */
