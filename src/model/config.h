@@ -28,7 +28,9 @@ typedef enum GnnUse
     GNN_USE_DROPOUT = 2,
     GNN_USE_HEADS = 4,
     GNN_USE_AGGREGATOR = 8,
-    GNN_USE_LAYERS = 16         /* of another kind than steps along edges */
+    GNN_USE_BASES = 16,
+    GNN_USE_OBJECTIVE = 32,     /* of its own, beside the loss */
+    GNN_USE_LAYERS = 64         /* of another kind than steps along edges */
 } GnnUse;
 
 /* how the two views of a contrastive term are disturbed */
@@ -48,6 +50,8 @@ typedef struct GnnConfig
     int         aggregator;     /* GnnAggregator */
     int         heads;
     int         encoder;        /* GnnEncoder */
+    int         bases;
+    double      relation_weight;
     int         steps;
     double      learning_rate;  /* 0: the model's own default */
     double      temperature;
