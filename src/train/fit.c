@@ -153,29 +153,40 @@ prepare(Fit *f, GnnArena *arena)
 
 /* a node without edges gets zeros: whatever it holds was never learned */
 static void
-forget_unconnected(float *rows, const Fit *f, const GnnNodes *nodes)
+forget_unconnected(float *rows, int64_t width, const Fit *f, const GnnNodes *nodes)
 {
     for (int64_t i = 0; i < nodes->n; i++)
         if (f->adjacency.degree[nodes->first + i] == 0)
-            memset(rows + i * f->z->dim, 0, f->z->dim * sizeof(float));
+            memset(rows + i * width, 0, width * sizeof(float));
+}
+
+static void
+copy(float *to, const real *from, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        to[i] = (float) from[i];
 }
 
 /* one type's rows of z */
 static void
 copy_type(float *to, const Fit *f, const GnnNodes *nodes)
 {
-    const real *z = f->z->val + nodes->first * f->z->dim;
-
-    for (int64_t i = 0; i < nodes->n * f->z->dim; i++)
-        to[i] = (float) z[i];
-    forget_unconnected(to, f, nodes);
+    copy(to, f->z->val + nodes->first * f->z->dim, nodes->n * f->z->dim);
+    forget_unconnected(to, f->z->dim, f, nodes);
 }
 
 static void
 fold_in_type(float *to, const Fit *f, const GnnNodes *nodes)
 {
-    f->model->fold_in(to, &f->plan, f->z, nodes);
-    forget_unconnected(to, f, nodes);
+    int64_t     width = gnn_fold_in_width(f->config);
+    real        row[GNN_MAX_WIDTH];
+
+    for (int64_t i = 0; i < nodes->n; i++)
+    {
+        f->model->fold_in(row, &f->plan, f->z, nodes->first + i);
+        copy(to + i * width, row, width);
+    }
+    forget_unconnected(to, width, f, nodes);
 }
 
 static void
@@ -193,6 +204,8 @@ write_result(GnnFit *out, const Fit *f)
             for (int64_t i = 0; i < nodes->n; i++)
                 out->degree[t][i] = (float) f->adjacency.degree[nodes->first + i];
     }
+    if (out->weights != NULL)
+        copy(out->weights, gnn_plan_weights(&f->plan, f->config), gnn_n_weights(f->config));
 }
 
 static void
