@@ -138,15 +138,14 @@ add(float *z, float sign, const float *part, int32 dim)
 const float *
 gnnrec_fresh_vector(const GnnrecSnapshot *snapshot, int32 node, const GnnrecSnapshotRow *then, const GnnrecSnapshotRow *now)
 {
-    const GnnrecSnapshotNodes *items = &snapshot->types[GNNREC_ITEM];
     Size        bytes = snapshot->dim * sizeof(float);
     float      *z = palloc(bytes);
     float      *part = palloc(bytes);
 
     memcpy(z, gnnrec_snapshot_vector(&snapshot->types[GNNREC_USER], node), bytes);
-    if (gnnrec_serve_fold_in(part, items, then))
+    if (gnnrec_serve_fold_in(part, snapshot, then))
         add(z, -1, part, snapshot->dim);
-    if (gnnrec_serve_fold_in(part, items, now))
+    if (gnnrec_serve_fold_in(part, snapshot, now))
         add(z, 1, part, snapshot->dim);
     pfree(part);
     return z;

@@ -7,8 +7,8 @@
  * stable: equal scores are in the order of items.
  *
  * A user's vector is that of the run, brought up to date with what they have done since (fresh.h) or, for one the run does not
- * know, folded in from the items of a basket: z_u = sum over items of w / sqrt(D_u * D_i) * fold_in_i, with D_u the sum of the
- * weights w above zero.
+ * know, folded in from the items of a basket: by the model's own layers where it is inductive (model/induct.h), and else z_u =
+ * sum over items of w / sqrt(D_u * D_i) * fold_in_i, with D_u the sum of the weights w above zero.
  *
  * A popularity penalty is part of the score: the answer is the k with the highest penalised one. Diversity is not: it chooses k,
  * and their order, from the first part's DIVERSITY_POOL * k with the highest score (core/mmr.h).
@@ -136,18 +136,18 @@ read_order(Question *q, FunctionCallInfo fcinfo, int diversity, int penalty)
 
 /* the vector of who has a basket; NULL where nothing in it says anything */
 static const float *
-folded_in(const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *basket)
+folded_in(const GnnrecSnapshot *snapshot, const GnnrecSnapshotRow *basket)
 {
-    float      *vector = palloc(items->dim * sizeof(float));
+    float      *vector = palloc(snapshot->dim * sizeof(float));
 
-    return gnnrec_serve_fold_in(vector, items, basket) ? vector : NULL;
+    return gnnrec_serve_fold_in(vector, snapshot, basket) ? vector : NULL;
 }
 
 /* who is not of the run, by a row of their own */
 static void
 ask_by_row(Question *q, const GnnrecSnapshotRow *row, bool exclude_seen)
 {
-    q->vector = folded_in(q->items, row);
+    q->vector = folded_in(q->snapshot, row);
     q->source = "fold_in";
     q->skip = gnnrec_serve_hidden(row, exclude_seen);
 }

@@ -69,10 +69,10 @@ extern int32 gnnrec_serve_node(FunctionCallInfo fcinfo, int argument, const Gnnr
 extern Datum gnnrec_serve_parse_id(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshotNodes *nodes);
 
 /*
- * out = the vector of a user by interactions alone: sum over items of w / sqrt(D_u * D_i) * fold_in_i, see recommend.c. False
- * where no item says anything; then out means nothing.
+ * out = the vector of a user by interactions alone: what the model's layers make of them, where the run has weights; else sum
+ * over items of w / sqrt(D_u * D_i) * fold_in_i, see recommend.c. False where no item says anything; then out means nothing.
  */
-extern bool gnnrec_serve_fold_in(float *out, const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *row);
+extern bool gnnrec_serve_fold_in(float *out, const GnnrecSnapshot *snapshot, const GnnrecSnapshotRow *row);
 
 /* the items of a user's row that are not to be recommended: the disliked ones and, if seen ones are, those that hide */
 extern GnnrecNodes gnnrec_serve_hidden(const GnnrecSnapshotRow *row, bool exclude_seen);

@@ -33,7 +33,6 @@ width_of(int kind, int32 dim)
         case GNNREC_SECTION_SHOWN:
             return sizeof(uint8);
         case GNNREC_SECTION_EMBEDDING:
-        case GNNREC_SECTION_FOLD_IN:
             return dim * sizeof(float);
         case GNNREC_SECTION_POPULAR:
         case GNNREC_SECTION_ISOLATED:
@@ -159,12 +158,22 @@ read_quantised(GnnrecSnapshotNodes *out, const GnnrecImageHeader *image, int typ
     return out->quantised != NULL || gnn_quantised_width(out->dim) == 0;
 }
 
+/* rows as wide as the section's length makes them */
+static bool
+read_fold_in(GnnrecSnapshotNodes *out, const GnnrecImageHeader *image, int type)
+{
+    int64       n_floats;
+
+    out->fold_in = section(image, GNNREC_SECTION_FOLD_IN, type, &n_floats);
+    out->fold_in_width = out->n > 0 ? Min(n_floats / out->n, PG_INT32_MAX) : 0;
+    return out->fold_in == NULL || n_floats == (int64) out->n * out->fold_in_width;
+}
+
 static bool
 read_nodes(GnnrecSnapshotNodes *out, const GnnrecImageHeader *image, int type)
 {
     int64       n;
     int64       n_popular;
-    int64       n_fold_in;
 
     out->degree = section(image, GNNREC_SECTION_DEGREE, type, &n);
     out->popular = section(image, GNNREC_SECTION_POPULAR, type, &n_popular);
@@ -177,9 +186,8 @@ read_nodes(GnnrecSnapshotNodes *out, const GnnrecImageHeader *image, int type)
     out->log_degree = array(image, GNNREC_SECTION_LOG_DEGREE, type, n);
     out->embedding = array(image, GNNREC_SECTION_EMBEDDING, type, n);
     out->inverse_norm = array(image, GNNREC_SECTION_INVERSE_NORM, type, n);
-    out->fold_in = section(image, GNNREC_SECTION_FOLD_IN, type, &n_fold_in);
     return out->isolated != NULL && out->log_degree != NULL && out->embedding != NULL && out->inverse_norm != NULL
-        && (out->fold_in == NULL || n_fold_in == n) && read_quantised(out, image, type) && read_keys(out, image, type);
+        && read_fold_in(out, image, type) && read_quantised(out, image, type) && read_keys(out, image, type);
 }
 
 static bool
@@ -201,6 +209,7 @@ bool
 gnnrec_image_read(GnnrecSnapshot *out, const GnnrecImageHeader *image)
 {
     out->dim = image->dim;
+    out->weights = section(image, GNNREC_SECTION_WEIGHTS, 0, &out->n_weights);
     for (int t = 0; t < out->n_types; t++)
     {
         out->types[t].dim = out->dim;

@@ -14,7 +14,7 @@
 #include "pg/snapshot.h"
 
 #define GNNREC_IMAGE_MAGIC UINT64CONST(0x0a6365726e6e67b1)  /* a byte that is no text, "gnnrec", a newline */
-#define GNNREC_IMAGE_LAYOUT 4
+#define GNNREC_IMAGE_LAYOUT 5
 #define GNNREC_IMAGE_ALIGN 64
 
 /* what a section holds, and so the width of its elements; n is the number of nodes of its type */
@@ -24,7 +24,7 @@ typedef enum GnnrecSectionKind
     GNNREC_SECTION_BYTES,       /* char[]: keys that are bytes, one after the other */
     GNNREC_SECTION_OFFSETS,     /* int64[n + 1]: where each begins and the last one ends */
     GNNREC_SECTION_EMBEDDING,   /* float[n][dim] */
-    GNNREC_SECTION_FOLD_IN,     /* float[n][dim], optional */
+    GNNREC_SECTION_FOLD_IN,     /* float[n][width], optional */
     GNNREC_SECTION_INVERSE_NORM,    /* float[n] */
     GNNREC_SECTION_DEGREE,      /* float[n] */
     GNNREC_SECTION_POPULAR,     /* int32[] */
@@ -35,6 +35,7 @@ typedef enum GnnrecSectionKind
     GNNREC_SECTION_SHOWN,       /* uint8[], of a relation, optional */
     GNNREC_SECTION_QUANTISED,   /* block[n / GNN_BLOCK], see core/quantise.h; none where the dimension is too high for it */
     GNNREC_SECTION_LOG_DEGREE,  /* float[n]: log(1 + degree) */
+    GNNREC_SECTION_WEIGHTS,     /* float[], of the run, whose owner is 0, optional */
     GNNREC_SECTION_END          /* of the kinds */
 } GnnrecSectionKind;
 
@@ -65,7 +66,7 @@ typedef struct GnnrecImageHeader
     GnnrecSection sections[FLEXIBLE_ARRAY_MEMBER];
 } GnnrecImageHeader;
 
-#define GNNREC_MAX_SECTIONS (GNN_MAX_TYPES * 11 + GNN_MAX_RELATIONS * 6)
+#define GNNREC_MAX_SECTIONS (1 + GNN_MAX_TYPES * 11 + GNN_MAX_RELATIONS * 6)
 
 /* the owner of the ptr and idx of a relation's reverse */
 #define GNNREC_REVERSE(relation) (GNN_MAX_RELATIONS + (relation))
