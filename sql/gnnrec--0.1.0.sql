@@ -684,22 +684,32 @@ COMMENT ON FUNCTION gnnrec.explain_support(internal) IS 'Planner support: the it
 CREATE FUNCTION gnnrec.recommend_core(model regclass, user_id anyelement, item_type anycompatible, k integer,
                                       candidates anycompatiblearray, exclude anycompatiblearray,
                                       exclude_seen boolean, fresh boolean,
-                                      diversity real DEFAULT 0, popularity_penalty real DEFAULT 0)
+                                      diversity real DEFAULT 0, popularity_penalty real DEFAULT 0, cold_share real DEFAULT 0)
     RETURNS TABLE (item_id anycompatible, score real, rank integer, source text)
     AS 'MODULE_PATHNAME', 'gnnrec_recommend_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000
     SUPPORT gnnrec.list_support;
 COMMENT ON FUNCTION gnnrec.recommend_core(regclass, anyelement, anycompatible, integer, anycompatiblearray, anycompatiblearray,
-                                          boolean, boolean, real, real) IS
+                                          boolean, boolean, real, real, real) IS
     'What recommend() in a model''s schema calls. item_type carries the type of item ids and no value';
 
 CREATE FUNCTION gnnrec.recommend_for_core(model regclass, items anyarray, weights real[], k integer,
                                           candidates anyarray, exclude anyarray,
-                                          diversity real DEFAULT 0, popularity_penalty real DEFAULT 0)
+                                          diversity real DEFAULT 0, popularity_penalty real DEFAULT 0, cold_share real DEFAULT 0)
     RETURNS TABLE (item_id anyelement, score real, rank integer, source text)
     AS 'MODULE_PATHNAME', 'gnnrec_recommend_for_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000
     SUPPORT gnnrec.list_support;
-COMMENT ON FUNCTION gnnrec.recommend_for_core(regclass, anyarray, real[], integer, anyarray, anyarray, real, real) IS
+COMMENT ON FUNCTION gnnrec.recommend_for_core(regclass, anyarray, real[], integer, anyarray, anyarray, real, real, real) IS
     'What recommend_for() in a model''s schema calls';
+
+-- It may read what a user has done since the run, as recommend_core does.
+CREATE FUNCTION gnnrec.recommend_type_core(model regclass, node_type text, user_id anyelement, id_type anycompatible, k integer,
+                                           candidates anycompatiblearray, exclude anycompatiblearray, fresh boolean)
+    RETURNS TABLE (node_id anycompatible, score real, rank integer, source text)
+    AS 'MODULE_PATHNAME', 'gnnrec_recommend_type_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000
+    SUPPORT gnnrec.list_support;
+COMMENT ON FUNCTION gnnrec.recommend_type_core(regclass, text, anyelement, anycompatible, integer, anycompatiblearray,
+                                               anycompatiblearray, boolean) IS
+    'What the recommend functions of further node types in a model''s schema call. id_type carries the type of their ids and no value';
 
 -- It may read the interactions of an item that the run does not know, as recommend_core does those of a user.
 CREATE FUNCTION gnnrec.recommend_users_core(model regclass, item_id anyelement, user_type anycompatible, k integer,
@@ -722,7 +732,7 @@ CREATE FUNCTION gnnrec.similar_core(model regclass, node_type text, id anyelemen
     AS 'MODULE_PATHNAME', 'gnnrec_similar_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000
     SUPPORT gnnrec.list_support;
 COMMENT ON FUNCTION gnnrec.similar_core(regclass, text, anyelement, integer) IS
-    'What similar_items() and similar_users() in a model''s schema call';
+    'What similar_items(), similar_users() and those of further node types in a model''s schema call';
 
 CREATE FUNCTION gnnrec.similarity_core(model regclass, node_type text, a anyelement, b anyelement) RETURNS real
     AS 'MODULE_PATHNAME', 'gnnrec_similarity_core' LANGUAGE C STABLE PARALLEL SAFE COST 100;

@@ -101,7 +101,7 @@ INSERT INTO injections (call) VALUES
     ('gnnrec.evaluate(?, ''events'')'), ('gnnrec.evaluate(''hijack'', ?::text::regclass)'), ('gnnrec.evaluate(''hijack'', ''events'', user_vectors => ?)'),
     ('gnnrec.evaluate_table(?::text::regclass, ''events'')'), ('gnnrec.evaluate_table(''events'', ?::text::regclass)'), ('gnnrec.evaluate_table(''events'', ''events'', ?::name)'),
     ('gnnrec.evaluate_table(''events'', ''events'', item_column => ?::name)'), ('gnnrec.evaluate_table(''events'', ''events'', rank_column => ?::name)'),
-    ('gnnrec.similar_core(''hijack.item_embedding'', ?, 1, 5)'), ('gnnrec.similarity_core(''hijack.item_embedding'', ?, 1, 1)'),
+    ('gnnrec.recommend_type_core(''hijack.item_embedding'', ?, 1, 1, 5, NULL::int[], NULL, true)'), ('gnnrec.similar_core(''hijack.item_embedding'', ?, 1, 5)'), ('gnnrec.similarity_core(''hijack.item_embedding'', ?, 1, 1)'),
     ('gnnrec.check(?)'), ('gnnrec.materialize(?, ''events'')'), ('gnnrec.materialize(''hijack'', ?::text::regclass)'), ('gnnrec.materialize(''hijack'', ''listed'', mode => ?)'),
     ('gnnrec.run_state(1, ?, now())');
 -- a function that takes such an argument and is not among them: no rows

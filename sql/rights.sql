@@ -81,6 +81,7 @@ INSERT INTO calls VALUES
     ('gnnrec.evaluate_table', $$gnnrec.evaluate_table('rights_test.listed', 'rights_test.events')$$),
     ('gnnrec.recommend_core', 'gnnrec.recommend_core({items}, 1, 1, 10, NULL::int[], NULL::int[], true, true)'),
     ('gnnrec.recommend_for_core', 'gnnrec.recommend_for_core({items}, ARRAY[1], NULL, 10, NULL, NULL)'),
+    ('gnnrec.recommend_type_core', $$gnnrec.recommend_type_core({items}, 'item', 1, 1, 10, NULL::int[], NULL::int[], true)$$),
     ('gnnrec.recommend_users_core', 'gnnrec.recommend_users_core({items}, 1, 1, 10, true)'),
     ('gnnrec.recommend_all_core', 'gnnrec.recommend_all_core({items}, 1, 10, NULL::int[])'),
     ('gnnrec.similar_core', $$gnnrec.similar_core({items}, 'item', 1, 10)$$),

@@ -1,229 +1,27 @@
 /*
- * define.c: create_model, alter_model, drop_model: a model is a schema with two tables and typed functions.
+ * define.c: create_model, alter_model, drop_model.
  *
- * All of a model's objects are made by SQL, as the calling user: ordinary objects, whose rights and dependencies the server
- * looks after. The rows that describe the model are written to the extension's catalogue after the checks. The functions are
- * `LANGUAGE sql` with a parsed body, STABLE, no SET clause: the planner inlines them, and sees the id types of the interactions.
+ * A model is a schema with tables and functions, which schema.h makes as the calling user, and rows of the extension's catalogue,
+ * which are written here, after the checks.
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "fmgr.h"
-#include "funcapi.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
+#include "api/schema.h"
 #include "pg/catalog.h"
-#include "pg/compat.h"
 #include "pg/config.h"
 #include "pg/doomed.h"
 #include "pg/job.h"
-#include "pg/keys.h"
-#include "pg/snapshot.h"
 #include "pg/source.h"
 
 PG_FUNCTION_INFO_V1(gnnrec_create_model);
 PG_FUNCTION_INFO_V1(gnnrec_alter_model);
 PG_FUNCTION_INFO_V1(gnnrec_drop_model);
 PG_FUNCTION_INFO_V1(gnnrec_forget_files);
-PG_FUNCTION_INFO_V1(gnnrec_parameters);
-
-/* ---------------------------------------------------------------------------------------------------------------------
- * What a model's schema holds
- * ------------------------------------------------------------------------------------------------------------------ */
-
-/* Statements with {schema} (quoted), {user} and {item} (id types) and {model} (its item table, as a constant) to fill in. */
-
-/* by type number */
-static const char *const tables[] = {"user_embedding", "item_embedding"};
-
-static const char *const table_statements[] = {
-    "CREATE TABLE {schema}.item_embedding (item_id {item} NOT NULL, run_id bigint NOT NULL, item_no integer NOT NULL, "
-    "embedding gnnrec.embedding NOT NULL, fold_in gnnrec.embedding NOT NULL, degree real NOT NULL, "
-    "PRIMARY KEY (item_id, run_id))",
-    "CREATE TABLE {schema}.user_embedding (user_id {user} NOT NULL, run_id bigint NOT NULL, "
-    "embedding gnnrec.embedding NOT NULL, degree real NOT NULL, seen integer[] NOT NULL, seen_weight real[], "
-    "shown integer[], "
-    "PRIMARY KEY (user_id, run_id))",
-    "COMMENT ON TABLE {schema}.item_embedding IS 'gnnrec: the items of a run and their vectors'",
-    "COMMENT ON COLUMN {schema}.item_embedding.run_id IS 'the run that made the row; gnnrec.model.live_run is served'",
-    "COMMENT ON COLUMN {schema}.item_embedding.item_no IS 'number of the item within the run, from 0, in the order of ids'",
-    "COMMENT ON COLUMN {schema}.item_embedding.embedding IS 'the item''s vector z: a score is the inner product with a user''s'",
-    "COMMENT ON COLUMN {schema}.item_embedding.fold_in IS 'what the item adds to the vector of a user unknown to the run: "
-    "z_u = sum over items of w / sqrt(D_u * degree) * fold_in'",
-    "COMMENT ON COLUMN {schema}.item_embedding.degree IS 'sum of the weights of the item''s interactions'",
-    "COMMENT ON TABLE {schema}.user_embedding IS 'gnnrec: the users of a run, their vectors and the items they have seen'",
-    "COMMENT ON COLUMN {schema}.user_embedding.run_id IS 'the run that made the row; gnnrec.model.live_run is served'",
-    "COMMENT ON COLUMN {schema}.user_embedding.embedding IS 'the user''s vector z'",
-    "COMMENT ON COLUMN {schema}.user_embedding.degree IS 'sum of the weights of the user''s interactions'",
-    "COMMENT ON COLUMN {schema}.user_embedding.seen IS 'item_no of the items the user has seen, ascending'",
-    "COMMENT ON COLUMN {schema}.user_embedding.seen_weight IS "
-    "'their weights, below zero for a disliked item; NULL where all are 1'",
-    "COMMENT ON COLUMN {schema}.user_embedding.shown IS "
-    "'those of seen that are recommended all the same, as no event of seen_events is among theirs; NULL where there are none'",
-};
-
-typedef struct Function
-{
-    const char *name;
-    const char *arguments;      /* types: what tells the function from its namesakes */
-    const char *definition;     /* parameters .. body */
-    const char *comment;
-} Function;
-
-#define TABLE_FUNCTION " LANGUAGE sql STABLE PARALLEL SAFE ROWS 10 COST 10000 "
-/* it may read interactions, through whatever view they are: not in a parallel worker */
-#define READING_TABLE_FUNCTION " LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 10 COST 10000 "
-#define SCALAR_FUNCTION " LANGUAGE sql STABLE PARALLEL SAFE COST 100 "
-
-#define ORDER_COMMENT \
-    "diversity, 0 to 1: leave out what is like a better item; popularity_penalty: score - popularity_penalty * log(1 + degree)"
-
-static const Function functions[] = {
-    {"recommend", "{user}, integer, {item}[], {item}[], boolean, boolean, real, real",
-     "(user_id {user}, k integer DEFAULT 10, candidates {item}[] DEFAULT NULL, exclude {item}[] DEFAULT NULL, "
-     "exclude_seen boolean DEFAULT true, fresh boolean DEFAULT true, "
-     "diversity real DEFAULT 0, popularity_penalty real DEFAULT 0) "
-     "RETURNS TABLE (item_id {item}, score real, rank integer, source pg_catalog.text)" READING_TABLE_FUNCTION
-     "BEGIN ATOMIC SELECT r.item_id, r.score, r.rank, r.source "
-     "FROM gnnrec.recommend_core({model}, $1, NULL::{item}, $2, $3, $4, $5, $6, $7, $8) r; END",
-     "The k items with the highest score for a user, best first; candidates: rank only these; exclude: leave these out; "
-     "exclude_seen: leave out what the user has seen; fresh: count the user's interactions after the run too; " ORDER_COMMENT},
-    {"recommend_for", "{item}[], real[], integer, {item}[], {item}[], real, real",
-     "(items {item}[], weights real[] DEFAULT NULL, k integer DEFAULT 10, candidates {item}[] DEFAULT NULL, "
-     "exclude {item}[] DEFAULT NULL, diversity real DEFAULT 0, popularity_penalty real DEFAULT 0) "
-     "RETURNS TABLE (item_id {item}, score real, rank integer, source pg_catalog.text)" TABLE_FUNCTION
-     "BEGIN ATOMIC SELECT r.item_id, r.score, r.rank, r.source "
-     "FROM gnnrec.recommend_for_core({model}, $1, $2, $3, $4, $5, $6, $7) r; END",
-     "The k items that go best with a basket or an anonymous session; weights: one for each item, 1 by default; " ORDER_COMMENT},
-    {"recommend_users", "{item}, integer, boolean",
-     "(item_id {item}, k integer DEFAULT 10, exclude_existing boolean DEFAULT true) "
-     "RETURNS TABLE (user_id {user}, score real, rank integer)" READING_TABLE_FUNCTION
-     "BEGIN ATOMIC SELECT r.user_id, r.score, r.rank FROM gnnrec.recommend_users_core({model}, $1, NULL::{user}, $2, $3) r; END",
-     "The audience of an item: the k users with the highest score for it, best first; exclude_existing: leave out who has it"},
-    /* the core is called in a select list, to be asked for a row at a time */
-    {"recommend_all", "integer, {user}[]",
-     "(k integer DEFAULT 10, users {user}[] DEFAULT NULL) "
-     "RETURNS TABLE (user_id {user}, item_id {item}, score real, rank integer) "
-     "LANGUAGE sql STABLE PARALLEL SAFE ROWS 100000 COST 10000000 "
-     "BEGIN ATOMIC SELECT (a.r).user_id, (a.r).item_id, (a.r).score, (a.r).rank "
-     "FROM (SELECT gnnrec.recommend_all_core({model}, NULL::{item}, $1, $2) AS r) a; END",
-     "What recommend(user, k, fresh => false) answers for every user of the run, in the order of ids, or for each of an array"},
-    {"similar_items", "{item}, integer",
-     "(item_id {item}, k integer DEFAULT 10) RETURNS TABLE (item_id {item}, score real, rank integer)" TABLE_FUNCTION
-     "BEGIN ATOMIC SELECT r.similar_id, r.score, r.rank FROM gnnrec.similar_core({model}, 'item', $1, $2) r; END",
-     "The k items most similar to an item, by the cosine of their vectors"},
-    {"similar_users", "{user}, integer",
-     "(user_id {user}, k integer DEFAULT 10) RETURNS TABLE (user_id {user}, score real, rank integer)" TABLE_FUNCTION
-     "BEGIN ATOMIC SELECT r.similar_id, r.score, r.rank FROM gnnrec.similar_core({model}, 'user', $1, $2) r; END",
-     "The k users most similar to a user, by the cosine of their vectors"},
-    {"similarity", "{item}, {item}",
-     "(a {item}, b {item}) RETURNS real" SCALAR_FUNCTION
-     "BEGIN ATOMIC SELECT gnnrec.similarity_core({model}, 'item', $1, $2); END",
-     "The cosine of two items' vectors; NULL where the run does not know one of them"},
-    {"score", "{user}, {item}",
-     "(user_id {user}, item_id {item}) RETURNS real" SCALAR_FUNCTION
-     "BEGIN ATOMIC SELECT gnnrec.score_core({model}, $1, $2); END",
-     "The inner product of a user's and an item's vectors; NULL where the run does not know one of them"},
-    {"explain", "{user}, {item}, integer",
-     "(user_id {user}, item_id {item}, k integer DEFAULT 10) RETURNS TABLE (because_item_id {item}, contribution real)"
-     READING_TABLE_FUNCTION
-     "BEGIN ATOMIC SELECT r.because_item_id, r.contribution FROM gnnrec.explain_core({model}, $1, $2, $3) r; END",
-     "Why a user gets an item: the k of the user's items that contribute most to the score, and in the last row, without an "
-     "item, what the user's own vector contributes; with k => NULL contributions sum to the score"},
-};
-
-typedef struct Names
-{
-    char       *schema;         /* quoted */
-    char       *user_type;      /* NULL: it was dropped */
-    char       *item_type;      /* the same */
-    char       *model;
-} Names;
-
-static bool
-starts_with(const char *text, const char *start)
-{
-    return strncmp(text, start, strlen(start)) == 0;
-}
-
-static char *
-filled(const char *statement, const Names *names)
-{
-    const struct {const char *key, *value;} fields[] = {
-        {"{schema}", names->schema}, {"{user}", names->user_type}, {"{item}", names->item_type}, {"{model}", names->model},
-    };
-    StringInfoData s;
-
-    initStringInfo(&s);
-    while (*statement != '\0')
-    {
-        bool        replaced = false;
-
-        for (int i = 0; i < lengthof(fields) && !replaced; i++)
-            if (*statement == '{' && starts_with(statement, fields[i].key))
-            {
-                appendStringInfoString(&s, fields[i].value);
-                statement += strlen(fields[i].key);
-                replaced = true;
-            }
-        if (!replaced)
-            appendStringInfoChar(&s, *statement++);
-    }
-    return s.data;
-}
-
-/* one statement as the calling user */
-static void
-execute(const char *sql)
-{
-    SPI_connect();
-    if (SPI_execute(sql, false, 0) < 0)
-        elog(ERROR, "could not execute \"%s\"", sql);
-    SPI_finish();
-    CommandCounterIncrement();
-}
-
-static char *
-qualified_type(Oid type)
-{
-    return format_type_extended(type, -1, FORMAT_TYPE_FORCE_QUALIFY | FORMAT_TYPE_INVALID_AS_NULL);
-}
-
-static void
-names_of(Names *out, const char *schema, Oid user_type, Oid item_type)
-{
-    out->schema = pstrdup(quote_identifier(schema));
-    out->user_type = qualified_type(user_type);
-    out->item_type = qualified_type(item_type);
-    out->model = psprintf("%s::pg_catalog.regclass",
-                          quote_literal_cstr(quote_qualified_identifier(schema, tables[GNNREC_ITEM])));
-}
-
-static void
-make_tables(const Names *names)
-{
-    for (int i = 0; i < lengthof(table_statements); i++)
-        execute(filled(table_statements[i], names));
-}
-
-static void
-make_functions(const Names *names)
-{
-    for (int i = 0; i < lengthof(functions); i++)
-    {
-        const Function *f = &functions[i];
-
-        execute(psprintf("CREATE FUNCTION %s.%s%s", names->schema, f->name, filled(f->definition, names)));
-        execute(psprintf("COMMENT ON FUNCTION %s.%s(%s) IS %s", names->schema, f->name, filled(f->arguments, names),
-                         quote_literal_cstr(psprintf("gnnrec: %s", f->comment))));
-    }
-}
 
 /* ---------------------------------------------------------------------------------------------------------------------
  * Catalogue rows
@@ -333,23 +131,6 @@ check_name_is_free(const char *name)
                  errhint("gnnrec.alter_model changes it, gnnrec.drop_model drops it.")));
 }
 
-/* a schema has room for one model, and a model outlives sessions */
-static void
-check_schema(const char *schema)
-{
-    if (isAnyTempNamespace(get_namespace_oid(schema, false)))
-        ereport(ERROR,
-                (errcode(ERRCODE_INVALID_SCHEMA_NAME),
-                 errmsg("schema \"%s\" is temporary", schema),
-                 errdetail("The worker that trains is another session, which cannot use it.")));
-    for (int t = 0; t < lengthof(tables); t++)
-        if (OidIsValid(get_relname_relid(tables[t], get_namespace_oid(schema, false))))
-            ereport(ERROR,
-                    (errcode(ERRCODE_DUPLICATE_TABLE),
-                     errmsg("schema \"%s\" already has a table \"%s\"", schema, tables[t]),
-                     errhint("A schema has room for one model: leave schema out to get one of its own.")));
-}
-
 static void
 check_keep_runs(int32 keep_runs)
 {
@@ -370,25 +151,6 @@ check_params(const Jsonb *params)
     gnnrec_config_apply(&config, params);
 }
 
-/* makes the model's schema unless one was named; tells whether it did */
-static bool
-make_schema(const char *schema, bool named)
-{
-    if (OidIsValid(get_namespace_oid(schema, true)))
-    {
-        if (!named)
-            ereport(ERROR,
-                    (errcode(ERRCODE_DUPLICATE_SCHEMA),
-                     errmsg("schema \"%s\" already exists", schema),
-                     errhint("To put the model into it, say so: gnnrec.create_model(..., schema => %s).",
-                             quote_literal_cstr(schema))));
-        return false;
-    }
-    execute(psprintf("CREATE SCHEMA %s", quote_identifier(schema)));
-    execute(psprintf("COMMENT ON SCHEMA %s IS 'gnnrec: a model, its tables and functions'", quote_identifier(schema)));
-    return true;
-}
-
 enum {C_MODEL, C_SOURCE, C_USER_COLUMN, C_ITEM_COLUMN, C_EVENT_COLUMN, C_EVENT_WEIGHTS, C_VALUE_COLUMN, C_TIME_COLUMN,
       C_HALF_LIFE, C_SINCE, C_PARAMS, C_SCHEMA, C_KEEP_RUNS, C_SEEN_EVENTS};
 
@@ -401,7 +163,7 @@ gnnrec_create_model(PG_FUNCTION_ARGS)
     Oid         id_types[2];
     int32       model_id;
     bool        made_schema;
-    Names       names;
+    Oid         tables[2];
 
     required(fcinfo, C_MODEL, "model");
     required(fcinfo, C_SOURCE, "source");
@@ -431,16 +193,12 @@ gnnrec_create_model(PG_FUNCTION_ARGS)
     id_types[GNNREC_USER] = gnnrec_source_column_type(r.source, r.from_column);
     id_types[GNNREC_ITEM] = gnnrec_source_column_type(r.source, r.to_column);
 
-    made_schema = make_schema(schema, !PG_ARGISNULL(C_SCHEMA));
-    check_schema(schema);
+    made_schema = gnnrec_schema_make(schema, !PG_ARGISNULL(C_SCHEMA));
     model_id = insert_model(model, PG_GETARG_JSONB_P(C_PARAMS), PG_GETARG_INT32(C_KEEP_RUNS), made_schema);
-    names_of(&names, schema, id_types[GNNREC_USER], id_types[GNNREC_ITEM]);
-    make_tables(&names);
+    gnnrec_schema_make_objects(tables, schema, id_types[GNNREC_USER], id_types[GNNREC_ITEM]);
     for (int t = 0; t < lengthof(tables); t++)
-        insert_node_type(model_id, t, t == GNNREC_USER ? "user" : "item", id_types[t],
-                         get_relname_relid(tables[t], get_namespace_oid(schema, false)));
+        insert_node_type(model_id, t, t == GNNREC_USER ? "user" : "item", id_types[t], tables[t]);
     write_relation(model_id, 0, &r);
-    make_functions(&names);
     gnnrec_source_advise(&r);
     PG_RETURN_VOID();
 }
@@ -614,90 +372,6 @@ gnnrec_alter_model(PG_FUNCTION_ARGS)
  * drop_model
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* whichever of the model's tables is still there; InvalidOid: none is */
-static Oid
-table_of(const GnnrecModel *m)
-{
-    for (int t = 0; t < m->n_types; t++)
-        if (get_rel_name(m->types[t].table) != NULL)
-            return m->types[t].table;
-    return InvalidOid;
-}
-
-/* DROP DOMAIN CASCADE has taken the functions along whose arguments are of that type */
-static bool
-went_with_its_type(const Function *f, const Names *names)
-{
-    return (names->user_type == NULL && strstr(f->arguments, "{user}") != NULL)
-        || (names->item_type == NULL && strstr(f->arguments, "{item}") != NULL);
-}
-
-/* does a query about the catalogues find something? */
-static bool
-finds(const char *sql)
-{
-    bool        found;
-
-    SPI_connect();
-    if (SPI_execute(sql, false, 1) != SPI_OK_SELECT)
-        elog(ERROR, "could not execute \"%s\"", sql);
-    found = SPI_processed > 0;
-    SPI_finish();
-    return found;
-}
-
-/*
- * A function of the model's names the item table in its body, which is a dependency. One of its name that does not is another's:
- * the owner of a model may have moved the tables into a schema where there is such a one, and a superuser's DROP would take it.
- */
-static bool
-is_of_model(const char *function, const GnnrecModel *m)
-{
-    return finds(psprintf("SELECT 1 FROM pg_catalog.pg_depend "
-                          "WHERE classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass "
-                          "AND objid OPERATOR(pg_catalog.=) pg_catalog.to_regprocedure(%s)::pg_catalog.oid "
-                          "AND refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass "
-                          "AND refobjid OPERATOR(pg_catalog.=) %u", quote_literal_cstr(function), m->types[GNNREC_ITEM].table));
-}
-
-static void
-drop_objects(const GnnrecModel *m, const char *schema, bool cascade)
-{
-    const char *behaviour = cascade ? "CASCADE" : "RESTRICT";
-    Names       names;
-
-    names_of(&names, schema, m->types[GNNREC_USER].id_type, m->types[GNNREC_ITEM].id_type);
-    for (int i = 0; i < lengthof(functions); i++)
-    {
-        char       *function;
-
-        if (went_with_its_type(&functions[i], &names))
-            continue;
-        function = psprintf("%s.%s(%s)", names.schema, functions[i].name, filled(functions[i].arguments, &names));
-        if (is_of_model(function, m))
-            execute(psprintf("DROP FUNCTION %s %s", function, behaviour));
-    }
-    for (int t = 0; t < m->n_types; t++)
-        if (get_rel_name(m->types[t].table) != NULL)
-            execute(psprintf("DROP TABLE %s %s", gnnrec_relation_name(m->types[t].table), behaviour));
-}
-
-static bool
-schema_is_empty(Oid schema)
-{
-    return !finds(psprintf("SELECT 1 FROM pg_catalog.pg_depend "
-                           "WHERE refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_namespace'::pg_catalog.regclass "
-                           "AND refobjid OPERATOR(pg_catalog.=) %u LIMIT 1", schema));
-}
-
-/* the schema that create_model made, unless the tables were moved into another one since */
-static bool
-is_of_owner(Oid schema, Oid owner)
-{
-    return finds(psprintf("SELECT 1 FROM pg_catalog.pg_namespace WHERE oid OPERATOR(pg_catalog.=) %u "
-                          "AND nspowner OPERATOR(pg_catalog.=) %u", schema, owner));
-}
-
 static void
 delete_rows(int32 model_id)
 {
@@ -721,7 +395,6 @@ gnnrec_drop_model(PG_FUNCTION_ARGS)
     bool        if_exists = PG_GETARG_BOOL(1);
     char       *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
     GnnrecModel *m = gnnrec_model_by_name(name, if_exists);
-    Oid         table;
 
     if (m == NULL)
     {
@@ -732,17 +405,7 @@ gnnrec_drop_model(PG_FUNCTION_ARGS)
     gnnrec_job_lock_model(m);
     gnnrec_job_stop(m->model_id);
     gnnrec_doom_model(m->model_id);
-    table = table_of(m);
-    if (OidIsValid(table))
-    {
-        Oid         schema = get_rel_namespace(table);
-        char       *schema_name = get_namespace_name(schema);
-        bool        made_schema = m->made_schema && is_of_owner(schema, gnnrec_relation_owner(table));
-
-        drop_objects(m, schema_name, PG_GETARG_BOOL(2));
-        if (made_schema && schema_is_empty(schema))
-            execute(psprintf("DROP SCHEMA %s", quote_identifier(schema_name)));
-    }
+    gnnrec_schema_drop(m, PG_GETARG_BOOL(2));
     delete_rows(m->model_id);
     PG_RETURN_VOID();
 }
@@ -753,52 +416,4 @@ gnnrec_forget_files(PG_FUNCTION_ARGS)
 {
     gnnrec_doom_extension();
     PG_RETURN_VOID();
-}
-
-/* ---------------------------------------------------------------------------------------------------------------------
- * gnnrec.parameters
- * ------------------------------------------------------------------------------------------------------------------ */
-
-static char *
-joined_choices(const GnnParam *p)
-{
-    StringInfoData s;
-
-    initStringInfo(&s);
-    for (int i = 0; p->choices[i] != NULL; i++)
-        appendStringInfo(&s, "%s%s", i == 0 ? "" : ", ", p->choices[i]);
-    return s.data;
-}
-
-static const char *
-kind_name(GnnParamKind kind)
-{
-    return kind == GNN_PARAM_CHOICE ? "text" : kind == GNN_PARAM_REAL ? "real" : "integer";
-}
-
-/* one row a parameter: name, type, default, what is allowed, what it does */
-Datum
-gnnrec_parameters(PG_FUNCTION_ARGS)
-{
-    ReturnSetInfo *result;
-    GnnConfig   defaults;
-
-    gnnrec_materialize(fcinfo);
-    result = (ReturnSetInfo *) fcinfo->resultinfo;
-    gnn_config_defaults(&defaults);
-    for (int i = 0; i < gnn_n_params; i++)
-    {
-        const GnnParam *p = &gnn_params[i];
-        Datum       values[5];
-        bool        nulls[5] = {false};
-
-        values[0] = CStringGetTextDatum(p->name);
-        values[1] = CStringGetTextDatum(kind_name(p->kind));
-        values[2] = CStringGetTextDatum(gnnrec_param_text(p, &defaults));
-        values[3] = CStringGetTextDatum(p->kind == GNN_PARAM_CHOICE ? joined_choices(p)
-                                        : psprintf("%.16g to %.16g", p->min, p->max));
-        values[4] = CStringGetTextDatum(p->what);
-        tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-    }
-    return (Datum) 0;
 }

@@ -160,7 +160,7 @@ add_subject(Block *b, Test *t, int32 user)
     GnnrecSnapshotRow seen = {0};
 
     if (node >= 0)
-        gnnrec_snapshot_row(&seen, t->snapshot, GNNREC_INTERACTIONS, node);
+        gnnrec_snapshot_row(&seen, t->snapshot, node);
     read_truth(s, t, user, gnnrec_serve_hidden(&seen, true));
     if (s->n_truth == 0)
         return;

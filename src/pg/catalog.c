@@ -301,6 +301,7 @@ read_version(void *arg, HeapTuple row, Datum *values, bool *nulls)
 
     version->xmin = HeapTupleHeaderGetRawXmin(row->t_data);
     version->place = row->t_self;
+    read_live_run(&version->live_run, row, values, nulls);
 }
 
 bool
@@ -312,6 +313,12 @@ gnnrec_model_version(GnnrecModelVersion *out, int32 model_id)
     out->catalog = gnnrec_catalog_table("model");
     int4_key(&key, MODEL_ID, model_id);
     return scan("model", "model_pkey", &key, 1, active_snapshot(), true, read_version, out) > 0;
+}
+
+bool
+gnnrec_same_version(const GnnrecModelVersion *a, const GnnrecModelVersion *b)
+{
+    return a->catalog == b->catalog && a->xmin == b->xmin && ItemPointerEquals((ItemPointer) &a->place, (ItemPointer) &b->place);
 }
 
 bool

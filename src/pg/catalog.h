@@ -89,6 +89,7 @@ typedef struct GnnrecModelVersion
     Oid         catalog;        /* OID of gnnrec.model */
     TransactionId xmin;
     ItemPointerData place;
+    int64       live_run;
 } GnnrecModelVersion;
 
 /*
@@ -107,8 +108,9 @@ extern int32 gnnrec_model_of_table(Oid item_table);
 /* the live run as the active snapshot sees it; 0: the model has none, or there is no such model */
 extern int64 gnnrec_live_run(int32 model_id);
 
-/* of the model's row as the active snapshot sees it; false: there is no such model */
+/* of the model's row as the active snapshot sees it; false: there is no such model. With its live run, 0: none */
 extern bool gnnrec_model_version(GnnrecModelVersion *out, int32 model_id);
+extern bool gnnrec_same_version(const GnnrecModelVersion *a, const GnnrecModelVersion *b);
 
 /* locks the model's row to the end of the transaction: who makes another run live, or deletes one; false: no such row any more */
 extern bool gnnrec_model_lock(int32 model_id);

@@ -44,11 +44,11 @@ vector(const float *rows, int32 i, int dim)
     return PointerGetDatum(gnnrec_embedding_make(rows + (int64) i * dim, dim));
 }
 
-/* a run that cannot be served must not go live */
+/* a sum of weights of a node of a type; a run that cannot be served must not go live */
 static Datum
-degree(const GnnrecTrained *t, int type, int32 i)
+checked_sum(const GnnrecTrained *t, int type, double weights)
 {
-    float       sum = t->fit->degree[type][i];
+    float       sum = (float) weights;
 
     if (!isfinite(sum))
         ereport(ERROR,
@@ -56,6 +56,12 @@ degree(const GnnrecTrained *t, int type, int32 i)
                  errmsg("the weights of one %s's interactions add up to more than a real can hold", t->model->types[type].name),
                  errhint("Smaller event_weights, or a view that divides the values, make the same model.")));
     return Float4GetDatum(sum);
+}
+
+static Datum
+degree(const GnnrecTrained *t, int type, int32 i)
+{
+    return checked_sum(t, type, t->fit->degree[type][i]);
 }
 
 static Datum
@@ -73,6 +79,7 @@ make_item(const GnnrecTrained *t, int type, int32 i, Datum *values, bool *nulls)
     values[3] = vector(t->fit->embedding[type], i, t->dim);
     values[4] = vector(t->fit->fold_in[type], i, t->fold_in_width);
     values[5] = degree(t, type, i);
+    values[6] = checked_sum(t, type, t->interactions[i]);
 }
 
 Datum
@@ -157,8 +164,8 @@ make_user(const GnnrecTrained *t, int type, int32 i, Datum *values, bool *nulls)
 static const TableRows tables[] = {
     [GNNREC_USER] = {"user_id, run_id, embedding, degree, seen, seen_weight, shown", 7,
                      {ID_TYPE, INT8OID, VECTOR_TYPE, FLOAT4OID, INT4ARRAYOID, FLOAT4ARRAYOID, INT4ARRAYOID}, make_user},
-    [GNNREC_ITEM] = {"item_id, run_id, item_no, embedding, fold_in, degree", 6,
-                     {ID_TYPE, INT8OID, INT4OID, VECTOR_TYPE, VECTOR_TYPE, FLOAT4OID}, make_item},
+    [GNNREC_ITEM] = {"item_id, run_id, item_no, embedding, fold_in, degree, interactions", 7,
+                     {ID_TYPE, INT8OID, INT4OID, VECTOR_TYPE, VECTOR_TYPE, FLOAT4OID, FLOAT4OID}, make_item},
 };
 
 static Oid
@@ -231,11 +238,26 @@ write_type(const void *arg, int type)
     write_rows(arg, type);
 }
 
+/* the weights above zero, column by column */
+static const double *
+interactions_of_items(const GnnCsr *seen, int32 n_items)
+{
+    double     *sum = MemoryContextAllocExtended(CurrentMemoryContext, sizeof(double) * Max(n_items, 1),
+                                                 MCXT_ALLOC_ZERO | MCXT_ALLOC_HUGE);
+
+    for (int64 e = 0; e < seen->ptr[seen->n]; e++)
+        sum[seen->idx[e]] += seen->val == NULL ? 1 : Max(seen->val[e], 0);
+    return sum;
+}
+
 void
 gnnrec_store_run(const GnnrecTrained *trained)
 {
-    gnnrec_store_check(trained->model);
-    as_owners(trained->model, write_type, trained);
+    GnnrecTrained t = *trained;
+
+    gnnrec_store_check(t.model);
+    t.interactions = interactions_of_items(t.seen, t.ids[GNNREC_ITEM].n);
+    as_owners(t.model, write_type, &t);
 }
 
 typedef struct Deletion
