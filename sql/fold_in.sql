@@ -62,7 +62,7 @@ SELECT count(*) = (SELECT count(*) FROM models) AS all_of_them FROM found;
 SELECT params, users, baskets, audiences FROM found WHERE least(users, baskets, audiences) < 0.8;
 -- switching the model changes no function
 SELECT count(*) AS changed FROM found WHERE functions <> :'functions';
--- who folds in by its layers has weights, and what the items send in each of two layers
+-- who folds in by its layers has weights, and wider rows: the input's, where no layer sends it, and what is sent in two layers
 SELECT params, weights, width FROM found WHERE weights IS NOT NULL OR width <> 16 ORDER BY params->>'model', params->>'aggregator';
 -- only sums can be taken apart
 SELECT params->>'model' AS model FROM found WHERE explained LIKE 'none%';

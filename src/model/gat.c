@@ -11,7 +11,7 @@
  * vector but the 1 in |N(v)| + 1 that a self loop is, and so smooths people with long lists into one another. Hence the mean
  * of all layers, and the length by degree of core/ops_mean.c. W starts near the identity, attention near the mean.
  *
- * Inductive: a new node needs of its neighbours their rows of G in every layer, and W and att.
+ * Inductive: a new node needs of its neighbours their rows of X, and of G in every layer; and W and att.
  */
 #include "model/model.h"
 
@@ -48,8 +48,16 @@ gat_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 static void
 gat_fold_in(real *out, const GnnPlan *plan, const GnnMat *z, int64_t node)
 {
-    if (gnn_step_inputs(out, plan, &gnn_attend, node) == 0)
+    if (gnn_step_inputs(out + z->dim, plan, &gnn_attend, node) > 0)
+        gnn_input_row(out, plan, node);
+    else
         gnn_fold_in_mean(out, plan, z, node);
+}
+
+static int
+gat_n_messages(const GnnConfig *c)
+{
+    return c->layers + 1;
 }
 
 static int64_t
@@ -73,7 +81,7 @@ typedef struct Attention
 static const real *
 attended(const Attention *a, int64_t e)
 {
-    return e == a->in->n ? a->g : gnn_induct_message(a->in, e, a->layer);
+    return e == a->in->n ? a->g : gnn_induct_row(a->in, e) + (a->layer + 1) * (int64_t) a->in->config->dim;
 }
 
 /* l(att_0 . g_v + att_1 . g_u), in the columns of a head */
@@ -113,11 +121,13 @@ gat_induct(real *out, const GnnInduct *in)
 {
     int64_t     dim = in->config->dim;
     int64_t     heads = in->config->heads < dim ? in->config->heads : dim;
-    real        h[GNN_MAX_DIM] = {0};
-    real        sum[GNN_MAX_DIM] = {0};
+    real        h[GNN_MAX_DIM];
+    real        sum[GNN_MAX_DIM];
     real        g[GNN_MAX_DIM];
     Attention   a = {.in = in, .g = g, .att = in->weights + dim * dim, .degree = gnn_induct_degree(in)};
 
+    gnn_induct_mean(h, in, 0, dim);
+    memcpy(sum, h, dim * sizeof(real));
     for (; a.layer < in->config->layers; a.layer++, a.att += (dim + 2) * dim)
     {
         a.slope = a.layer == in->config->layers - 1 ? 1 : SLOPE;
@@ -139,5 +149,6 @@ const GnnModel gnn_gat = {
     .build = gat_build,
     .fold_in = gat_fold_in,
     .induct = gat_induct,
+    .n_messages = gat_n_messages,
     .n_weights = gat_n_weights,
 };

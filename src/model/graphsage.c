@@ -10,7 +10,8 @@
  * (see core/ops_mean.c). Weights start near the identity: at the first step a layer adds a node and the mean of its
  * neighbours.
  *
- * Inductive: a new node needs of its neighbours the rows that they put into the aggregates, of H_l or f(H_l P_l), and W and V.
+ * Inductive: a new node needs of its neighbours the rows that they put into the aggregates, of H_l or f(H_l P_l), and of H_0, if
+ * it is not among those; and W and V.
  */
 #include "model/model.h"
 
@@ -77,10 +78,18 @@ pool_messages(real *out, const GnnPlan *plan, int64_t node)
 static void
 graphsage_fold_in(real *out, const GnnPlan *plan, const GnnMat *z, int64_t node)
 {
-    int         n_layers = gnn_step_inputs(out, plan, &gnn_neighbour_mean, node) + pool_messages(out, plan, node);
-
-    if (n_layers == 0)
+    if (gnn_step_inputs(out, plan, &gnn_neighbour_mean, node) > 0)
+        return;
+    if (pool_messages(out + z->dim, plan, node) > 0)
+        gnn_input_row(out, plan, node);
+    else
         gnn_fold_in_mean(out, plan, z, node);
+}
+
+static int
+graphsage_n_messages(const GnnConfig *c)
+{
+    return c->aggregator == GNN_AGGREGATOR_MEAN ? c->layers : c->layers + 1;
 }
 
 /* in a layer */
@@ -96,29 +105,30 @@ graphsage_n_weights(const GnnConfig *c)
     return (int64_t) c->layers * n_matrices(c) * c->dim * c->dim;
 }
 
+/* the largest of n numbers of what is stored of neighbours, from column `first` on */
 static void
-largest(real *out, const GnnInduct *in, int64_t width)
+largest(real *out, const GnnInduct *in, int64_t first, int64_t n)
 {
-    memcpy(out, gnn_induct_message(in, 0, 0), width * sizeof(real));
+    memcpy(out, gnn_induct_row(in, 0) + first, n * sizeof(real));
     for (int64_t e = 1; e < in->n; e++)
     {
-        const real *p = gnn_induct_message(in, e, 0);
+        const real *p = gnn_induct_row(in, e) + first;
 
-        for (int64_t c = 0; c < width; c++)
+        for (int64_t c = 0; c < n; c++)
             out[c] = p[c] > out[c] ? p[c] : out[c];
     }
 }
 
-/* of all layers at once: their messages lie side by side */
+/* of all layers at once: their messages lie side by side, behind the input's row where that is none of them */
 static void
 aggregate(real *out, const GnnInduct *in)
 {
-    int64_t     width = gnn_fold_in_width(in->config);
+    int64_t     n = (int64_t) in->config->layers * in->config->dim;
 
     if (in->config->aggregator == GNN_AGGREGATOR_MEAN)
-        gnn_gather_rows(out, in->idx, in->weight, in->n, 1 / gnn_induct_degree(in), in->messages, width);
+        gnn_induct_mean(out, in, 0, n);
     else
-        largest(out, in, width);
+        largest(out, in, in->config->dim, n);
 }
 
 static void
@@ -127,10 +137,12 @@ graphsage_induct(real *out, const GnnInduct *in)
     int64_t     dim = in->config->dim;
     int64_t     square = dim * dim;
     const real *w = in->weights;
-    real        h[GNN_MAX_DIM] = {0};
-    real        sum[GNN_MAX_DIM] = {0};
+    real        h[GNN_MAX_DIM];
+    real        sum[GNN_MAX_DIM];
     real        a[GNN_MAX_WIDTH];
 
+    gnn_induct_mean(h, in, 0, dim);
+    memcpy(sum, h, dim * sizeof(real));
     aggregate(a, in);
     for (int l = 0; l < in->config->layers; l++, w += n_matrices(in->config) * square)
     {
@@ -153,5 +165,6 @@ const GnnModel gnn_graphsage = {
     .build = graphsage_build,
     .fold_in = graphsage_fold_in,
     .induct = graphsage_induct,
+    .n_messages = graphsage_n_messages,
     .n_weights = graphsage_n_weights,
 };

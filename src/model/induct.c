@@ -19,7 +19,7 @@ gnn_is_inductive(const GnnConfig *config)
 int64_t
 gnn_fold_in_width(const GnnConfig *config)
 {
-    return (int64_t) config->dim * (gnn_is_inductive(config) ? config->layers : 1);
+    return (int64_t) config->dim * (gnn_is_inductive(config) ? gnn_models[config->model]->n_messages(config) : 1);
 }
 
 int64_t
@@ -61,6 +61,14 @@ gnn_induct(real *out, const GnnInduct *in)
     return false;
 }
 
+void
+gnn_input_row(real *out, const GnnPlan *plan, int64_t node)
+{
+    const GnnMat *input = plan->steps[plan->n_steps - 1].with[0];
+
+    memcpy(out, input->val + node * input->dim, input->dim * sizeof(real));
+}
+
 int
 gnn_step_inputs(real *out, const GnnPlan *plan, const GnnOp *op, int64_t node)
 {
@@ -88,6 +96,16 @@ gnn_activate(real *x, real slope, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
         x[i] = x[i] > 0 ? x[i] : slope * x[i];
+}
+
+void
+gnn_induct_mean(real *out, const GnnInduct *in, int64_t first, int64_t n)
+{
+    double      degree = gnn_induct_degree(in);
+
+    memset(out, 0, n * sizeof(real));
+    for (int64_t e = 0; e < in->n; e++)
+        gnn_add_scaled(out, (real) (gnn_induct_weight(in, e) / degree), gnn_induct_row(in, e) + first, n);
 }
 
 void

@@ -2,9 +2,9 @@
  * induct.h: a vector for a node that training did not know, by the model's own layers.
  *
  * A layer of an inductive model makes a node's next state of its state and of what its neighbours send it, by weights that all
- * nodes share. So a new node needs no training: it starts from a state of zeros, for it has no learned vector, and goes through
- * the layers with what its neighbours sent in the last pass of the training, which is stored with them. They do not hear of it:
- * that is what the node misses of a training with it.
+ * nodes share. So a new node needs no training: it goes through the layers with what its neighbours sent in the last pass of
+ * the training, which is stored with them. It has learned no row of the input to start from: the mean of its neighbours' stands
+ * in for that (of zeros less is found: README, what is measured). They do not hear of it: that is what it misses of a training.
  *
  * Part of serving: nothing here takes memory, calls BLAS or a thread. In gnnrec.so `real` is float, and what was stored is
  * read where it lies.
@@ -16,14 +16,14 @@
 #include "model/config.h"
 
 /* the widest row that is stored of a neighbour: it fits on the stack */
-#define GNN_MAX_WIDTH (GNN_MAX_LAYERS * GNN_MAX_DIM)
+#define GNN_MAX_WIDTH ((GNN_MAX_LAYERS + 1) * GNN_MAX_DIM)
 
 /* what is known of a new node */
 typedef struct GnnInduct
 {
     const GnnConfig *config;
     const real *weights;        /* gnn_n_weights of them */
-    const real *messages;       /* rows of gnn_fold_in_width: what each node sends in layer 0, in layer 1, ... */
+    const real *messages;       /* rows of gnn_fold_in_width: of each node the input's row, and what it sends in each layer */
     int64_t     n;              /* edges of the new node */
     const int32_t *idx;         /* where each leads: a row of messages */
     const float *weight;        /* of each, above zero; NULL: all 1 */
@@ -44,6 +44,9 @@ extern bool gnn_induct(real *out, const GnnInduct *in);
 
 /* ---- what models write their layers with ---- */
 
+/* out = the node's row in the input, which is where the mean of all layers, the plan's last step, starts */
+extern void gnn_input_row(real *out, const GnnPlan *plan, int64_t node);
+
 /* out = the rows that a node has in the inputs of a plan's steps of one kind, side by side; returns how many there are */
 extern int  gnn_step_inputs(real *out, const GnnPlan *plan, const GnnOp *op, int64_t node);
 
@@ -62,12 +65,15 @@ gnn_induct_weight(const GnnInduct *in, int64_t edge)
     return in->weight != NULL ? in->weight[edge] : 1;
 }
 
-/* what an edge's end sends in a layer */
+/* what is stored of an edge's end */
 static inline const real *
-gnn_induct_message(const GnnInduct *in, int64_t edge, int layer)
+gnn_induct_row(const GnnInduct *in, int64_t edge)
 {
-    return in->messages + (in->idx[edge] * (int64_t) in->config->layers + layer) * in->config->dim;
+    return in->messages + in->idx[edge] * gnn_fold_in_width(in->config);
 }
+
+/* out = the weighted mean of n numbers of those rows, from column `first` on */
+extern void gnn_induct_mean(real *out, const GnnInduct *in, int64_t first, int64_t n);
 
 /* out = degree^power / |x| x, as the plan's op of that name ends (core/ops_mean.c); zeros where x has no direction */
 extern void gnn_induct_sized(real *out, const real *x, const GnnInduct *in, double power);

@@ -36,6 +36,9 @@ typedef struct GnnModel
     /* the layers for a new node, with one layer or more; NULL: the model is not inductive. Called by gnn_induct alone */
     void        (*induct)(real *out, const GnnInduct *in);
 
+    /* rows of dim that are stored of a node for that */
+    int         (*n_messages)(const GnnConfig *config);
+
     /* reals of the weights that takes: the last ones of a plan, behind all that belongs to its input */
     int64_t     (*n_weights)(const GnnConfig *config);
 } GnnModel;
