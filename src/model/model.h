@@ -2,8 +2,8 @@
  * model.h: what a model is: a function that writes a plan, and how a node gets a vector that training did not know.
  *
  * Such a node is folded in from what is stored of its neighbours, in one of three ways. Exact, where the model is linear: a sum
- * of one vector for each. Inductive, where the model's layers look at a node's neighbours and share their weights among all nodes:
- * the layers are run for the new node (model/induct.h). Else the mean of its neighbours' vectors.
+ * of one vector for each. Inductive, where the model's layers look at a node's neighbours and share their weights among all
+ * nodes: the layers are run for the new node (model/induct.h). Else the mean of its neighbours' vectors.
  */
 #ifndef GNN_MODEL_MODEL_H
 #define GNN_MODEL_MODEL_H
