@@ -146,5 +146,44 @@ SELECT metric, k, round(value::numeric, 4) AS value FROM gnnrec.evaluate('cold',
 SELECT (SELECT count(*) FROM cold.recommend(0, 20) JOIN held_out USING (item_id)) AS at_20,
        round((SELECT count(*) FROM cold.recommend(0, 40) JOIN held_out USING (item_id)) / (SELECT count(*) FROM held_out)::numeric, 4) AS at_40;
 
+
+--
+-- Trained: two halves of a shop, of three genres each. Nobody has bought the last fifth of each genre, which the genres alone tell of.
+--
+CREATE TABLE products AS SELECT n AS id, 'genre ' || n % 6 AS genre FROM generate_series(0, 89) n;
+CREATE TABLE bought AS
+    SELECT DISTINCT u AS user_id, 6 * pick('b' || u || n, 12) + 2 * pick('g' || u || n, 3) + u % 2 AS item_id
+    FROM generate_series(1, 80) u, generate_series(1, 12) n;
+SELECT gnnrec.create_model('cold_shop', 'bought', params => '{"dim": 16, "steps": 30, "negatives": 32}');
+SELECT gnnrec.add_relation('cold_shop', 'is', 'products', 'item', 'id', 'genre', 'genre');
+CALL gnnrec.retrain('cold_shop');
+SELECT interactions = 0 AS cold, count(*), bool_and(degree > interactions) AS with_edges FROM cold_shop.item_embedding GROUP BY 1 ORDER BY 1;
+SELECT count(*) FILTER (WHERE abs(i.interactions - n) > 1e-6) AS wrong FROM cold_shop.item_embedding i
+    LEFT JOIN LATERAL (SELECT count(*) AS n FROM bought b WHERE b.item_id = i.item_id) b ON true;
+-- the cold items of a user's half come first among the cold ones, and have their places
+SELECT source, count(*), round(avg((item_id % 2 = u % 2)::int), 1) >= 0.9 AS of_their_half
+FROM generate_series(1, 80) u, cold_shop.recommend(u, 10, cold_share => 0.4) GROUP BY source ORDER BY source;
+-- and so do genres
+SELECT count(*), round(avg((right(genre_id, 1)::int % 2 = u % 2)::int), 1) >= 0.9 AS of_their_half
+FROM generate_series(1, 80) u, cold_shop.recommend_genre(u, 3);
+SELECT round(avg((right(a.genre_id, 1)::int % 2 = right(b.genre_id, 1)::int % 2)::int), 1) >= 0.9 AS alike_within_a_half
+FROM cold_shop.genre_embedding a, cold_shop.similar_genre(a.genre_id, 2) b;
+-- what lists for all users say is what each is told, without a share
+SELECT count(*) AS rows, count(*) FILTER (WHERE a IS DISTINCT FROM e) AS wrong FROM (
+    SELECT a, e FROM cold_shop.recommend_all(90) a FULL JOIN (SELECT u AS user_id, r.item_id, r.score, r.rank FROM generate_series(1, 80) u,
+                                                              cold_shop.recommend(u, 90, fresh => false) r) e USING (user_id, item_id)) c;
+-- tables that arrive one after the other: a type that the run has nodes of is waited for, and one that came later is not
+BEGIN;
+INSERT INTO gnnrec.run (run_id, model_id, status, stored, params, metrics, trained_by)
+    SELECT 777777, r.model_id, status, stored, r.params, metrics, trained_by FROM gnnrec.run r JOIN gnnrec.model m ON r.run_id = m.live_run WHERE name = 'cold_shop';
+UPDATE gnnrec.model SET live_run = 777777 WHERE name = 'cold_shop';
+UPDATE cold_shop.item_embedding SET run_id = 777777;
+UPDATE cold_shop.user_embedding SET run_id = 777777;
+SELECT code, message, detail FROM failure('SELECT * FROM cold_shop.recommend(1)');
+SELECT gnnrec.drop_relation('cold_shop', 'is');
+SELECT gnnrec.add_relation('cold_shop', 'is', 'products', 'item', 'id', 'genre', 'genre');
+SELECT count(*), (SELECT count(*) FROM cold_shop.recommend_genre(1)) AS genres FROM cold_shop.recommend(1);
+ROLLBACK;
+SELECT gnnrec.drop_model('cold_shop');
 DROP SCHEMA cold_test CASCADE;
 SELECT gnnrec.drop_model('cold');

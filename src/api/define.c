@@ -2,20 +2,21 @@
  * define.c: create_model, alter_model, drop_model.
  *
  * A model is a schema with tables and functions, which schema.h makes as the calling user, and rows of the extension's catalogue,
- * which are written here, after the checks.
+ * which are written after the checks (definition.h).
  */
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
-#include "utils/snapmgr.h"
 
+#include "api/definition.h"
 #include "api/schema.h"
 #include "pg/catalog.h"
 #include "pg/config.h"
 #include "pg/doomed.h"
 #include "pg/job.h"
+#include "pg/parts.h"
 #include "pg/source.h"
 
 PG_FUNCTION_INFO_V1(gnnrec_create_model);
@@ -24,93 +25,8 @@ PG_FUNCTION_INFO_V1(gnnrec_drop_model);
 PG_FUNCTION_INFO_V1(gnnrec_forget_files);
 
 /* ---------------------------------------------------------------------------------------------------------------------
- * Catalogue rows
- * ------------------------------------------------------------------------------------------------------------------ */
-
-static Datum
-null_or_text(const char *value)
-{
-    return value == NULL ? (Datum) 0 : DirectFunctionCall1(namein, CStringGetDatum(value));
-}
-
-static int32
-insert_model(const char *name, Jsonb *params, int32 keep_runs, bool made_schema)
-{
-    Oid         types[] = {TEXTOID, JSONBOID, INT4OID, BOOLOID};
-    Datum       values[] = {CStringGetTextDatum(name), JsonbPGetDatum(params), Int32GetDatum(keep_runs),
-                            BoolGetDatum(made_schema)};
-    bool        isnull;
-
-    return DatumGetInt32(gnnrec_catalog_write(
-        "INSERT INTO gnnrec.model (name, params, keep_runs, made_schema) VALUES ($1, $2, $3, $4) RETURNING model_id",
-        4, types, values, NULL, &isnull));
-}
-
-static void
-insert_node_type(int32 model_id, int type_no, const char *name, Oid id_type, Oid table)
-{
-    Oid         types[] = {INT4OID, INT4OID, TEXTOID, OIDOID, OIDOID};
-    Datum       values[] = {Int32GetDatum(model_id), Int32GetDatum(type_no), CStringGetTextDatum(name),
-                            ObjectIdGetDatum(id_type), ObjectIdGetDatum(table)};
-    bool        isnull;
-
-    gnnrec_catalog_write("INSERT INTO gnnrec.node_type (model_id, type_no, name, id_type, embedding_table) "
-                         "VALUES ($1, $2, $3, $4, $5)",
-                         5, types, values, NULL, &isnull);
-}
-
-/* the row of a relation: made, or changed where it is there already */
-static void
-write_relation(int32 model_id, int relation_no, const GnnrecRelation *r)
-{
-    Oid         types[] = {INT4OID, INT4OID, TEXTOID, OIDOID, INT4OID, NAMEOID, INT4OID, NAMEOID,
-                           NAMEOID, JSONBOID, NAMEOID, NAMEOID, INTERVALOID, TIMESTAMPTZOID, TEXTARRAYOID};
-    Datum       values[] = {Int32GetDatum(model_id), Int32GetDatum(relation_no), CStringGetTextDatum(r->name),
-                            ObjectIdGetDatum(r->source), Int32GetDatum(r->from_type), null_or_text(r->from_column),
-                            Int32GetDatum(r->to_type), null_or_text(r->to_column), null_or_text(r->event_column),
-                            PointerGetDatum(r->event_weights), null_or_text(r->value_column), null_or_text(r->time_column),
-                            PointerGetDatum(r->half_life), TimestampTzGetDatum(r->since),
-                            PointerGetDatum(r->seen_events)};
-    char        nulls[lengthof(values) + 1];
-    bool        isnull;
-
-    memset(nulls, ' ', sizeof(nulls));
-    nulls[8] = r->event_column == NULL ? 'n' : ' ';
-    nulls[9] = r->event_weights == NULL ? 'n' : ' ';
-    nulls[10] = r->value_column == NULL ? 'n' : ' ';
-    nulls[11] = r->time_column == NULL ? 'n' : ' ';
-    nulls[12] = r->half_life == NULL ? 'n' : ' ';
-    nulls[13] = r->has_since ? ' ' : 'n';
-    nulls[14] = r->seen_events == NULL ? 'n' : ' ';
-    nulls[15] = '\0';
-    gnnrec_catalog_write(
-        "INSERT INTO gnnrec.relation (model_id, relation_no, name, source, from_type, from_column, to_type, to_column, "
-        "event_column, event_weights, value_column, time_column, half_life, since, "
-        "seen_events) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) "
-        "ON CONFLICT (model_id, relation_no) DO UPDATE SET source = $4, from_column = $6, to_column = $8, event_column = $9, "
-        "event_weights = $10, value_column = $11, time_column = $12, half_life = $13, since = $14, "
-        "seen_events = $15",
-        lengthof(values), types, values, nulls, &isnull);
-}
-
-/* ---------------------------------------------------------------------------------------------------------------------
  * create_model
  * ------------------------------------------------------------------------------------------------------------------ */
-
-static char *
-name_argument(FunctionCallInfo fcinfo, int n)
-{
-    return PG_ARGISNULL(n) ? NULL : pstrdup(NameStr(*PG_GETARG_NAME(n)));
-}
-
-static void
-required(FunctionCallInfo fcinfo, int n, const char *what)
-{
-    if (PG_ARGISNULL(n))
-        ereport(ERROR,
-                (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-                 errmsg("%s must not be NULL", what)));
-}
 
 static void
 check_model_name(const char *name)
@@ -152,54 +68,119 @@ check_params(const Jsonb *params)
 }
 
 enum {C_MODEL, C_SOURCE, C_USER_COLUMN, C_ITEM_COLUMN, C_EVENT_COLUMN, C_EVENT_WEIGHTS, C_VALUE_COLUMN, C_TIME_COLUMN,
-      C_HALF_LIFE, C_SINCE, C_PARAMS, C_SCHEMA, C_KEEP_RUNS, C_SEEN_EVENTS};
+      C_HALF_LIFE, C_SINCE, C_PARAMS, C_SCHEMA, C_KEEP_RUNS, C_SEEN_EVENTS, C_ITEMS, C_USERS, C_BEHAVIOURS, C_TARGET_EVENT};
+
+static int32
+insert_model(const GnnrecModel *m)
+{
+    Oid         types[] = {TEXTOID, JSONBOID, INT4OID, BOOLOID};
+    Datum       values[] = {CStringGetTextDatum(m->name), JsonbPGetDatum(m->params), Int32GetDatum(m->keep_runs),
+                            BoolGetDatum(m->made_schema)};
+    bool        isnull;
+
+    return DatumGetInt32(gnnrec_catalog_write(
+        "INSERT INTO gnnrec.model (name, params, keep_runs, made_schema) VALUES ($1, $2, $3, $4) RETURNING model_id",
+        4, types, values, NULL, &isnull));
+}
+
+/* 'separate', or 'merged' */
+static bool
+are_separate(const char *behaviours)
+{
+    if (strcmp(behaviours, "merged") != 0 && strcmp(behaviours, "separate") != 0)
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                 errmsg("behaviours must be 'merged' or 'separate'"),
+                 errdetail("Merged, all kinds of event are one relation; separate, each is one, and target_event is learned.")));
+    return strcmp(behaviours, "separate") == 0;
+}
+
+/* users and items, as a relation between them has their ids; argument: of the call, the catalogue */
+static GnnrecNodeType
+type_of_column(FunctionCallInfo fcinfo, int type_no, char *name, const GnnrecRelation *r, const char *column, int argument)
+{
+    GnnrecNodeType type = {.type_no = type_no, .name = name, .id_type = gnnrec_source_column_type(r->source, column)};
+
+    if (!PG_ARGISNULL(argument))
+        gnnrec_definition_set_catalogue(&type, PG_GETARG_OID(argument), NULL, column);
+    return type;
+}
+
+/* what the call says of the interactions */
+static GnnrecRelation
+interactions_of_call(FunctionCallInfo fcinfo)
+{
+    return (GnnrecRelation) {
+        .relation_no = GNNREC_INTERACTIONS,
+        .name = "interaction",
+        .source = PG_GETARG_OID(C_SOURCE),
+        .from_type = GNNREC_USER,
+        .to_type = GNNREC_ITEM,
+        .from_column = gnnrec_name_argument(fcinfo, C_USER_COLUMN),
+        .to_column = gnnrec_name_argument(fcinfo, C_ITEM_COLUMN),
+        .event_column = gnnrec_name_argument(fcinfo, C_EVENT_COLUMN),
+        .event_weights = PG_ARGISNULL(C_EVENT_WEIGHTS) ? NULL : PG_GETARG_JSONB_P(C_EVENT_WEIGHTS),
+        .value_column = gnnrec_name_argument(fcinfo, C_VALUE_COLUMN),
+        .time_column = gnnrec_name_argument(fcinfo, C_TIME_COLUMN),
+        .half_life = PG_ARGISNULL(C_HALF_LIFE) ? NULL : PG_GETARG_INTERVAL_P(C_HALF_LIFE),
+        .has_since = !PG_ARGISNULL(C_SINCE),
+        .since = PG_ARGISNULL(C_SINCE) ? 0 : PG_GETARG_TIMESTAMPTZ(C_SINCE),
+        .seen_events = PG_ARGISNULL(C_SEEN_EVENTS) ? NULL : PG_GETARG_ARRAYTYPE_P(C_SEEN_EVENTS),
+        .weight = 1,
+        .separate = are_separate(gnnrec_text_argument(fcinfo, C_BEHAVIOURS)),
+        .target_event = gnnrec_text_argument(fcinfo, C_TARGET_EVENT),
+    };
+}
+
+/* the call's arguments that NULL makes no sense of */
+static void
+check_required(FunctionCallInfo fcinfo)
+{
+    static const struct {int argument; const char *name;} needed[] = {
+        {C_MODEL, "model"}, {C_SOURCE, "source"}, {C_USER_COLUMN, "user_column"}, {C_ITEM_COLUMN, "item_column"},
+        {C_PARAMS, "params"}, {C_KEEP_RUNS, "keep_runs"}, {C_BEHAVIOURS, "behaviours"},
+    };
+
+    for (int i = 0; i < lengthof(needed); i++)
+        gnnrec_required_argument(fcinfo, needed[i].argument, needed[i].name);
+}
 
 Datum
 gnnrec_create_model(PG_FUNCTION_ARGS)
 {
-    GnnrecRelation r = {.name = "interaction", .from_type = GNNREC_USER, .to_type = GNNREC_ITEM};
-    char       *model;
+    GnnrecModel m = {.n_types = 2, .n_relations = 1};
+    GnnrecRelation *r = &m.relations[GNNREC_INTERACTIONS];
+    GnnrecNodeType *users = &m.types[GNNREC_USER];
+    GnnrecNodeType *items = &m.types[GNNREC_ITEM];
     char       *schema;
-    Oid         id_types[2];
-    int32       model_id;
-    bool        made_schema;
     Oid         tables[2];
 
-    required(fcinfo, C_MODEL, "model");
-    required(fcinfo, C_SOURCE, "source");
-    required(fcinfo, C_USER_COLUMN, "user_column");
-    required(fcinfo, C_ITEM_COLUMN, "item_column");
-    required(fcinfo, C_PARAMS, "params");
-    required(fcinfo, C_KEEP_RUNS, "keep_runs");
-    model = text_to_cstring(PG_GETARG_TEXT_PP(C_MODEL));
-    schema = PG_ARGISNULL(C_SCHEMA) ? model : name_argument(fcinfo, C_SCHEMA);
-    r.source = PG_GETARG_OID(C_SOURCE);
-    r.from_column = name_argument(fcinfo, C_USER_COLUMN);
-    r.to_column = name_argument(fcinfo, C_ITEM_COLUMN);
-    r.event_column = name_argument(fcinfo, C_EVENT_COLUMN);
-    r.event_weights = PG_ARGISNULL(C_EVENT_WEIGHTS) ? NULL : PG_GETARG_JSONB_P(C_EVENT_WEIGHTS);
-    r.value_column = name_argument(fcinfo, C_VALUE_COLUMN);
-    r.time_column = name_argument(fcinfo, C_TIME_COLUMN);
-    r.half_life = PG_ARGISNULL(C_HALF_LIFE) ? NULL : PG_GETARG_INTERVAL_P(C_HALF_LIFE);
-    r.has_since = !PG_ARGISNULL(C_SINCE);
-    r.since = r.has_since ? PG_GETARG_TIMESTAMPTZ(C_SINCE) : 0;
-    r.seen_events = PG_ARGISNULL(C_SEEN_EVENTS) ? NULL : PG_GETARG_ARRAYTYPE_P(C_SEEN_EVENTS);
+    check_required(fcinfo);
+    m.name = gnnrec_text_argument(fcinfo, C_MODEL);
+    m.params = PG_GETARG_JSONB_P(C_PARAMS);
+    m.keep_runs = PG_GETARG_INT32(C_KEEP_RUNS);
+    schema = PG_ARGISNULL(C_SCHEMA) ? m.name : gnnrec_name_argument(fcinfo, C_SCHEMA);
+    *r = interactions_of_call(fcinfo);
 
-    check_model_name(model);
-    check_keep_runs(PG_GETARG_INT32(C_KEEP_RUNS));
-    check_params(PG_GETARG_JSONB_P(C_PARAMS));
-    check_name_is_free(model);
-    gnnrec_source_check(&r);
-    id_types[GNNREC_USER] = gnnrec_source_column_type(r.source, r.from_column);
-    id_types[GNNREC_ITEM] = gnnrec_source_column_type(r.source, r.to_column);
+    check_model_name(m.name);
+    check_keep_runs(m.keep_runs);
+    check_params(m.params);
+    check_name_is_free(m.name);
+    gnnrec_source_check(r);
+    gnnrec_parts_check(&m);
+    *users = type_of_column(fcinfo, GNNREC_USER, "user", r, r->from_column, C_USERS);
+    *items = type_of_column(fcinfo, GNNREC_ITEM, "item", r, r->to_column, C_ITEMS);
 
-    made_schema = gnnrec_schema_make(schema, !PG_ARGISNULL(C_SCHEMA));
-    model_id = insert_model(model, PG_GETARG_JSONB_P(C_PARAMS), PG_GETARG_INT32(C_KEEP_RUNS), made_schema);
-    gnnrec_schema_make_objects(tables, schema, id_types[GNNREC_USER], id_types[GNNREC_ITEM]);
+    m.made_schema = gnnrec_schema_make(schema, !PG_ARGISNULL(C_SCHEMA));
+    m.model_id = insert_model(&m);
+    gnnrec_schema_make_objects(tables, schema, users->id_type, items->id_type);
     for (int t = 0; t < lengthof(tables); t++)
-        insert_node_type(model_id, t, t == GNNREC_USER ? "user" : "item", id_types[t], tables[t]);
-    write_relation(model_id, 0, &r);
-    gnnrec_source_advise(&r);
+    {
+        m.types[t].table = tables[t];
+        gnnrec_definition_write_type(m.model_id, &m.types[t]);
+    }
+    gnnrec_definition_write_relation(m.model_id, r, m.types);
+    gnnrec_source_advise(r);
     PG_RETURN_VOID();
 }
 
@@ -208,17 +189,35 @@ gnnrec_create_model(PG_FUNCTION_ARGS)
  * ------------------------------------------------------------------------------------------------------------------ */
 
 enum {A_MODEL, A_PARAMS, A_KEEP_RUNS, A_SOURCE, A_USER_COLUMN, A_ITEM_COLUMN, A_EVENT_COLUMN, A_EVENT_WEIGHTS, A_VALUE_COLUMN,
-      A_TIME_COLUMN, A_HALF_LIFE, A_SINCE, A_RESET, A_NEW_NAME, A_SEEN_EVENTS};
+      A_TIME_COLUMN, A_HALF_LIFE, A_SINCE, A_RESET, A_NEW_NAME, A_SEEN_EVENTS, A_ITEMS, A_USERS, A_BEHAVIOURS,
+      A_TARGET_EVENT};
 
-/* one option of the relation that `reset` can take back */
 static void
-reset_option(GnnrecRelation *r, Jsonb **params, const char *option)
+reset_behaviours(GnnrecRelation *r)
 {
+    r->separate = false;
+    r->target_event = NULL;
+}
+
+static void
+reset_catalogue(GnnrecNodeType *type)
+{
+    type->catalogue = InvalidOid;
+    type->catalogue_id = NULL;
+}
+
+/* one option of the model that `reset` can take back */
+static void
+reset_option(GnnrecModel *m, const char *option)
+{
+    GnnrecRelation *r = &m->relations[GNNREC_INTERACTIONS];
+
     if (strcmp(option, "event_column") == 0 || strcmp(option, "event_weights") == 0)
     {
         r->event_column = NULL;
         r->event_weights = NULL;
         r->seen_events = NULL;
+        reset_behaviours(r);
     }
     else if (strcmp(option, "value_column") == 0)
         r->value_column = NULL;
@@ -234,18 +233,27 @@ reset_option(GnnrecRelation *r, Jsonb **params, const char *option)
         r->has_since = false;
     else if (strcmp(option, "seen_events") == 0)
         r->seen_events = NULL;
+    else if (strcmp(option, "behaviours") == 0)
+        reset_behaviours(r);
+    else if (strcmp(option, "target_event") == 0)
+        r->target_event = NULL;
+    else if (strcmp(option, "items") == 0)
+        reset_catalogue(&m->types[GNNREC_ITEM]);
+    else if (strcmp(option, "users") == 0)
+        reset_catalogue(&m->types[GNNREC_USER]);
     else if (strcmp(option, "params") == 0)
-        *params = gnnrec_jsonb("{}");
+        m->params = gnnrec_jsonb("{}");
     else
         ereport(ERROR,
                 (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                  errmsg("option \"%s\" cannot be reset", option),
-                 errhint("These can: event_column (with event_weights and seen_events), value_column, "
-                         "time_column (with half_life and since), half_life, since, seen_events, params.")));
+                 errhint("These can: event_column (with event_weights, seen_events and behaviours), value_column, "
+                         "time_column (with half_life and since), half_life, since, seen_events, behaviours (with target_event), "
+                         "target_event, items, users, params.")));
 }
 
 static void
-reset_options(GnnrecRelation *r, Jsonb **params, ArrayType *options)
+reset_options(GnnrecModel *m, ArrayType *options)
 {
     Datum      *values;
     bool       *nulls;
@@ -254,7 +262,7 @@ reset_options(GnnrecRelation *r, Jsonb **params, ArrayType *options)
     deconstruct_array(options, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &n);
     for (int i = 0; i < n; i++)
         if (!nulls[i])
-            reset_option(r, params, TextDatumGetCString(values[i]));
+            reset_option(m, TextDatumGetCString(values[i]));
 }
 
 /* the id types are part of the model's functions and tables: another source must have the same */
@@ -278,10 +286,11 @@ check_same_id_types(const GnnrecModel *m, const GnnrecRelation *r)
 }
 
 static void
-update_model(int32 model_id, const char *name, Jsonb *params, int32 keep_runs)
+update_model(const GnnrecModel *m)
 {
     Oid         types[] = {INT4OID, TEXTOID, JSONBOID, INT4OID};
-    Datum       values[] = {Int32GetDatum(model_id), CStringGetTextDatum(name), JsonbPGetDatum(params), Int32GetDatum(keep_runs)};
+    Datum       values[] = {Int32GetDatum(m->model_id), CStringGetTextDatum(m->name), JsonbPGetDatum(m->params),
+                            Int32GetDatum(m->keep_runs)};
     bool        isnull;
 
     gnnrec_catalog_write("UPDATE gnnrec.model SET name = $2, params = $3, keep_runs = $4 WHERE model_id = $1",
@@ -298,73 +307,85 @@ merged_params(Jsonb *a, Jsonb *b)
     return DatumGetJsonbP(DirectFunctionCall2(jsonb_strip_nulls, merged, BoolGetDatum(false)));
 }
 
-/* the model as it is now that nobody else changes it: who did may have committed after our statement began */
-static GnnrecModel *
-locked(const GnnrecModel *m)
+/* what the call changes of the interactions */
+static void
+change_interactions(GnnrecRelation *r, FunctionCallInfo fcinfo)
 {
-    GnnrecModel *now;
+    if (!PG_ARGISNULL(A_SOURCE))
+        r->source = PG_GETARG_OID(A_SOURCE);
+    if (!PG_ARGISNULL(A_USER_COLUMN))
+        r->from_column = gnnrec_name_argument(fcinfo, A_USER_COLUMN);
+    if (!PG_ARGISNULL(A_ITEM_COLUMN))
+        r->to_column = gnnrec_name_argument(fcinfo, A_ITEM_COLUMN);
+    if (!PG_ARGISNULL(A_EVENT_COLUMN))
+        r->event_column = gnnrec_name_argument(fcinfo, A_EVENT_COLUMN);
+    if (!PG_ARGISNULL(A_EVENT_WEIGHTS))
+        r->event_weights = PG_GETARG_JSONB_P(A_EVENT_WEIGHTS);
+    if (!PG_ARGISNULL(A_VALUE_COLUMN))
+        r->value_column = gnnrec_name_argument(fcinfo, A_VALUE_COLUMN);
+    if (!PG_ARGISNULL(A_TIME_COLUMN))
+        r->time_column = gnnrec_name_argument(fcinfo, A_TIME_COLUMN);
+    if (!PG_ARGISNULL(A_HALF_LIFE))
+        r->half_life = PG_GETARG_INTERVAL_P(A_HALF_LIFE);
+    if (!PG_ARGISNULL(A_SINCE))
+    {
+        r->has_since = true;
+        r->since = PG_GETARG_TIMESTAMPTZ(A_SINCE);
+    }
+    if (!PG_ARGISNULL(A_SEEN_EVENTS))
+        r->seen_events = PG_GETARG_ARRAYTYPE_P(A_SEEN_EVENTS);
+    if (!PG_ARGISNULL(A_BEHAVIOURS))
+    {
+        r->separate = are_separate(gnnrec_text_argument(fcinfo, A_BEHAVIOURS));
+        if (!r->separate)
+            r->target_event = NULL;
+    }
+    if (!PG_ARGISNULL(A_TARGET_EVENT))
+        r->target_event = gnnrec_text_argument(fcinfo, A_TARGET_EVENT);
+}
 
-    gnnrec_job_lock_model(m);
-    PushActiveSnapshot(GetLatestSnapshot());
-    now = gnnrec_model_by_id(m->model_id);
-    PopActiveSnapshot();
-    return now;
+/* and of the model itself */
+static void
+change_model(GnnrecModel *m, FunctionCallInfo fcinfo)
+{
+    if (!PG_ARGISNULL(A_PARAMS))
+        m->params = merged_params(m->params, PG_GETARG_JSONB_P(A_PARAMS));
+    if (!PG_ARGISNULL(A_KEEP_RUNS))
+        m->keep_runs = PG_GETARG_INT32(A_KEEP_RUNS);
+    if (!PG_ARGISNULL(A_NEW_NAME))
+    {
+        m->name = gnnrec_text_argument(fcinfo, A_NEW_NAME);
+        check_model_name(m->name);
+        check_name_is_free(m->name);
+    }
 }
 
 Datum
 gnnrec_alter_model(PG_FUNCTION_ARGS)
 {
     GnnrecModel *m;
-    GnnrecRelation r;
-    Jsonb      *params;
+    GnnrecRelation *r;
 
-    required(fcinfo, A_MODEL, "model");
-    m = gnnrec_model_by_name(text_to_cstring(PG_GETARG_TEXT_PP(A_MODEL)), false);
-    gnnrec_model_check_owner(m);
-    m = locked(m);
-    r = m->relations[0];
-    params = m->params;
+    gnnrec_required_argument(fcinfo, A_MODEL, "model");
+    m = gnnrec_definition_open(gnnrec_text_argument(fcinfo, A_MODEL));
+    r = &m->relations[GNNREC_INTERACTIONS];
     if (!PG_ARGISNULL(A_RESET))
-        reset_options(&r, &params, PG_GETARG_ARRAYTYPE_P(A_RESET));
-    if (!PG_ARGISNULL(A_PARAMS))
-        params = merged_params(params, PG_GETARG_JSONB_P(A_PARAMS));
-    if (!PG_ARGISNULL(A_KEEP_RUNS))
-        m->keep_runs = PG_GETARG_INT32(A_KEEP_RUNS);
-    if (!PG_ARGISNULL(A_SOURCE))
-        r.source = PG_GETARG_OID(A_SOURCE);
-    if (!PG_ARGISNULL(A_USER_COLUMN))
-        r.from_column = name_argument(fcinfo, A_USER_COLUMN);
-    if (!PG_ARGISNULL(A_ITEM_COLUMN))
-        r.to_column = name_argument(fcinfo, A_ITEM_COLUMN);
-    if (!PG_ARGISNULL(A_EVENT_COLUMN))
-        r.event_column = name_argument(fcinfo, A_EVENT_COLUMN);
-    if (!PG_ARGISNULL(A_EVENT_WEIGHTS))
-        r.event_weights = PG_GETARG_JSONB_P(A_EVENT_WEIGHTS);
-    if (!PG_ARGISNULL(A_VALUE_COLUMN))
-        r.value_column = name_argument(fcinfo, A_VALUE_COLUMN);
-    if (!PG_ARGISNULL(A_TIME_COLUMN))
-        r.time_column = name_argument(fcinfo, A_TIME_COLUMN);
-    if (!PG_ARGISNULL(A_HALF_LIFE))
-        r.half_life = PG_GETARG_INTERVAL_P(A_HALF_LIFE);
-    if (!PG_ARGISNULL(A_SINCE))
-    {
-        r.has_since = true;
-        r.since = PG_GETARG_TIMESTAMPTZ(A_SINCE);
-    }
-    if (!PG_ARGISNULL(A_SEEN_EVENTS))
-        r.seen_events = PG_GETARG_ARRAYTYPE_P(A_SEEN_EVENTS);
-    if (!PG_ARGISNULL(A_NEW_NAME))
-    {
-        m->name = text_to_cstring(PG_GETARG_TEXT_PP(A_NEW_NAME));
-        check_model_name(m->name);
-        check_name_is_free(m->name);
-    }
+        reset_options(m, PG_GETARG_ARRAYTYPE_P(A_RESET));
+    change_interactions(r, fcinfo);
+    change_model(m, fcinfo);
     check_keep_runs(m->keep_runs);
-    check_params(params);
-    gnnrec_source_check(&r);
-    check_same_id_types(m, &r);
-    update_model(m->model_id, m->name, params, m->keep_runs);
-    write_relation(m->model_id, 0, &r);
+    check_params(m->params);
+    gnnrec_source_check(r);
+    gnnrec_parts_check(m);
+    check_same_id_types(m, r);
+    if (!PG_ARGISNULL(A_USERS))
+        gnnrec_definition_set_catalogue(&m->types[GNNREC_USER], PG_GETARG_OID(A_USERS), NULL, r->from_column);
+    if (!PG_ARGISNULL(A_ITEMS))
+        gnnrec_definition_set_catalogue(&m->types[GNNREC_ITEM], PG_GETARG_OID(A_ITEMS), NULL, r->to_column);
+    update_model(m);
+    gnnrec_definition_write_relation(m->model_id, r, m->types);
+    for (int t = GNNREC_USER; t <= GNNREC_ITEM; t++)
+        gnnrec_definition_write_type(m->model_id, &m->types[t]);
     PG_RETURN_VOID();
 }
 

@@ -94,7 +94,7 @@ static void
 read_test(Test *t, Oid test)
 {
     const GnnrecRelation *trained = &gnnrec_model_by_id(t->snapshot->model_id)->relations[GNNREC_INTERACTIONS];
-    GnnrecRelation r = {.source = test, .from_column = trained->from_column, .to_column = trained->to_column};
+    GnnrecRelation r = {.source = test, .from_column = trained->from_column, .to_column = trained->to_column, .weight = 1};
     GnnrecKeyType user;
     GnnrecKeyType item;
     GnnrecInteractions pairs;

@@ -135,7 +135,7 @@ add(float *z, float sign, const float *part, int32 dim)
         z[c] += sign * part[c];
 }
 
-/* what a user's degree has of edges of other relations than the interactions; nothing of what rounding leaves where there is none */
+/* what a user's degree has of edges of other relations than the interactions, and no rounding of nothing */
 static double
 degree_of_others(const GnnrecSnapshot *snapshot, int32 node, const GnnrecSnapshotRow *then)
 {

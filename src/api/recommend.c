@@ -114,7 +114,8 @@ read_limits(Question *q, FunctionCallInfo fcinfo, int k, int candidates, int exc
 {
     q->k = gnnrec_serve_k(fcinfo, k, q->nodes->n);
     q->skip = gnnrec_nodes_merge(q->skip, gnnrec_serve_nodes(fcinfo, exclude, q->snapshot, q->type));
-    q->pool = PG_ARGISNULL(candidates) ? whole_pool(q) : chosen_pool(q, gnnrec_serve_nodes(fcinfo, candidates, q->snapshot, q->type));
+    q->pool = PG_ARGISNULL(candidates) ? whole_pool(q)
+        : chosen_pool(q, gnnrec_serve_nodes(fcinfo, candidates, q->snapshot, q->type));
 }
 
 static float
@@ -211,54 +212,61 @@ diversify(GnnHit *hits, int32 n, const Question *q)
     return mmr.n_chosen;
 }
 
-/* the same of cold items */
+/* the k cold items that have the highest score */
 static int32
 rank_cold(GnnHit *hits, int32 k, const Question *q)
 {
-    if (k <= 0 || q->pool.cold.n == 0)
-        return 0;
     return gnnrec_cold_rank(hits, k, q->nodes,
                             q->pool.is_chosen ? q->pool.cold : gnnrec_cold_nodes(q->snapshot, q->type, q->skip), q->asker.vector);
 }
 
-/* n popular items, and between them n_cold cold ones at their places */
+/* n popular items, and between them the first n_places of n_cold cold ones, each at its place; the others after them */
 static void
-put_spread(GnnrecAnswer *rows, const GnnHit *hits, int32 n, const char *source, const GnnHit *cold, int32 n_cold)
+put_spread(GnnrecAnswer *rows, const GnnHit *hits, int32 n, const char *source, const GnnHit *cold, int32 n_cold, int32 n_places)
 {
     Datum       of_hits = CStringGetTextDatum(source);
     Datum       of_cold = CStringGetTextDatum("cold");
     int32       before = 0;
 
-    for (int32 i = 0; i < n_cold; i++)
+    for (int32 i = 0; i < n_places; i++)
     {
-        int32       until = gnnrec_cold_place(i, n_cold, n + n_cold) - i;
+        int32       until = gnnrec_cold_place(i, n_places, n + n_places) - i;
 
         gnnrec_answer_add(rows, hits + before, until - before, of_hits);
         gnnrec_answer_add(rows, cold + i, 1, of_cold);
         before = until;
     }
     gnnrec_answer_add(rows, hits + before, n - before, of_hits);
+    gnnrec_answer_add(rows, cold + n_places, n_cold - n_places, of_cold);
 }
 
-/* by score: popular items and the cold ones that have places among them; then, where there are too few, the other cold ones */
+/* n popular items by score, and cold ones: at the places that are theirs, and where there are too few popular ones */
+static void
+answer_with_cold(GnnrecAnswer *rows, const Question *q, const GnnHit *hits, int32 n)
+{
+    int32       n_places = gnnrec_cold_places(q->k, q->cold_share);
+    GnnHit     *cold = MemoryContextAllocHuge(CurrentMemoryContext, q->k * sizeof(GnnHit));
+    int32       n_cold = rank_cold(cold, Max(n_places, q->k - n), q);
+
+    n_places = Min(n_places, n_cold);
+    n = Min(n, q->k - n_places);
+    put_spread(rows, hits, n, q->asker.source, cold, Min(n_cold, q->k - n), n_places);
+    pfree(cold);
+}
+
 static void
 answer_by_vector(GnnrecAnswer *rows, const Question *q)
 {
     GnnHit     *hits = MemoryContextAllocHuge(CurrentMemoryContext, n_to_rank(q) * sizeof(GnnHit));
-    GnnHit     *cold = MemoryContextAllocHuge(CurrentMemoryContext, q->k * sizeof(GnnHit));
     int32       n = rank(hits, n_to_rank(q), q);
-    int32       n_places = gnnrec_cold_places(q->k, q->cold_share);
-    int32       n_cold;
 
     if (q->diversity > 0)
         n = diversify(hits, n, q);
-    n_cold = rank_cold(cold, Max(n_places, q->k - n), q);
-    n_places = Min(n_places, n_cold);
-    n = Min(n, q->k - n_places);
-    put_spread(rows, hits, n, q->asker.source, cold, n_places);
-    gnnrec_answer_add(rows, cold + n_places, Min(n_cold, q->k - n) - n_places, CStringGetTextDatum("cold"));
+    if (q->pool.cold.n > 0 && (q->cold_share > 0 || n < q->k))
+        answer_with_cold(rows, q, hits, n);
+    else
+        gnnrec_answer_add(rows, hits, n, CStringGetTextDatum(q->asker.source));
     pfree(hits);
-    pfree(cold);
 }
 
 /* the items of a list, as far as there is room */

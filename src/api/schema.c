@@ -77,7 +77,8 @@ typedef struct Function
 #define SCALAR_FUNCTION " LANGUAGE sql STABLE PARALLEL SAFE COST 100 "
 
 #define ORDER_COMMENT \
-    "diversity, 0 to 1: leave out what is like a better item; popularity_penalty: score - popularity_penalty * log(1 + interactions); " \
+    "diversity, 0 to 1: leave out what is like a better item; " \
+    "popularity_penalty: score - popularity_penalty * log(1 + interactions); " \
     "cold_share, 0 to 1: keep this share of the list for items without interactions"
 
 static const Function functions[] = {
@@ -341,16 +342,12 @@ gnnrec_schema_make_objects(Oid made[2], const char *schema, Oid user_type, Oid i
         made[t] = get_relname_relid(tables[t], get_namespace_oid(schema, false));
 }
 
-/* the longest name made of a type's is as long as the server's names may be, and no other function or column has it */
+/* no other function and no other column has a name that is made of the type's */
 static void
-check_type_name(const char *type)
+check_names_are_free(const char *type)
 {
     bool        is_taken = strcmp(type, "run") == 0;
 
-    if (type[0] == '\0' || strlen(type) + strlen("recommend_") >= NAMEDATALEN)
-        ereport(ERROR,
-                (errcode(ERRCODE_INVALID_NAME),
-                 errmsg("a node type's name must have 1 to %d bytes", (int) (NAMEDATALEN - 1 - strlen("recommend_")))));
     for (int i = 0; i < lengthof(functions); i++)
         is_taken |= strcmp(functions[i].name, psprintf("recommend_%s", type)) == 0
             || strcmp(functions[i].name, psprintf("similar_%s", type)) == 0;
@@ -370,7 +367,7 @@ gnnrec_schema_add_type(const GnnrecModel *m, const char *type, Oid id_type)
     Names       names = names_of_type(schema, m, type, id_type);
     GnnrecRoleBefore before;
 
-    check_type_name(type);
+    check_names_are_free(type);
     before = gnnrec_role_become(owner);
     make_tables(type_table_statements, lengthof(type_table_statements), &names);
     make_functions(type_functions, lengthof(type_functions), &names);
@@ -439,18 +436,18 @@ drop_table(Oid table, bool cascade)
 }
 
 void
-gnnrec_schema_drop_type(const GnnrecModel *m, int type_no, bool cascade)
+gnnrec_schema_drop_type(const GnnrecModel *m, int type, bool cascade)
 {
-    const GnnrecNodeType *type = &m->types[type_no];
+    const GnnrecNodeType *dropped = &m->types[type];
     Oid         items = m->types[GNNREC_ITEM].table;
 
     if (get_rel_name(items) != NULL)
     {
-        Names       names = names_of_type(get_namespace_name(get_rel_namespace(items)), m, type->name, type->id_type);
+        Names       names = names_of_type(get_namespace_name(get_rel_namespace(items)), m, dropped->name, dropped->id_type);
 
         drop_functions(m, type_functions, lengthof(type_functions), &names, cascade);
     }
-    drop_table(type->table, cascade);
+    drop_table(dropped->table, cascade);
 }
 
 static void

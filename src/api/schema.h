@@ -23,8 +23,8 @@ extern void gnnrec_schema_make_objects(Oid tables[2], const char *schema, Oid us
  */
 extern Oid  gnnrec_schema_add_type(const GnnrecModel *m, const char *type, Oid id_type);
 
-/* drops a further type's functions and table, as the current role */
-extern void gnnrec_schema_drop_type(const GnnrecModel *m, int type_no, bool cascade);
+/* drops the functions and the table of a further type, the one at that place of m->types, as the current role */
+extern void gnnrec_schema_drop_type(const GnnrecModel *m, int type, bool cascade);
 
 /* drops all there is of the model, and its schema if create_model made it and nothing else is in it; as the current role */
 extern void gnnrec_schema_drop(const GnnrecModel *m, bool cascade);

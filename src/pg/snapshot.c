@@ -284,7 +284,7 @@ live_unmapped(int32 model_id, const GnnrecModelVersion *version, GnnrecSnapshotG
     return &m->snapshot;
 }
 
-/* are the node types of a mapping those of the model? A run's tables do not change, but a model can get further types, and lose them */
+/* are the node types of a mapping those of the model? It can get further types, and lose them */
 static bool
 describes(const Mapping *m, const GnnrecModel *model)
 {

@@ -268,7 +268,7 @@ weight_of(const Build *b, const Table *t, TupleTableSlot *slot, AttrNumber numbe
     return weight;
 }
 
-/* is there anything in a row's vector? It is asked only of nodes without edges, for a vector may have to be fetched and unpacked */
+/* is there anything in a row's vector? Asked of nodes without edges only: a vector may have to be fetched and unpacked */
 static bool
 has_direction(const Build *b, const Table *t, TupleTableSlot *slot)
 {
@@ -672,27 +672,41 @@ fill_reverse(GnnrecSnapshotEdges *out, const GnnrecSnapshotEdges *edges, int32 n
  * the build
  * ------------------------------------------------------------------------------------------------------------------- */
 
+/* the member of an object; NULL: it has none of that name */
+static JsonbValue *
+member(const JsonbContainer *object, const char *name, JsonbValue *out)
+{
+    return JsonContainerIsObject(object)
+        ? getKeyJsonValueFromContainer((JsonbContainer *) object, name, strlen(name), out) : NULL;
+}
+
 /* did the training have nodes of the type? A run that was not written by a worker does not say */
 static bool
-had_nodes(const Build *b, const Table *t)
+had_nodes(const Build *b, const Table *t, int type)
 {
     GnnrecRun   run;
-    char       *key = psprintf("%ss", t->nodes->name);
-    JsonbValue  n;
+    JsonbValue  value;
+    JsonbValue *n;
 
-    return gnnrec_run_by_id(&run, b->out->run_id, b->snapshot) && run.metrics != NULL
-        && getKeyJsonValueFromContainer(&run.metrics->root, key, strlen(key), &n) != NULL
-        && n.type == jbvNumeric && DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(n.val.numeric))) > 0;
+    if (!gnnrec_run_by_id(&run, b->out->run_id, b->snapshot) || run.metrics == NULL)
+        return false;
+    if (type <= GNNREC_ITEM)
+        n = member(&run.metrics->root, psprintf("%ss", t->nodes->name), &value);
+    else
+        n = member(&run.metrics->root, "nodes", &value) != NULL && value.type == jbvBinary
+            ? member(value.val.binary.data, t->nodes->name, &value) : NULL;
+    return n != NULL && n->type == jbvNumeric
+        && DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(n->val.numeric))) > 0;
 }
 
 /*
  * A restore or the first copy of a subscription fills one table after the other: who asks in between must not make a file that
- * goes on answering without users.
+ * goes on answering without users. A type that is dropped, and perhaps made again, is taken out of the runs' metrics.
  */
 static void
-check_has_arrived(const Build *b, const Table *t)
+check_has_arrived(const Build *b, const Table *t, int type)
 {
-    if (t->n == 0 && had_nodes(b, t))
+    if (t->n == 0 && had_nodes(b, t, type))
         complain(b, t, "It has no row of the run.");
 }
 
@@ -733,7 +747,7 @@ measure(Build *b)
     {
         open_table(b, &b->tables[t], t);
         scan_run(b, &b->tables[t], measure_row);
-        check_has_arrived(b, &b->tables[t]);
+        check_has_arrived(b, &b->tables[t], t);
         number_rows(b, &b->tables[t]);
     }
     if (b->dim == 0)

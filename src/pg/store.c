@@ -158,6 +158,17 @@ make_user(const GnnrecTrained *t, int type, int32 i, Datum *values, bool *nulls)
     values[6] = shown(t, i, &nulls[6]);
 }
 
+/* of any further type */
+static void
+make_node(const GnnrecTrained *t, int type, int32 i, Datum *values, bool *nulls)
+{
+    values[0] = id(t, type, i);
+    values[1] = Int64GetDatum(t->run_id);
+    values[2] = Int32GetDatum(i);
+    values[3] = vector(t->fit->embedding[type], i, t->dim);
+    values[4] = degree(t, type, i);
+}
+
 #define ID_TYPE InvalidOid
 #define VECTOR_TYPE UNKNOWNOID
 
@@ -167,6 +178,21 @@ static const TableRows tables[] = {
     [GNNREC_ITEM] = {"item_id, run_id, item_no, embedding, fold_in, degree, interactions", 7,
                      {ID_TYPE, INT8OID, INT4OID, VECTOR_TYPE, VECTOR_TYPE, FLOAT4OID, FLOAT4OID}, make_item},
 };
+
+/* users and items have tables of their own kind, further types one that is named like them */
+static TableRows
+rows_of(const GnnrecModel *model, int type)
+{
+    const char *name = model->types[type].name;
+
+    if (type <= GNNREC_ITEM)
+        return tables[type];
+    return (TableRows) {
+        psprintf("%s, run_id, %s, embedding, degree", quote_identifier(psprintf("%s_id", name)),
+                 quote_identifier(psprintf("%s_no", name))),
+        5, {ID_TYPE, INT8OID, INT4OID, VECTOR_TYPE, FLOAT4OID}, make_node
+    };
+}
 
 static Oid
 vector_type(void)
@@ -186,19 +212,19 @@ column_types(Oid *out, const TableRows *rows, Oid id_type)
 static void
 write_rows(const GnnrecTrained *t, int type)
 {
-    const TableRows *rows = &tables[type];
+    TableRows   rows = rows_of(t->model, type);
     Oid         types[MAX_COLUMNS];
     GnnrecWriter writer;
 
-    column_types(types, rows, t->ids[type].type.type);
-    gnnrec_writer_begin(&writer, t->model->types[type].table, rows->columns, types, rows->n_columns);
+    column_types(types, &rows, t->ids[type].type.type);
+    gnnrec_writer_begin(&writer, t->model->types[type].table, rows.columns, types, rows.n_columns);
     for (int32 i = 0; i < t->ids[type].n; i++)
     {
         MemoryContext old = MemoryContextSwitchTo(writer.row_context);
         Datum       values[MAX_COLUMNS];
         bool        nulls[MAX_COLUMNS] = {false};
 
-        rows->make_row(t, type, i, values, nulls);
+        rows.make_row(t, type, i, values, nulls);
         MemoryContextSwitchTo(old);
         gnnrec_writer_add(&writer, values, nulls);
     }
@@ -214,7 +240,8 @@ gnnrec_store_check(const GnnrecModel *model)
                     (errcode(ERRCODE_UNDEFINED_TABLE),
                      errmsg("the table of the %s embeddings of model \"%s\" does not exist any more",
                             model->types[type].name, model->name),
-                     errhint("Drop the model with gnnrec.drop_model and create it again.")));
+                     type <= GNNREC_ITEM ? errhint("Drop the model with gnnrec.drop_model and create it again.")
+                     : errhint("Drop its relations with gnnrec.drop_relation and add them again.")));
 }
 
 /* runs work(arg, type) for each node type, connected to SPI, as the owner of the type's table */

@@ -112,14 +112,35 @@ n_edges_of(const GnnCsr *a)
     return a->ptr[a->n];
 }
 
+/* does a relation tell of the same pairs as relation 0? */
+static bool
+is_beside_learned(const GnnGraph *graph, int r)
+{
+    return r > 0 && graph->relations[r].from == graph->relations[0].from && graph->relations[r].to == graph->relations[0].to;
+}
+
+static void
+hold_out(Fit *f, GnnArena *arena)
+{
+    GnnRelation *relations = f->graph.relations;
+    GnnCsr      all = relations[0].edges;
+
+    gnn_holdout_split(&relations[0].edges, &f->held, arena, &all, f->config->holdout, f->config->seed);
+    for (int r = 1; r < f->graph.n_relations; r++)
+        if (is_beside_learned(&f->graph, r))
+        {
+            all = relations[r].edges;
+            gnn_holdout_drop(&relations[r].edges, arena, &all, &f->held);
+        }
+}
+
 static const char *
 split_interactions(Fit *f, GnnArena *arena)
 {
     GnnCsr     *learned = &f->graph.relations[0].edges;
-    GnnCsr      all = *learned;
 
     if (measures(f))
-        gnn_holdout_split(learned, &f->held, arena, &all, f->config->holdout, f->config->seed);
+        hold_out(f, arena);
     gnn_csr_positive(&f->task.by_user, arena, learned);
     if (n_edges_of(&f->task.by_user) == 0)
         return "there is no interaction with a weight above zero to learn from";
@@ -374,16 +395,24 @@ counted(GnnArena *arena)
     return bytes;
 }
 
-/* copies of the n interactions: those trained on transposed, and, with a holdout, both parts and what marks them */
+/*
+ * Copies of the interactions: those trained on transposed, and, with a holdout, both parts and what marks them, and of relations
+ * beside them the part that is left
+ */
 static int64_t
-interaction_bytes(const Fit *f, int64_t n, int64_t n_trained)
+interaction_bytes(const Fit *f, const int64_t *n_edges, int64_t n_trained)
 {
     const GnnCsr *learned = &f->graph.relations[0].edges;
     int64_t     edge = sizeof(int32_t) + sizeof(float);
+    int64_t     rows = ((int64_t) learned->n + 1) * sizeof(int64_t);
     int64_t     bytes = n_trained * edge + ((int64_t) learned->n_cols + 1) * sizeof(int64_t);
 
-    if (measures(f))
-        bytes += n * (edge + 1) + 2 * ((int64_t) learned->n + 1) * sizeof(int64_t);
+    if (!measures(f))
+        return bytes;
+    bytes += n_edges[0] * (edge + 1) + 2 * rows;
+    for (int r = 1; r < f->graph.n_relations; r++)
+        if (is_beside_learned(&f->graph, r))
+            bytes += n_edges[r] * (edge + 1) + rows;
     return bytes;
 }
 
@@ -406,7 +435,7 @@ gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *gra
     *n_parts = 0;
 
     allocate_graph(&f, &arena, n_trained);
-    add_part(parts, n_parts, "graph", counted(&arena) + interaction_bytes(&f, n_edges[0], n_trained[0]));
+    add_part(parts, n_parts, "graph", counted(&arena) + interaction_bytes(&f, n_edges, n_trained[0]));
     allocate_plan(&f, &arena);
     learned = f.plan.n_learned * (int64_t) sizeof(real);
     add_part(parts, n_parts, "parameters", learned);

@@ -6,6 +6,7 @@
 #include "core/topk.h"
 #include "model/model.h"
 #include "train/fit.h"
+#include "train/holdout.h"
 #include "train/loss.h"
 
 #include <math.h>
@@ -605,6 +606,36 @@ nothing_to_measure(void)
     CHECK(memcmp(fit.embedding[1], plain.embedding[1], 3 * c.dim * sizeof(float)) == 0);
 }
 
+/* a relation that says the same as the interactions: only what is trained on is in the graph */
+static void
+held_out_everywhere(void)
+{
+    GnnGraph    g;
+    GnnConfig   c;
+    GnnFit      fit;
+    GnnCsr      train_part, held, *all;
+
+    random_graph(&g, 100, 40, 900, false, 1);
+    all = &g.relations[0].edges;
+    gnn_graph_add_relation(&g, "view", 0, 1, all);
+    gnn_config_defaults(&c);
+    c.dim = 4;
+    c.steps = 5;
+    c.negatives = 5;
+    c.holdout = 0.3;
+    CHECK(train(&fit, &g, &c, 1) == NULL);
+    gnn_holdout_split(&train_part, &held, arena, all, c.holdout, c.seed);
+    CHECK(held.ptr[100] > 0);
+    for (int32_t u = 0; u < 100; u++)
+    {
+        double      sum = 0;
+
+        for (int64_t e = train_part.ptr[u]; e < train_part.ptr[u + 1]; e++)
+            sum += 2 * (train_part.val == NULL ? 1 : train_part.val[e]);
+        CHECK_NEAR(fit.degree[0][u], sum, 1e-4);
+    }
+}
+
 static void
 estimate(void)
 {
@@ -715,6 +746,7 @@ static const Test tests[] = {
     {"early stopping keeps the best", early_stopping},
     {"little patience", little_patience},
     {"nothing to measure", nothing_to_measure},
+    {"what is held out is nowhere in the graph", held_out_everywhere},
     {"the estimate is what is taken", estimate},
     {0},
 };
