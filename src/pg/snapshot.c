@@ -167,13 +167,20 @@ new_mapping(const GnnrecModel *model, int64 run_id, Oid catalog)
     return m;
 }
 
-/* is what gnn_induct will read as long as it takes it for? The configuration is the catalogue's, the rest the image's */
+/* is what folding in will read as long as it takes it for? The configuration is the catalogue's, the rest the image's */
 static bool
 weights_fit(const GnnrecSnapshot *s)
 {
-    return s->weights == NULL
-        || (s->config != NULL && s->dim == s->config->dim && s->n_weights == gnn_n_weights(s->config)
-            && s->types[GNNREC_ITEM].fold_in_width == gnn_fold_in_width(s->config));
+    const GnnrecSnapshotNodes *items = &s->types[GNNREC_ITEM];
+    int64       width = s->dim;
+
+    if (s->weights != NULL)
+    {
+        if (s->config == NULL || s->dim != s->config->dim || s->n_weights != gnn_n_weights(s->config))
+            return false;
+        width = gnn_fold_in_width(s->config);
+    }
+    return items->fold_in == NULL || items->n == 0 || items->fold_in_width == width;
 }
 
 /* an image in a context of its own, so that an unsound one can be let go of */

@@ -164,7 +164,7 @@ open_table(Build *b, Table *t, int type)
     t->run = column(b, t, "run_id", INT8OID);
     t->embedding = column(b, t, "embedding", b->embedding_type);
     t->degree = column(b, t, "degree", FLOAT4OID);
-    t->fold_in = optional_column(b, t, "fold_in", b->embedding_type);
+    t->fold_in = type == GNNREC_ITEM ? optional_column(b, t, "fold_in", b->embedding_type) : 0;
     t->number = optional_column(b, t, psprintf("%s_no", nodes->name), INT4OID);
     if (b->out->interactions.to_type == type)
         t->interactions = column(b, t, "interactions", FLOAT4OID);

@@ -217,7 +217,7 @@ read_fold_in(GnnrecSnapshotNodes *out, const GnnrecImageHeader *image, int type)
 
     out->fold_in = section(image, GNNREC_SECTION_FOLD_IN, type, &n_floats);
     out->fold_in_width = out->n > 0 ? Min(n_floats / out->n, PG_INT32_MAX) : 0;
-    return out->fold_in == NULL || n_floats == (int64) out->n * out->fold_in_width;
+    return out->fold_in == NULL || out->n == 0 || (out->fold_in_width > 0 && n_floats == (int64) out->n * out->fold_in_width);
 }
 
 static bool

@@ -91,7 +91,11 @@ inducted(const GnnFit *fit, const GnnGraph *g, const GnnConfig *c)
     real       *weights = gnn_alloc(arena, gnn_n_weights(c), sizeof(real));
     real       *messages = gnn_alloc(arena, ITEMS * width, sizeof(real));
     real       *z = gnn_alloc(arena, c->dim, sizeof(real));
+    double      diagonal = 0;
 
+    for (int64_t i = 0; i < c->dim; i++)
+        diagonal += fit->weights[i * c->dim + i];
+    CHECK(diagonal > c->dim / 2);       /* the first matrix started near the identity */
     for (int64_t i = 0; i < gnn_n_weights(c); i++)
         weights[i] = fit->weights[i];
     for (int64_t i = 0; i < ITEMS * width; i++)
