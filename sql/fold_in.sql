@@ -64,6 +64,8 @@ SELECT params, users, baskets, audiences FROM found WHERE least(users, baskets, 
 SELECT count(*) AS changed FROM found WHERE functions <> :'functions';
 -- who folds in by its layers has weights, and wider rows: the input's, where no layer sends it, and what is sent in two layers
 SELECT params, weights, width FROM found WHERE weights IS NOT NULL OR width <> 16 ORDER BY params->>'model', params->>'aggregator';
+SELECT params FROM found JOIN gnnrec.models_available m ON m.name = params->>'model'
+WHERE (weights IS NOT NULL) <> (m.fold_in = 'inductive') OR (explained = 'none') <> m.explains;
 -- only sums can be taken apart
 SELECT params->>'model' AS model FROM found WHERE explained LIKE 'none%';
 SELECT DISTINCT explained FROM found WHERE explained NOT LIKE 'none%';

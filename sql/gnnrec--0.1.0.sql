@@ -463,7 +463,7 @@ COMMENT ON COLUMN gnnrec.run.task IS 'What the run does: a training, or a materi
 COMMENT ON COLUMN gnnrec.run.weights IS 'Of a stored run of a model that folds users in by its own layers, the layers'' weights; otherwise NULL';
 COMMENT ON COLUMN gnnrec.run.params IS 'All parameters of the run, defaults included';
 COMMENT ON COLUMN gnnrec.run.stored IS 'Whether the model''s tables hold the run''s embeddings';
-COMMENT ON COLUMN gnnrec.run.metrics IS 'Sizes, of each node type and relation of the graph too where there are more than interactions, seconds of each phase, and recall@20 and ndcg@20 on the held-out interactions where there are any';
+COMMENT ON COLUMN gnnrec.run.metrics IS 'Sizes, of each node type and each relation of the graph too, seconds of each phase, and recall@20 and ndcg@20 on the held-out interactions where there are any';
 COMMENT ON COLUMN gnnrec.run.rows_skipped IS 'Interactions left out: NULL ids, unknown event kinds, NULL or infinite values and times';
 COMMENT ON COLUMN gnnrec.run.newest_event IS 'Time of the newest interaction the run read, seconds since 1970: later ones are fresh, and decay counts from here';
 COMMENT ON COLUMN gnnrec.run.peak_memory IS 'Largest resident memory of the training process, bytes';
@@ -540,8 +540,18 @@ COMMENT ON FUNCTION gnnrec.set_catalogue(text, text, regclass, name) IS
     'Makes the rows of a table nodes of a type, also those that no relation mentions; NULL: no table''s. id_column: by default the one named like the type''s ids in the first relation that has them, or else the primary key. Takes effect with the next training';
 
 CREATE FUNCTION gnnrec.parameters(OUT name text, OUT type text, OUT "default" text, OUT allowed text, OUT description text) RETURNS SETOF record
-    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 17 AS 'MODULE_PATHNAME', 'gnnrec_parameters';
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 25 AS 'MODULE_PATHNAME', 'gnnrec_parameters';
 COMMENT ON FUNCTION gnnrec.parameters() IS 'The training parameters; see the view of the same name';
+
+CREATE FUNCTION gnnrec.models_available(OUT name text, OUT description text, OUT paper text, OUT learning_rate double precision,
+    OUT fold_in text, OUT explains boolean, OUT parameters text[]) RETURNS SETOF record
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 7 AS 'MODULE_PATHNAME', 'gnnrec_models_available';
+COMMENT ON FUNCTION gnnrec.models_available() IS 'What the parameter model can be; see the view of the same name';
+
+CREATE FUNCTION gnnrec.losses_available(OUT name text, OUT description text, OUT negatives integer, OUT reg_weight double precision,
+    OUT contrast_weight double precision) RETURNS SETOF record
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 4 AS 'MODULE_PATHNAME', 'gnnrec_losses_available';
+COMMENT ON FUNCTION gnnrec.losses_available() IS 'What the parameter loss can be; see the view of the same name';
 
 -- Dropping the extension removes the files that its models are served from; no code of ours would be asked otherwise. Nothing that
 -- goes wrong there is a reason not to drop: the library may be gone, or whoever drops may not use the schema.
@@ -564,6 +574,14 @@ COMMENT ON EVENT TRIGGER gnnrec_before_drop IS 'Lets DROP EXTENSION gnnrec remov
 CREATE VIEW gnnrec.parameters AS SELECT * FROM gnnrec.parameters();
 COMMENT ON VIEW gnnrec.parameters IS 'The training parameters that create_model, alter_model and train take: type, default, what is allowed, what it does';
 GRANT SELECT ON gnnrec.parameters TO PUBLIC;
+
+CREATE VIEW gnnrec.models_available AS SELECT * FROM gnnrec.models_available();
+COMMENT ON VIEW gnnrec.models_available IS 'What the parameter model can be: its paper, the learning_rate it takes by itself, what a user gets that training did not know (fold_in: exact, what training would have given; inductive, what the layers make of the items; mean, the weighted mean of the items), whether explain() works, and the parameters it looks at';
+GRANT SELECT ON gnnrec.models_available TO PUBLIC;
+
+CREATE VIEW gnnrec.losses_available AS SELECT * FROM gnnrec.losses_available();
+COMMENT ON VIEW gnnrec.losses_available IS 'What the parameter loss can be, and the parameters it brings values of its own for, taken where they are 0';
+GRANT SELECT ON gnnrec.losses_available TO PUBLIC;
 
 ------------------------------------------------------------------------------------------------------------------------
 -- Training

@@ -167,5 +167,5 @@ gnn_op_neighbour_max(GnnPlan *plan, GnnMat *x, GnnMat *w, double slope)
 
     gnn_plan_add(plan, (GnnPlanStep) {.op = &gnn_neighbour_max, .out = out, .in = x, .weight = w, .scale = (real) slope,
                                       .n_keep = gnn_parts(x->n) * part_size(x, out)});
-    return out;
+    return gnn_op_along_edges(plan, out);
 }

@@ -17,7 +17,10 @@ typedef enum GnnStream
     GNN_STREAM_DROPOUT,         /* index: pass and step of the plan */
     GNN_STREAM_NEGATIVES,       /* index: step and block */
     GNN_STREAM_HOLDOUT,         /* index: user */
-    GNN_STREAM_MEASURE
+    GNN_STREAM_MEASURE,
+    GNN_STREAM_NOISE,           /* index: pass, step and layer */
+    GNN_STREAM_EDGES,           /* index: pass */
+    GNN_STREAM_CONTRAST         /* index: step of training and side */
 } GnnStream;
 
 typedef struct GnnRng

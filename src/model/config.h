@@ -17,6 +17,23 @@ typedef enum GnnAggregator
     GNN_AGGREGATOR_POOL
 } GnnAggregator;
 
+/* what not every model has: parameters that are about it mean nothing to the others */
+typedef enum GnnUse
+{
+    GNN_USE_EDGES = 1,          /* steps along edges */
+    GNN_USE_DROPOUT = 2,
+    GNN_USE_HEADS = 4,
+    GNN_USE_AGGREGATOR = 8
+} GnnUse;
+
+/* how the two views of a contrastive term are disturbed */
+typedef enum GnnContrastKind
+{
+    GNN_CONTRAST_NONE,
+    GNN_CONTRAST_NOISE,
+    GNN_CONTRAST_EDGES
+} GnnContrastKind;
+
 typedef struct GnnConfig
 {
     int         model;          /* index into gnn_models */
@@ -32,7 +49,15 @@ typedef struct GnnConfig
     double      negative_alpha;
     double      user_weight;
     double      reg_weight;     /* 0: the loss's own default */
+    double      weight_decay;
+    double      clip_norm;      /* 0: none */
     double      dropout;
+    int         contrast;       /* GnnContrastKind */
+    double      contrast_weight;        /* 0: the loss's own default */
+    double      contrast_temperature;
+    int         contrast_nodes;
+    double      contrast_noise;
+    double      edge_dropout;
     int64_t     seed;
     double      holdout;
     int         patience;

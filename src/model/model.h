@@ -16,6 +16,8 @@ typedef struct GnnModel
 {
     const char *name;
     const char *what;           /* one sentence */
+    const char *paper;          /* authors, where, when */
+    int         uses;           /* GnnUse, or-ed */
     double      learning_rate;  /* where the configuration leaves it to the model */
 
     /*

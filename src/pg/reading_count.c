@@ -121,7 +121,11 @@ static void
 check_sources(const GnnrecModel *model)
 {
     for (int i = 0; i < model->n_relations; i++)
-        gnnrec_source_check_there(&model->relations[i]);
+    {
+        const GnnrecRelation *r = &model->relations[i];
+
+        gnnrec_source_check_columns(r, model->types[r->from_type].id_type, model->types[r->to_type].id_type);
+    }
     for (int type = 0; type < model->n_types; type++)
         if (OidIsValid(model->types[type].catalogue))
             gnnrec_source_check_catalogue_there(&model->types[type]);

@@ -1,5 +1,9 @@
 /*
  * adam.c: the optimiser is one loop, because all parameters lie in one block.
+ *
+ * With decay it is AdamW (Loshchilov and Hutter, ICLR 2019): a value shrinks by a share of itself that the gradient's size has no
+ * part in, where a squared norm in the loss would be divided by sqrt(square^) with the rest of the gradient. Clipping multiplies
+ * the gradient on its way in; the norm is what it costs, one pass more, a sum a block and then the blocks in order.
  */
 #include "train/adam.h"
 
@@ -15,24 +19,10 @@ gnn_adam_allocate(GnnAdam *adam, GnnArena *arena, int64_t n, double rate, double
     *adam = (GnnAdam) {.n = n, .rate = rate, .epsilon = epsilon};
     adam->mean = gnn_alloc(arena, n, sizeof(real));
     adam->square = gnn_alloc(arena, n, sizeof(real));
+    adam->sums = gnn_alloc(arena, gnn_blocks(n, BLOCK), sizeof(double));
 }
 
-/* rate and epsilon come with the bias correction in them */
-static GNN_CLONES void
-update(real *restrict value, real *restrict mean, real *restrict square, const real *restrict grad, int64_t n,
-       real rate, real epsilon)
-{
-    const real  beta1 = (real) GNN_ADAM_BETA1;
-    const real  beta2 = (real) GNN_ADAM_BETA2;
-
-    for (int64_t i = 0; i < n; i++)
-    {
-        mean[i] = beta1 * mean[i] + (1 - beta1) * grad[i];
-        square[i] = beta2 * square[i] + (1 - beta2) * grad[i] * grad[i];
-        value[i] -= rate * mean[i] / (sqrt(square[i]) + epsilon);
-    }
-}
-
+/* one step's numbers; rate and epsilon come with the bias correction in them */
 typedef struct Work
 {
     GnnAdam    *adam;
@@ -40,16 +30,70 @@ typedef struct Work
     const real *grad;
     real        rate;
     real        epsilon;
+    real        keep;           /* what decay leaves of a value */
+    real        share;          /* what clipping leaves of the gradient */
 } Work;
+
+static GNN_CLONES void
+update(const Work *w, int64_t at, int64_t n)
+{
+    const real  beta1 = (real) GNN_ADAM_BETA1;
+    const real  beta2 = (real) GNN_ADAM_BETA2;
+    const real  rate = w->rate;
+    const real  epsilon = w->epsilon;
+    const real  keep = w->keep;
+    const real  share = w->share;
+    real *restrict value = w->value + at;
+    real *restrict mean = w->adam->mean + at;
+    real *restrict square = w->adam->square + at;
+    const real *restrict grad = w->grad + at;
+
+    for (int64_t i = 0; i < n; i++)
+    {
+        real        g = share * grad[i];
+
+        mean[i] = beta1 * mean[i] + (1 - beta1) * g;
+        square[i] = beta2 * square[i] + (1 - beta2) * g * g;
+        value[i] = keep * value[i] - rate * mean[i] / (sqrt(square[i]) + epsilon);
+    }
+}
+
+static int64_t
+block_size(const GnnAdam *adam, int64_t block)
+{
+    return adam->n - block * BLOCK < BLOCK ? adam->n - block * BLOCK : BLOCK;
+}
 
 static void
 update_block(void *arg, int64_t block, int thread)
 {
     const Work *w = arg;
-    int64_t     at = block * BLOCK;
-    int64_t     n = w->adam->n - at < BLOCK ? w->adam->n - at : BLOCK;
 
-    update(w->value + at, w->adam->mean + at, w->adam->square + at, w->grad + at, n, w->rate, w->epsilon);
+    update(w, block * BLOCK, block_size(w->adam, block));
+}
+
+static void
+sum_block(void *arg, int64_t block, int thread)
+{
+    const Work *w = arg;
+    const real *grad = w->grad + block * BLOCK;
+
+    w->adam->sums[block] = gnn_inner(grad, grad, block_size(w->adam, block));
+}
+
+/* what brings a gradient that is longer than clip_norm down to it */
+static double
+share_of_gradient(Work *w, GnnTeam *team)
+{
+    int64_t     n_blocks = gnn_blocks(w->adam->n, BLOCK);
+    double      sum = 0;
+
+    if (w->adam->clip_norm == 0)
+        return 1;
+    gnn_team_run(team, n_blocks, sum_block, w);
+    for (int64_t b = 0; b < n_blocks; b++)
+        sum += w->adam->sums[b];
+    return sqrt(sum) <= w->adam->clip_norm ? 1 : w->adam->clip_norm / sqrt(sum);
 }
 
 /* mean^ = mean / c1, square^ = square / c2: multiplied through by sqrt(c2), both go into two numbers */
@@ -59,7 +103,8 @@ gnn_adam_step(GnnAdam *adam, GnnTeam *team, real *value, const real *grad)
     double      c1 = 1 - pow(GNN_ADAM_BETA1, (double) ++adam->step);
     double      c2 = 1 - pow(GNN_ADAM_BETA2, (double) adam->step);
     Work        work = {.adam = adam, .value = value, .grad = grad, .rate = (real) (adam->rate * sqrt(c2) / c1),
-                        .epsilon = (real) (adam->epsilon * sqrt(c2))};
+                        .epsilon = (real) (adam->epsilon * sqrt(c2)), .keep = (real) (1 - adam->rate * adam->weight_decay)};
 
+    work.share = (real) share_of_gradient(&work, team);
     gnn_team_run(team, gnn_blocks(adam->n, BLOCK), update_block, &work);
 }

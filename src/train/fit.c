@@ -13,6 +13,7 @@
 #include "core/blas.h"
 #include "model/model.h"
 #include "train/adam.h"
+#include "train/contrast.h"
 #include "train/decay.h"
 #include "train/holdout.h"
 #include "train/loss.h"
@@ -44,6 +45,7 @@ typedef struct Fit
     void       *loss_state;
     GnnAdam     adam;
     GnnDecay    decay;
+    GnnContrast contrast;
     GnnMeasure  measure;
     float      *trial;          /* embeddings being measured, n_nodes x dim */
 } Fit;
@@ -66,6 +68,7 @@ static void
 allocate_plan(Fit *f, GnnArena *arena)
 {
     gnn_plan_open(&f->plan, &f->adjacency, &f->team, f->config->seed);
+    f->plan.noise = gnn_contrast_noise(f->config);
     f->z = f->model->build(&f->plan, &f->graph, f->config);
     gnn_plan_allocate(&f->plan, arena);
 }
@@ -77,6 +80,8 @@ allocate_optimiser(Fit *f, GnnArena *arena)
     double      decay = f->config->reg_weight > 0 ? f->config->reg_weight : f->loss->reg_weight;
 
     gnn_adam_allocate(&f->adam, arena, f->plan.n_learned, rate, EPSILON_PER_NODE / (double) f->graph.n_nodes);
+    f->adam.weight_decay = f->config->weight_decay;
+    f->adam.clip_norm = f->config->clip_norm;
     gnn_decay_allocate(&f->decay, arena, &f->plan, decay / (double) f->graph.n_nodes);
 }
 
@@ -93,6 +98,13 @@ allocate_loss(Fit *f, GnnArena *arena, int64_t n_edges)
     f->task.n_edges = n_edges;
     f->task.n_nodes = f->graph.n_nodes;
     f->loss_state = f->loss->allocate(arena, &f->task);
+}
+
+static void
+allocate_contrast(Fit *f, GnnArena *arena, const int64_t *n_edges)
+{
+    gnn_contrast_allocate(&f->contrast, arena, f->config, &f->graph, n_edges, &f->plan, f->z);
+    f->contrast.weight = f->config->contrast_weight > 0 ? f->config->contrast_weight : f->loss->contrast_weight;
 }
 
 static void
@@ -161,11 +173,13 @@ prepare(Fit *f, GnnArena *arena)
     allocate_plan(f, arena);
     allocate_optimiser(f, arena);
     allocate_loss(f, arena, n_edges[0]);
+    allocate_contrast(f, arena, n_edges);
     allocate_measure(f, arena);
 
     gnn_adjacency_fill(&f->adjacency, &f->graph);
     gnn_plan_start(&f->plan);
     f->loss->open(f->loss_state, &f->task);
+    gnn_contrast_open(&f->contrast);
     if (measures(f))
         gnn_measure_open(&f->measure, &f->held, &f->graph.relations[0].edges, f->config->seed);
 }
@@ -229,10 +243,12 @@ write_result(GnnFit *out, const Fit *f)
         copy(out->weights, gnn_plan_weights(&f->plan, f->config), gnn_n_weights(f->config));
 }
 
+/* on the whole graph, undisturbed */
 static void
 forward_as_served(Fit *f)
 {
     f->plan.training = false;
+    f->plan.adjacency = &f->adjacency;
     gnn_plan_forward(&f->plan);
 }
 
@@ -256,8 +272,10 @@ take_step(Fit *f, int step)
 
     f->plan.pass = step;
     f->plan.training = true;
+    gnn_contrast_look(&f->contrast, step);
     gnn_plan_forward(&f->plan);
     loss = f->loss->run(f->loss_state, f->z, step);
+    loss += gnn_contrast_run(&f->contrast);
     gnn_plan_backward(&f->plan, f->z);
     loss += gnn_decay_run(&f->decay, &f->plan);
     gnn_adam_step(&f->adam, &f->team, f->plan.learned, f->plan.learned_grad);
@@ -445,6 +463,9 @@ gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *gra
     add_part(parts, n_parts, "optimiser", counted(&arena));
     allocate_loss(&f, &arena, n_trained[0]);
     add_part(parts, n_parts, "loss", counted(&arena));
+    allocate_contrast(&f, &arena, n_trained);
+    if (f.contrast.plan != NULL)
+        add_part(parts, n_parts, "contrast", counted(&arena));
     allocate_measure(&f, &arena);
     if (measures(&f))
         add_part(parts, n_parts, "measure", counted(&arena));

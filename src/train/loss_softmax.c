@@ -22,15 +22,13 @@
 #include "core/kernel.h"
 #include "core/scatter.h"
 #include "train/sample.h"
-
-#include <math.h>
+#include "train/unit.h"
 
 #define BLOCK 512               /* users that share their negatives */
 #define SLICE 128               /* users of a block whose scores are in cache at once */
 #define ROWS 128                /* nodes of a block in the passes over nodes */
 #define MAX_WAVE 32
 #define MIN_WAVE 4
-#define SMALLEST_NORM 1e-18     /* a vector shorter than this has no direction */
 #define WAVE_REALS (1 << 23)    /* a wave's buffers, where its bounds allow */
 
 typedef struct Softmax
@@ -143,16 +141,8 @@ normalise_nodes(void *arg, int64_t block, int thread)
 
     for (int64_t v = block * ROWS; v < block_end(block, ROWS, s->z->n); v++)
     {
-        const real *z = s->z->val + v * s->dim;
-        real       *h = s->unit + v * s->dim;
-        real        norm = (real) sqrt(gnn_inner(z, z, s->dim));
-        bool        direction = !(norm <= SMALLEST_NORM);
-
-        s->norm[v] = direction ? norm : 0;
-        memset(h, 0, s->dim * sizeof(real));
+        s->norm[v] = gnn_unit(s->unit + v * s->dim, s->z->val + v * s->dim, s->dim);
         memset(s->z->grad + v * s->dim, 0, s->dim * sizeof(real));
-        if (direction)
-            gnn_add_scaled(h, isinf(norm) ? NAN : 1 / norm, z, s->dim);     /* diverged: the loss shall tell */
     }
 }
 
@@ -242,19 +232,6 @@ run_waves(Softmax *s)
 
 /* ---- positives, and back through the normalisation ---- */
 
-/* dh becomes dz = (dh - (dh.h) h) / |z|; without a direction there is none to change */
-static void
-through_norm(real *dh, const real *h, real norm, int64_t dim)
-{
-    if (norm > 0)
-    {
-        gnn_add_scaled(dh, -gnn_inner(dh, h, dim), h, dim);
-        gnn_scale(dh, 1 / norm, dim);
-    }
-    else
-        memset(dh, 0, dim * sizeof(real));
-}
-
 /* a row of users or items: dh -= sum a h of the other end; returns h times that sum */
 static double
 pull_row(Softmax *s, const GnnCsr *edges, const float *pull, int64_t node, int32_t row, int64_t other_first)
@@ -267,7 +244,7 @@ pull_row(Softmax *s, const GnnCsr *edges, const float *pull, int64_t node, int32
     gnn_gather_rows(sum, edges->idx + start, pull + start, edges->ptr[row + 1] - start, 1,
                     s->unit + other_first * s->dim, s->dim);
     gnn_add_scaled(dh, -1, sum, s->dim);
-    through_norm(dh, h, s->norm[node], s->dim);
+    gnn_through_unit(dh, h, s->norm[node], s->dim);
     return gnn_inner(h, sum, s->dim);
 }
 
@@ -323,6 +300,7 @@ const GnnLoss gnn_softmax = {
     .what = "softmax over an item of the user's and negatives shared by a block of users, on cosines",
     .negatives = 2048,
     .reg_weight = 0,
+    .contrast_weight = 0.1,
     .allocate = softmax_allocate,
     .open = softmax_open,
     .run = softmax_run,
