@@ -256,6 +256,23 @@ make_noisy(Noisy *n, int64_t rows, int threads)
     gnn_plan_forward(&n->plan);
 }
 
+/* has a row the direction, but for signs, that another has? */
+static bool
+same_noise(const Noisy *n, int64_t row, int64_t other)
+{
+    double      off = 0;
+
+    for (int c = 0; c < DIM; c++)
+    {
+        int64_t     i = row * DIM + c;
+        int64_t     j = other * DIM + c;
+
+        off += fabs(fabs(n->out->val[i] - n->x->val[i]) / length(n->x->val + row * DIM) -
+                    fabs(n->out->val[j] - n->x->val[j]) / length(n->x->val + other * DIM));
+    }
+    return off < 1e-3;
+}
+
 static void
 noise(void)
 {
@@ -267,7 +284,7 @@ noise(void)
     CHECK(check_noise(n.out->val, n.x->val, 300, 0.2) > 0.1);
     make_noisy(&other, 300, 3);
     CHECK(memcmp(n.out->val, other.out->val, size) == 0);
-    CHECK(memcmp(n.out->val + DIM, n.out->val + 2 * DIM, DIM * sizeof(real)) != 0);
+    CHECK(!same_noise(&n, 1, 2) && !same_noise(&n, 1, 129) && !same_noise(&n, 1, 1 + 256));
     for (other.plan.pass = -1; other.plan.pass <= 2; other.plan.pass++)
     {
         gnn_plan_forward(&other.plan);
