@@ -540,12 +540,12 @@ COMMENT ON FUNCTION gnnrec.set_catalogue(text, text, regclass, name) IS
     'Makes the rows of a table nodes of a type, also those that no relation mentions; NULL: no table''s. id_column: by default the one named like the type''s ids in the first relation that has them, or else the primary key. Takes effect with the next training';
 
 CREATE FUNCTION gnnrec.parameters(OUT name text, OUT type text, OUT "default" text, OUT allowed text, OUT description text) RETURNS SETOF record
-    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 25 AS 'MODULE_PATHNAME', 'gnnrec_parameters';
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 27 AS 'MODULE_PATHNAME', 'gnnrec_parameters';
 COMMENT ON FUNCTION gnnrec.parameters() IS 'The training parameters; see the view of the same name';
 
 CREATE FUNCTION gnnrec.models_available(OUT name text, OUT description text, OUT paper text, OUT learning_rate double precision,
     OUT fold_in text, OUT explains boolean, OUT parameters text[]) RETURNS SETOF record
-    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 7 AS 'MODULE_PATHNAME', 'gnnrec_models_available';
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 9 AS 'MODULE_PATHNAME', 'gnnrec_models_available';
 COMMENT ON FUNCTION gnnrec.models_available() IS 'What the parameter model can be; see the view of the same name';
 
 CREATE FUNCTION gnnrec.losses_available(OUT name text, OUT description text, OUT negatives integer, OUT reg_weight double precision,

@@ -48,6 +48,13 @@ gnn_plan_add(GnnPlan *plan, GnnPlanStep step)
 }
 
 void
+gnn_plan_minimise(GnnPlan *plan, GnnMat *objective)
+{
+    assert(plan->objective == NULL && objective->n == 1 && objective->dim == 1);
+    plan->objective = objective;
+}
+
+void
 gnn_plan_allocate(GnnPlan *plan, GnnArena *arena)
 {
     int64_t     at = 0;
@@ -67,8 +74,10 @@ gnn_plan_allocate(GnnPlan *plan, GnnArena *arena)
         GnnPlanStep *step = &plan->steps[i];
 
         step->out->val = gnn_alloc(arena, step->out->n * step->out->dim, sizeof(real));
-        step->out->grad = gnn_alloc(arena, step->out->n * step->out->dim, sizeof(real));
+        if (!step->out->constant)
+            step->out->grad = gnn_alloc(arena, step->out->n * step->out->dim, sizeof(real));
         step->keep = gnn_alloc(arena, step->n_keep, sizeof(real));
+        step->ints = gnn_alloc(arena, step->n_ints, sizeof(int32_t));
     }
 }
 
@@ -95,8 +104,8 @@ start_rows(void *arg, int64_t block, int thread)
         rng.counter = (uint64_t) (row * p->mat->dim) * 2;      /* a normal takes two numbers */
         for (int64_t c = 0; c < p->mat->dim; c++)
             val[c] = (real) (p->scale * gnn_rng_normal(&rng));
-        if (p->start == GNN_START_IDENTITY && row < p->mat->dim)
-            val[row] += 1;
+        if (p->start == GNN_START_IDENTITIES || (p->start == GNN_START_IDENTITY && row < p->mat->dim))
+            val[row % p->mat->dim] += 1;
     }
 }
 
@@ -118,6 +127,12 @@ gnn_plan_forward(GnnPlan *plan)
 {
     for (int i = 0; i < plan->n_steps; i++)
         plan->steps[i].op->forward(plan, &plan->steps[i]);
+}
+
+double
+gnn_plan_objective(const GnnPlan *plan)
+{
+    return plan->objective != NULL ? plan->objective->val[0] : 0;
 }
 
 typedef struct ClearWork
@@ -147,8 +162,10 @@ void
 gnn_plan_backward(GnnPlan *plan, const GnnMat *from)
 {
     for (int i = 0; i < plan->n_mats; i++)
-        if (&plan->mats[i] != from)
+        if (&plan->mats[i] != from && !plan->mats[i].constant)
             clear(plan->team, &plan->mats[i]);
+    if (plan->objective != NULL)
+        plan->objective->grad[0] = 1;
     for (int i = plan->n_steps - 1; i >= 0; i--)
         plan->steps[i].op->backward(plan, &plan->steps[i]);
 }

@@ -12,6 +12,7 @@
 #include "core/adjacency.h"
 #include "core/rng.h"
 #include "core/team.h"
+#include "core/typed.h"
 
 #define GNN_MAX_MATS 64
 #define GNN_MAX_STEPS 64
@@ -22,7 +23,8 @@ typedef struct GnnMat
     int64_t     n;
     int64_t     dim;
     real       *val;            /* n x dim */
-    real       *grad;           /* of the loss, by val */
+    real       *grad;           /* of the loss, by val; NULL where constant */
+    bool        constant;       /* a result that is taken for given: no gradient goes through it */
 } GnnMat;
 
 struct GnnPlan;
@@ -48,13 +50,16 @@ typedef struct GnnPlanStep
     int         number;         /* of this step in the plan */
     int64_t     n_keep;
     real       *keep;           /* n_keep reals that last from forward to backward, or past it */
+    int64_t     n_ints;
+    int32_t    *ints;           /* likewise */
 } GnnPlanStep;
 
 /* how a parameter starts */
 typedef enum GnnStart
 {
     GNN_START_NORMAL,           /* normal, deviation `scale` */
-    GNN_START_IDENTITY          /* the identity plus normal noise, deviation `scale` */
+    GNN_START_IDENTITY,         /* the identity plus normal noise, deviation `scale` */
+    GNN_START_IDENTITIES        /* the same, again and again, one below the other */
 } GnnStart;
 
 typedef struct GnnParameter
@@ -67,6 +72,7 @@ typedef struct GnnParameter
 typedef struct GnnPlan
 {
     const GnnAdjacency *adjacency;
+    const GnnTyped *typed;      /* where the model needs it (see model/model.h) */
     GnnTeam    *team;
     int64_t     seed;
     int64_t     pass;           /* number of the step of training: dropout and noise draw by it */
@@ -82,6 +88,7 @@ typedef struct GnnPlan
     int64_t     n_learned;      /* reals in the parameters */
     real       *learned;        /* all parameters, in order */
     real       *learned_grad;
+    GnnMat     *objective;      /* 1 x 1: what the plan itself adds to the loss; NULL: nothing */
 } GnnPlan;
 
 /* adjacency: of which gnn_plan_forward reads; its shape is enough before */
@@ -92,6 +99,9 @@ extern GnnMat *gnn_plan_parameter(GnnPlan *plan, int64_t n, int64_t dim, GnnStar
 extern GnnMat *gnn_plan_mat(GnnPlan *plan, int64_t n, int64_t dim);
 extern void gnn_plan_add(GnnPlan *plan, GnnPlanStep step);
 
+/* a result of 1 x 1 becomes part of what is minimised */
+extern void gnn_plan_minimise(GnnPlan *plan, GnnMat *objective);
+
 /* all memory of the plan */
 extern void gnn_plan_allocate(GnnPlan *plan, GnnArena *arena);
 
@@ -99,6 +109,9 @@ extern void gnn_plan_allocate(GnnPlan *plan, GnnArena *arena);
 extern void gnn_plan_start(GnnPlan *plan);
 
 extern void gnn_plan_forward(GnnPlan *plan);
+
+/* the plan's own part of the loss, as the last forward pass left it */
+extern double gnn_plan_objective(const GnnPlan *plan);
 
 /* clears all gradients but that of `from`, which a loss has set, and replays the steps from the end; `from` may be a parameter */
 extern void gnn_plan_backward(GnnPlan *plan, const GnnMat *from);

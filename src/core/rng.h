@@ -20,7 +20,8 @@ typedef enum GnnStream
     GNN_STREAM_MEASURE,
     GNN_STREAM_NOISE,           /* index: pass, step and layer */
     GNN_STREAM_EDGES,           /* index: pass */
-    GNN_STREAM_CONTRAST         /* index: step of training and side */
+    GNN_STREAM_CONTRAST,        /* index: step of training and side */
+    GNN_STREAM_TRIPLES          /* index: pass and step of the plan */
 } GnnStream;
 
 typedef struct GnnRng

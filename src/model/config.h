@@ -23,7 +23,9 @@ typedef enum GnnUse
     GNN_USE_EDGES = 1,          /* steps along edges */
     GNN_USE_DROPOUT = 2,
     GNN_USE_HEADS = 4,
-    GNN_USE_AGGREGATOR = 8
+    GNN_USE_AGGREGATOR = 8,
+    GNN_USE_BASES = 16,
+    GNN_USE_OBJECTIVE = 32      /* of its own, beside the loss */
 } GnnUse;
 
 /* how the two views of a contrastive term are disturbed */
@@ -42,6 +44,8 @@ typedef struct GnnConfig
     int         layers;
     int         aggregator;     /* GnnAggregator */
     int         heads;
+    int         bases;
+    double      relation_weight;
     int         steps;
     double      learning_rate;  /* 0: the model's own default */
     double      temperature;

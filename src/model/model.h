@@ -26,6 +26,9 @@ typedef struct GnnModel
      */
     bool        linear;
 
+    /* the plan's steps read `typed`: the graph with its relations apart */
+    bool        typed;
+
     /* writes the plan, from shapes alone; returns the matrix of all nodes' embeddings, n_nodes x dim */
     GnnMat     *(*build)(GnnPlan *plan, const GnnGraph *graph, const GnnConfig *config);
 
@@ -66,6 +69,8 @@ extern const GnnModel gnn_ngcf;
 extern const GnnModel gnn_graphsage;
 extern const GnnModel gnn_gat;
 extern const GnnModel gnn_ggnn;
+extern const GnnModel gnn_rgcn;
+extern const GnnModel gnn_kgat;
 
 extern const GnnModel *const gnn_models[];
 extern const int gnn_n_models;

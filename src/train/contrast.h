@@ -26,6 +26,8 @@ typedef struct GnnContrast
     const GnnMat *z;
     const GnnAdjacency *whole;
     GnnAdjacency view;          /* with 'edges': the whole without some of its edges */
+    const GnnTyped *typed;      /* likewise, where the plan reads it */
+    GnnTyped    typed_view;
     GnnContrastSide sides[2];   /* users, items */
     const GnnContrastSide *side;        /* in work */
     real       *unit;           /* room x dim: h */

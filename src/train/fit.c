@@ -39,6 +39,7 @@ typedef struct Fit
     GnnTeam     team;
     GnnCsr      held;           /* what is held out; n = 0 where nothing is measured */
     GnnAdjacency adjacency;
+    GnnTyped    typed;          /* where the model needs it */
     GnnPlan     plan;
     GnnMat     *z;
     GnnTask     task;
@@ -62,12 +63,15 @@ static void
 allocate_graph(Fit *f, GnnArena *arena, const int64_t *n_edges)
 {
     gnn_adjacency_allocate(&f->adjacency, arena, &f->graph, n_edges);
+    if (f->model->typed)
+        gnn_typed_allocate(&f->typed, arena, &f->graph, n_edges);
 }
 
 static void
 allocate_plan(Fit *f, GnnArena *arena)
 {
     gnn_plan_open(&f->plan, &f->adjacency, &f->team, f->config->seed);
+    f->plan.typed = f->model->typed ? &f->typed : NULL;
     f->plan.noise = gnn_contrast_noise(f->config);
     f->z = f->model->build(&f->plan, &f->graph, f->config);
     gnn_plan_allocate(&f->plan, arena);
@@ -177,6 +181,8 @@ prepare(Fit *f, GnnArena *arena)
     allocate_measure(f, arena);
 
     gnn_adjacency_fill(&f->adjacency, &f->graph);
+    if (f->model->typed)
+        gnn_typed_fill(&f->typed, &f->graph);
     gnn_plan_start(&f->plan);
     f->loss->open(f->loss_state, &f->task);
     gnn_contrast_open(&f->contrast);
@@ -249,6 +255,7 @@ forward_as_served(Fit *f)
 {
     f->plan.training = false;
     f->plan.adjacency = &f->adjacency;
+    f->plan.typed = f->model->typed ? &f->typed : NULL;
     gnn_plan_forward(&f->plan);
 }
 
@@ -274,7 +281,7 @@ take_step(Fit *f, int step)
     f->plan.training = true;
     gnn_contrast_look(&f->contrast, step);
     gnn_plan_forward(&f->plan);
-    loss = f->loss->run(f->loss_state, f->z, step);
+    loss = f->loss->run(f->loss_state, f->z, step) + gnn_plan_objective(&f->plan);
     loss += gnn_contrast_run(&f->contrast);
     gnn_plan_backward(&f->plan, f->z);
     loss += gnn_decay_run(&f->decay, &f->plan);

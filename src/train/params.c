@@ -13,7 +13,7 @@
 #define REAL(name, min, max, def, what) {#name, GNN_PARAM_REAL, offsetof(GnnConfig, name), min, max, def, NULL, what}
 
 /* in the order of gnn_models and gnn_losses */
-static const char *const models[] = {"lightgcn", "gcn", "mf", "ngcf", "graphsage", "gat", "ggnn", NULL};
+static const char *const models[] = {"lightgcn", "gcn", "mf", "ngcf", "graphsage", "gat", "ggnn", "rgcn", "kgat", NULL};
 static const char *const losses[] = {"softmax", "bpr", "bce", "mse", NULL};
 
 /* in the order of GnnAggregator */
@@ -34,6 +34,10 @@ const GnnParam gnn_params[] = {
     WHOLE(layers, 0, GNN_MAX_LAYERS, 2, "Steps along edges that an embedding sees, L; none with mf, nor with 0."),
     CHOICE(aggregator, aggregators, "What graphsage takes of neighbours: their mean, or the largest of each number (pool)."),
     WHOLE(heads, 1, 64, 4, "Heads of gat's attention, each on its share of the numbers."),
+    WHOLE(bases, 1, 128, 4, "Matrices in a layer of rgcn, of which each relation mixes its own; no more than there are "
+          "relations, twice."),
+    REAL(relation_weight, 0, 100, 0.1, "Weight of kgat's second objective, TransR's, in the loss: what is related is near in "
+         "its relation's space."),
     WHOLE(steps, 1, 100000, 60, "Steps of the optimiser, each over all interactions."),
     REAL(learning_rate, 0, 10, 0, "Step size of Adam; 0 takes the model's own: 0.1 for lightgcn and mf, 0.02 for the others."),
     REAL(temperature, 0.01, 10, 0.1, "Temperature t of the softmax: small ones look at the hardest negatives."),
@@ -72,6 +76,8 @@ static const struct
     {offsetof(GnnConfig, layers), GNN_USE_EDGES},
     {offsetof(GnnConfig, aggregator), GNN_USE_AGGREGATOR},
     {offsetof(GnnConfig, heads), GNN_USE_HEADS},
+    {offsetof(GnnConfig, bases), GNN_USE_BASES},
+    {offsetof(GnnConfig, relation_weight), GNN_USE_OBJECTIVE},
     {offsetof(GnnConfig, dropout), GNN_USE_DROPOUT},
     {offsetof(GnnConfig, contrast), GNN_USE_EDGES},
     {offsetof(GnnConfig, contrast_weight), GNN_USE_EDGES},

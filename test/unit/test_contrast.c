@@ -18,6 +18,7 @@ typedef struct World
 {
     GnnGraph    graph;
     GnnAdjacency adjacency;
+    GnnTyped    typed;
     GnnTeam     team;
     GnnConfig   config;
     GnnPlan     plan;
@@ -47,7 +48,10 @@ make_world(World *w)
     n_edges[0] = w->graph.relations[0].edges.ptr[250];
     gnn_adjacency_allocate(&w->adjacency, arena, &w->graph, n_edges);
     gnn_adjacency_fill(&w->adjacency, &w->graph);
+    gnn_typed_allocate(&w->typed, arena, &w->graph, n_edges);
+    gnn_typed_fill(&w->typed, &w->graph);
     gnn_plan_open(&w->plan, &w->adjacency, &w->team, 5);
+    w->plan.typed = &w->typed;
     w->plan.noise = gnn_contrast_noise(&w->config);
     w->z = gnn_models[w->config.model]->build(&w->plan, &w->graph, &w->config);
     gnn_plan_allocate(&w->plan, arena);
@@ -357,6 +361,7 @@ check_views(int model, GnnContrastKind kind)
     CHECK_SAY(memcmp(first, w.z->val, size) == 0, "%s: a view changes", gnn_models[model]->name);
     w.plan.training = false;
     w.plan.adjacency = &w.adjacency;
+    w.plan.typed = &w.typed;
     gnn_plan_forward(&w.plan);
     CHECK_SAY(memcmp(first, w.z->val, size) != 0, "%s: a view is not disturbed", gnn_models[model]->name);
 }
