@@ -13,6 +13,7 @@
 #include "core/blas.h"
 #include "model/model.h"
 #include "train/adam.h"
+#include "train/audience.h"
 #include "train/contrast.h"
 #include "train/decay.h"
 #include "train/holdout.h"
@@ -48,6 +49,7 @@ typedef struct Fit
     GnnAdam     adam;
     GnnDecay    decay;
     GnnContrast contrast;
+    GnnAudience audience;
     GnnMeasure  measure;
     float      *trial;          /* embeddings being measured, n_nodes x dim */
 } Fit;
@@ -113,6 +115,12 @@ allocate_contrast(Fit *f, GnnArena *arena, const int64_t *n_edges)
 {
     gnn_contrast_allocate(&f->contrast, arena, f->config, &f->graph, n_edges, &f->plan, f->z);
     f->contrast.weight = f->config->contrast_weight > 0 ? f->config->contrast_weight : f->loss->contrast_weight;
+}
+
+static void
+allocate_audience(Fit *f, GnnArena *arena)
+{
+    gnn_audience_allocate(&f->audience, arena, &f->graph, f->config->dim);
 }
 
 static void
@@ -182,6 +190,7 @@ prepare(Fit *f, GnnArena *arena)
     allocate_optimiser(f, arena);
     allocate_loss(f, arena, n_edges[0]);
     allocate_contrast(f, arena, n_edges);
+    allocate_audience(f, arena);
     allocate_measure(f, arena);
 
     gnn_adjacency_fill(&f->adjacency, &f->graph);
@@ -240,8 +249,29 @@ fold_in_type(float *to, const Fit *f, int type)
     forget_unknown(to, width, f, type);
 }
 
+/* nodes of further types are ranked by their audience; those without one keep the model's vector */
 static void
-write_result(GnnFit *out, const Fit *f)
+write_audience(GnnFit *out, Fit *f)
+{
+    const float *users = out->embedding[f->graph.relations[0].from];
+
+    if (users == NULL)
+        return;
+    gnn_audience_run(&f->audience, users);
+    for (int t = 0; t < f->graph.n_types; t++)
+    {
+        const double *weight = f->audience.weight[t];
+
+        if (weight == NULL || t == f->graph.relations[0].to || out->embedding[t] == NULL)
+            continue;
+        for (int64_t i = 0; i < f->graph.types[t].n; i++)
+            if (weight[i] > 0)
+                memcpy(out->embedding[t] + i * f->z->dim, f->audience.vector[t] + i * f->z->dim, f->z->dim * sizeof(float));
+    }
+}
+
+static void
+write_result(GnnFit *out, Fit *f)
 {
     for (int t = 0; t < f->graph.n_types; t++)
     {
@@ -255,6 +285,7 @@ write_result(GnnFit *out, const Fit *f)
             for (int64_t i = 0; i < nodes->n; i++)
                 out->degree[t][i] = (float) f->adjacency.degree[nodes->first + i];
     }
+    write_audience(out, f);
     if (out->weights != NULL)
         copy(out->weights, gnn_plan_weights(&f->plan, f->config), gnn_n_weights(f->config));
 }
@@ -485,6 +516,9 @@ gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *gra
     allocate_contrast(&f, &arena, n_trained);
     if (f.contrast.plan != NULL)
         add_part(parts, n_parts, "contrast", counted(&arena));
+    allocate_audience(&f, &arena);
+    if (graph->n_types > 2)
+        add_part(parts, n_parts, "audience", counted(&arena));
     allocate_measure(&f, &arena);
     if (measures(&f))
         add_part(parts, n_parts, "measure", counted(&arena));

@@ -36,7 +36,7 @@ typedef struct GnnTick
  */
 typedef struct GnnFit
 {
-    float      *embedding[GNN_MAX_TYPES];
+    float      *embedding[GNN_MAX_TYPES];   /* of further types what train/audience.h says, where they have an audience */
     float      *fold_in[GNN_MAX_TYPES];     /* n x gnn_fold_in_width; NULL where not wanted */
     float      *weights;        /* gnn_n_weights; NULL where not wanted */
     float      *degree[GNN_MAX_TYPES];      /* sum of edge weights of each node, infinite where no float holds it; 0: no edges,
@@ -70,7 +70,7 @@ typedef struct GnnPart
     int64_t     bytes;
 } GnnPart;
 
-#define GNN_MAX_PARTS 12
+#define GNN_MAX_PARTS 16
 
 /* the graph needs numbers of nodes and edges only: ptr, idx, val of its relations are not read */
 extern int64_t gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *graph,
