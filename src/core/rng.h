@@ -17,7 +17,11 @@ typedef enum GnnStream
     GNN_STREAM_DROPOUT,         /* index: pass and step of the plan */
     GNN_STREAM_NEGATIVES,       /* index: step and block */
     GNN_STREAM_HOLDOUT,         /* index: user */
-    GNN_STREAM_MEASURE
+    GNN_STREAM_MEASURE,
+    GNN_STREAM_USERS,           /* index: step */
+    GNN_STREAM_NEIGHBOURS,      /* index: step; counter: node */
+    GNN_STREAM_POOL,            /* index: step */
+    GNN_STREAM_WALK             /* index: node */
 } GnnStream;
 
 typedef struct GnnRng

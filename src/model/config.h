@@ -23,6 +23,7 @@ typedef struct GnnConfig
     int         aggregator;     /* GnnAggregator */
     int         heads;
     int         steps;
+    int         users_per_step; /* 0: all */
     double      learning_rate;  /* 0: the model's own default */
     double      temperature;
     int         negatives;      /* 0: the loss's own default */

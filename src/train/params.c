@@ -31,7 +31,8 @@ const GnnParam gnn_params[] = {
     WHOLE(layers, 0, 8, 2, "Steps along edges that an embedding sees, L; none with mf, nor with 0."),
     CHOICE(aggregator, aggregators, "What graphsage takes of neighbours: their mean, or the largest of each number (pool)."),
     WHOLE(heads, 1, 64, 4, "Heads of gat's attention, each on its share of the numbers."),
-    WHOLE(steps, 1, 100000, 60, "Steps of the optimiser, each over all interactions."),
+    WHOLE(steps, 1, 100000, 60, "Steps of the optimiser, each over all interactions or those of users_per_step users."),
+    WHOLE(users_per_step, 0, INT32_MAX, 0, "Users whose interactions a step learns from, drawn anew each step; 0 takes all."),
     REAL(learning_rate, 0, 10, 0, "Step size of Adam; 0 takes the model's own: 0.1 for lightgcn and mf, 0.02 for the others."),
     REAL(temperature, 0.01, 10, 0.1, "Temperature t of the softmax: small ones look at the hardest negatives."),
     WHOLE(negatives, 0, 65536, 0, "Negatives M: of a block of 512 users for softmax, of one interaction for the others; "
