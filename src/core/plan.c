@@ -39,27 +39,37 @@ gnn_plan_parameter(GnnPlan *plan, int64_t n, int64_t dim, GnnStart start, double
     return mat;
 }
 
+GnnMat *
+gnn_plan_node_parameter(GnnPlan *plan, int64_t n_nodes, int64_t dim, GnnStart start, double scale)
+{
+    GnnMat     *mat = gnn_plan_parameter(plan, n_nodes, dim, start, scale);
+
+    mat->per_node = true;
+    return mat;
+}
+
 void
 gnn_plan_add(GnnPlan *plan, GnnPlanStep step)
 {
     assert(plan->n_steps < GNN_MAX_STEPS);
+    step.out->per_node |= step.in->per_node;
     step.number = plan->n_steps;
     plan->steps[plan->n_steps++] = step;
 }
 
-void
-gnn_plan_allocate(GnnPlan *plan, GnnArena *arena)
+static void
+allocate(GnnPlan *plan, GnnArena *arena, bool gradients)
 {
     int64_t     at = 0;
 
     plan->learned = gnn_alloc(arena, plan->n_learned, sizeof(real));
-    plan->learned_grad = gnn_alloc(arena, plan->n_learned, sizeof(real));
+    plan->learned_grad = gradients ? gnn_alloc(arena, plan->n_learned, sizeof(real)) : NULL;
     for (int i = 0; i < plan->n_parameters; i++)
     {
         GnnMat     *mat = plan->parameters[i].mat;
 
         mat->val = plan->learned + at;
-        mat->grad = plan->learned_grad + at;
+        mat->grad = gradients ? plan->learned_grad + at : NULL;
         at += mat->n * mat->dim;
     }
     for (int i = 0; i < plan->n_steps; i++)
@@ -67,9 +77,31 @@ gnn_plan_allocate(GnnPlan *plan, GnnArena *arena)
         GnnPlanStep *step = &plan->steps[i];
 
         step->out->val = gnn_alloc(arena, step->out->n * step->out->dim, sizeof(real));
-        step->out->grad = gnn_alloc(arena, step->out->n * step->out->dim, sizeof(real));
+        if (gradients || step->op->borrows_grad)
+            step->out->grad = gnn_alloc(arena, step->out->n * step->out->dim, sizeof(real));
         step->keep = gnn_alloc(arena, step->n_keep, sizeof(real));
     }
+}
+
+void
+gnn_plan_allocate(GnnPlan *plan, GnnArena *arena)
+{
+    allocate(plan, arena, true);
+}
+
+void
+gnn_plan_allocate_forward(GnnPlan *plan, GnnArena *arena)
+{
+    allocate(plan, arena, false);
+}
+
+/* where a matrix lies does not change, nor how much there is for it */
+void
+gnn_plan_resize(GnnPlan *plan, int64_t n_nodes)
+{
+    for (int i = 0; i < plan->n_mats; i++)
+        if (plan->mats[i].per_node)
+            plan->mats[i].n = n_nodes;
 }
 
 /* ---- parameters' start ---- */

@@ -10,6 +10,7 @@
 #define GNN_CORE_PLAN_H
 
 #include "core/adjacency.h"
+#include "core/directed.h"
 #include "core/rng.h"
 #include "core/team.h"
 
@@ -22,7 +23,8 @@ typedef struct GnnMat
     int64_t     n;
     int64_t     dim;
     real       *val;            /* n x dim */
-    real       *grad;           /* of the loss, by val */
+    real       *grad;           /* of the loss, by val; NULL in a plan that only goes forwards */
+    bool        per_node;       /* n is the number of nodes */
 } GnnMat;
 
 struct GnnPlan;
@@ -33,6 +35,7 @@ typedef struct GnnOp
     const char *name;
     void        (*forward)(struct GnnPlan *plan, const struct GnnPlanStep *step);
     void        (*backward)(struct GnnPlan *plan, const struct GnnPlanStep *step);
+    bool        borrows_grad;   /* forward works in its result's gradient, and wants one in any case */
 } GnnOp;
 
 typedef struct GnnPlanStep
@@ -67,6 +70,7 @@ typedef struct GnnParameter
 typedef struct GnnPlan
 {
     const GnnAdjacency *adjacency;
+    const GnnDirected *visited;         /* shares of a node's random walks by where they went; NULL where no step asks */
     GnnTeam    *team;
     int64_t     seed;
     int64_t     pass;           /* number of the step of training: dropout draws by it */
@@ -85,13 +89,20 @@ typedef struct GnnPlan
 /* adjacency: of which gnn_plan_forward reads; its shape is enough before */
 extern void gnn_plan_open(GnnPlan *plan, const GnnAdjacency *adjacency, GnnTeam *team, int64_t seed);
 
-/* while writing a plan: a learned matrix, the result of a step, a step */
+/* while writing a plan: a learned matrix, one with a row a node, the result of a step (per node if the step's `in` is), a step */
 extern GnnMat *gnn_plan_parameter(GnnPlan *plan, int64_t n, int64_t dim, GnnStart start, double scale);
+extern GnnMat *gnn_plan_node_parameter(GnnPlan *plan, int64_t n_nodes, int64_t dim, GnnStart start, double scale);
 extern GnnMat *gnn_plan_mat(GnnPlan *plan, int64_t n, int64_t dim);
 extern void gnn_plan_add(GnnPlan *plan, GnnPlanStep step);
 
 /* all memory of the plan */
 extern void gnn_plan_allocate(GnnPlan *plan, GnnArena *arena);
+
+/* the same without gradients: such a plan has no backward pass */
+extern void gnn_plan_allocate_forward(GnnPlan *plan, GnnArena *arena);
+
+/* from now on the graph has so many nodes, no more than when the plan was allocated */
+extern void gnn_plan_resize(GnnPlan *plan, int64_t n_nodes);
 
 /* parameters to their start: depends on seed, parameter and row only */
 extern void gnn_plan_start(GnnPlan *plan);

@@ -22,6 +22,9 @@ typedef struct GnnConfig
     int         layers;
     int         aggregator;     /* GnnAggregator */
     int         heads;
+    int         walks;
+    int         walk_length;
+    int         importance_neighbours;
     int         steps;
     int         users_per_step; /* 0: all */
     double      learning_rate;  /* 0: the model's own default */

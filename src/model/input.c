@@ -10,5 +10,5 @@
 GnnMat *
 gnn_model_input(GnnPlan *plan, const GnnGraph *graph, const GnnConfig *config)
 {
-    return gnn_plan_parameter(plan, graph->n_nodes, config->dim, GNN_START_NORMAL, START);
+    return gnn_plan_node_parameter(plan, graph->n_nodes, config->dim, GNN_START_NORMAL, START);
 }

@@ -19,6 +19,9 @@ typedef struct GnnModel
      */
     bool        linear;
 
+    /* the plan's steps ask for `visited`: random walks come before training */
+    bool        walks;
+
     /* writes the plan, from shapes alone; returns the matrix of all nodes' embeddings, n_nodes x dim */
     GnnMat     *(*build)(GnnPlan *plan, const GnnGraph *graph, const GnnConfig *config);
 
@@ -39,6 +42,7 @@ extern const GnnModel gnn_ngcf;
 extern const GnnModel gnn_graphsage;
 extern const GnnModel gnn_gat;
 extern const GnnModel gnn_ggnn;
+extern const GnnModel gnn_pinsage;
 
 extern const GnnModel *const gnn_models[];
 extern const int gnn_n_models;

@@ -11,6 +11,7 @@
 
 #include "core/arena.h"
 #include "core/blas.h"
+#include "core/walk.h"
 #include "model/model.h"
 #include "train/adam.h"
 #include "train/decay.h"
@@ -38,6 +39,7 @@ typedef struct Fit
     GnnTeam     team;
     GnnCsr      held;           /* what is held out; n = 0 where nothing is measured */
     GnnAdjacency adjacency;
+    GnnVisits   visits;         /* of random walks, for models that ask */
     GnnPlan     plan;
     GnnMat     *z;
     GnnTask     task;
@@ -60,12 +62,18 @@ static void
 allocate_graph(Fit *f, GnnArena *arena, const int64_t *n_edges)
 {
     gnn_adjacency_allocate(&f->adjacency, arena, &f->graph, n_edges);
+    if (!f->model->walks)
+        return;
+    f->visits = (GnnVisits) {.walks = f->config->walks, .length = f->config->walk_length,
+                             .kept = f->config->importance_neighbours, .seed = f->config->seed};
+    gnn_visits_allocate(&f->visits, arena, f->graph.n_nodes, f->team.threads);
 }
 
 static void
 allocate_plan(Fit *f, GnnArena *arena)
 {
     gnn_plan_open(&f->plan, &f->adjacency, &f->team, f->config->seed);
+    f->plan.visited = &f->visits.shares;
     f->z = f->model->build(&f->plan, &f->graph, f->config);
     gnn_plan_allocate(&f->plan, arena);
 }
@@ -143,6 +151,8 @@ prepare(Fit *f, GnnArena *arena)
     allocate_measure(f, arena);
 
     gnn_adjacency_fill(&f->adjacency, &f->graph);
+    if (f->model->walks)
+        gnn_visits_fill(&f->visits, &f->team, &f->adjacency);
     gnn_plan_start(&f->plan);
     f->loss->open(f->loss_state, &f->task);
     if (measures(f))
