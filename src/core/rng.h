@@ -19,8 +19,9 @@ typedef enum GnnStream
     GNN_STREAM_HOLDOUT,         /* index: user */
     GNN_STREAM_MEASURE,
     GNN_STREAM_USERS,           /* index: step */
-    GNN_STREAM_NEIGHBOURS,      /* index: step; counter: node */
+    GNN_STREAM_POSITIVES,       /* index: step and user */
     GNN_STREAM_POOL,            /* index: step */
+    GNN_STREAM_NEIGHBOURS,      /* index: step and node */
     GNN_STREAM_WALK             /* index: node */
 } GnnStream;
 

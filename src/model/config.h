@@ -14,6 +14,16 @@ typedef enum GnnAggregator
     GNN_AGGREGATOR_POOL
 } GnnAggregator;
 
+/* what of the graph a step of training propagates on */
+typedef enum GnnSampling
+{
+    GNN_SAMPLING_NONE,          /* all of it */
+    GNN_SAMPLING_NEIGHBOURS,    /* some neighbours of each node, each as likely as any */
+    GNN_SAMPLING_WALKS          /* those that a random step goes to */
+} GnnSampling;
+
+#define GNN_MAX_FANOUT 256
+
 typedef struct GnnConfig
 {
     int         model;          /* index into gnn_models */
@@ -27,6 +37,8 @@ typedef struct GnnConfig
     int         importance_neighbours;
     int         steps;
     int         users_per_step; /* 0: all */
+    int         sampling;       /* GnnSampling */
+    int         fanout;
     double      learning_rate;  /* 0: the model's own default */
     double      temperature;
     int         negatives;      /* 0: the loss's own default */

@@ -1,5 +1,5 @@
 /*
- * adam.c: the optimiser is one loop, because all parameters lie in one block.
+ * adam.c: the optimiser is one loop, because all parameters lie in one block; and a loop over rows where they wait their turn.
  */
 #include "train/adam.h"
 
@@ -17,7 +17,7 @@ gnn_adam_allocate(GnnAdam *adam, GnnArena *arena, int64_t n, double rate, double
     adam->square = gnn_alloc(arena, n, sizeof(real));
 }
 
-/* rate and epsilon come with the bias correction in them */
+/* rate and epsilon come corrected for the means' start at 0 */
 static GNN_CLONES void
 update(real *restrict value, real *restrict mean, real *restrict square, const real *restrict grad, int64_t n,
        real rate, real epsilon)
@@ -53,13 +53,71 @@ update_block(void *arg, int64_t block, int thread)
 }
 
 /* mean^ = mean / c1, square^ = square / c2: multiplied through by sqrt(c2), both go into two numbers */
+typedef struct Corrected
+{
+    real        rate;
+    real        epsilon;
+} Corrected;
+
+static Corrected
+correct(const GnnAdam *adam, int64_t step)
+{
+    double      c1 = 1 - pow(GNN_ADAM_BETA1, (double) step);
+    double      c2 = 1 - pow(GNN_ADAM_BETA2, (double) step);
+
+    return (Corrected) {.rate = (real) (adam->rate * sqrt(c2) / c1), .epsilon = (real) (adam->epsilon * sqrt(c2))};
+}
+
 void
 gnn_adam_step(GnnAdam *adam, GnnTeam *team, real *value, const real *grad)
 {
-    double      c1 = 1 - pow(GNN_ADAM_BETA1, (double) ++adam->step);
-    double      c2 = 1 - pow(GNN_ADAM_BETA2, (double) adam->step);
-    Work        work = {.adam = adam, .value = value, .grad = grad, .rate = (real) (adam->rate * sqrt(c2) / c1),
-                        .epsilon = (real) (adam->epsilon * sqrt(c2))};
+    Corrected   by = correct(adam, ++adam->step);
+    Work        work = {.adam = adam, .value = value, .grad = grad, .rate = by.rate, .epsilon = by.epsilon};
 
     gnn_team_run(team, gnn_blocks(adam->n, BLOCK), update_block, &work);
+}
+
+/* ---- some rows ---- */
+
+#define ROWS 256                /* of a block */
+
+void
+gnn_row_adam_allocate(GnnRowAdam *adam, GnnArena *arena, int64_t n_rows, int64_t dim, double rate)
+{
+    gnn_adam_allocate(&adam->adam, arena, n_rows * dim, rate, 0);
+    adam->dim = dim;
+    adam->steps = gnn_alloc(arena, n_rows, sizeof(int32_t));
+}
+
+typedef struct RowWork
+{
+    GnnRowAdam *rows;
+    real       *value;
+    const int32_t *row;
+    int64_t     n;
+    const real *grad;
+} RowWork;
+
+static void
+update_rows(void *arg, int64_t block, int thread)
+{
+    const RowWork *w = arg;
+    GnnAdam    *adam = &w->rows->adam;
+    int64_t     dim = w->rows->dim;
+
+    for (int64_t i = block * ROWS; i < (block + 1) * ROWS && i < w->n; i++)
+    {
+        int64_t     at = w->row[i] * dim;
+        Corrected   by = correct(adam, ++w->rows->steps[w->row[i]]);
+
+        update(w->value + at, adam->mean + at, adam->square + at, w->grad + i * dim, dim, by.rate, by.epsilon);
+    }
+}
+
+void
+gnn_row_adam_step(GnnRowAdam *adam, GnnTeam *team, real *value, const int32_t *row, int64_t n, const real *grad)
+{
+    RowWork     work = {.rows = adam, .value = value, .row = row, .n = n, .grad = grad};
+
+    gnn_team_run(team, gnn_blocks(n, ROWS), update_rows, &work);
 }

@@ -18,13 +18,11 @@
 #include "train/holdout.h"
 #include "train/loss.h"
 #include "train/measure.h"
+#include "train/minibatch.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-/* Adam's epsilon, for a gradient of a mean over all interactions: what a node's share of it is compared with */
-#define EPSILON_PER_NODE 1e-3
 
 /* steps from one measurement to the next */
 #define MEASURE_EVERY 5
@@ -46,6 +44,7 @@ typedef struct Fit
     void       *loss_state;
     GnnAdam     adam;
     GnnDecay    decay;
+    GnnMinibatch minibatch;     /* steps on samples of the graph: then plan only goes forwards, and adam and decay are unused */
     GnnMeasure  measure;
     float      *trial;          /* embeddings being measured, n_nodes x dim */
 } Fit;
@@ -56,6 +55,12 @@ static bool
 measures(const Fit *f)
 {
     return f->config->holdout > 0;
+}
+
+static bool
+samples(const Fit *f)
+{
+    return f->config->sampling != GNN_SAMPLING_NONE;
 }
 
 static void
@@ -75,7 +80,10 @@ allocate_plan(Fit *f, GnnArena *arena)
     gnn_plan_open(&f->plan, &f->adjacency, &f->team, f->config->seed);
     f->plan.visited = &f->visits.shares;
     f->z = f->model->build(&f->plan, &f->graph, f->config);
-    gnn_plan_allocate(&f->plan, arena);
+    if (samples(f))
+        gnn_plan_allocate_forward(&f->plan, arena);
+    else
+        gnn_plan_allocate(&f->plan, arena);
 }
 
 static void
@@ -84,7 +92,12 @@ allocate_optimiser(Fit *f, GnnArena *arena)
     double      rate = f->config->learning_rate > 0 ? f->config->learning_rate : f->model->learning_rate;
     double      decay = f->config->reg_weight > 0 ? f->config->reg_weight : f->loss->reg_weight;
 
-    gnn_adam_allocate(&f->adam, arena, f->plan.n_learned, rate, EPSILON_PER_NODE / (double) f->graph.n_nodes);
+    if (samples(f))
+    {
+        gnn_minibatch_allocate_optimiser(&f->minibatch, arena, &f->plan, rate, decay);
+        return;
+    }
+    gnn_adam_allocate(&f->adam, arena, f->plan.n_learned, rate, GNN_EPSILON_PER_NODE / (double) f->graph.n_nodes);
     gnn_decay_allocate(&f->decay, arena, &f->plan, decay / (double) f->graph.n_nodes);
 }
 
@@ -100,7 +113,10 @@ allocate_loss(Fit *f, GnnArena *arena, int64_t n_edges)
     f->task.items = f->graph.types[learned->to];
     f->task.n_edges = n_edges;
     f->task.n_nodes = f->graph.n_nodes;
-    f->loss_state = f->loss->allocate(arena, &f->task);
+    if (samples(f))
+        gnn_minibatch_allocate(&f->minibatch, arena, f->model, f->loss, &f->graph, &f->plan, &f->task);
+    else
+        f->loss_state = f->loss->allocate(arena, &f->task);
 }
 
 static void
@@ -154,7 +170,10 @@ prepare(Fit *f, GnnArena *arena)
     if (f->model->walks)
         gnn_visits_fill(&f->visits, &f->team, &f->adjacency);
     gnn_plan_start(&f->plan);
-    f->loss->open(f->loss_state, &f->task);
+    if (samples(f))
+        gnn_minibatch_open(&f->minibatch);
+    else
+        f->loss->open(f->loss_state, &f->task);
     if (measures(f))
         gnn_measure_open(&f->measure, &f->held, &f->graph.relations[0].edges, f->config->seed);
 }
@@ -230,6 +249,8 @@ take_step(Fit *f, int step)
 {
     double      loss;
 
+    if (samples(f))
+        return gnn_minibatch_step(&f->minibatch, step);
     f->plan.pass = step;
     f->plan.training = true;
     gnn_plan_forward(&f->plan);
@@ -394,6 +415,7 @@ gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *gra
     GnnArena    arena;
     int64_t     n_trained[GNN_MAX_RELATIONS];
     int64_t     learned;
+    int64_t     gradients;
     int64_t     total = 0;
 
     memcpy(n_trained, n_edges, sizeof(n_trained));
@@ -406,13 +428,14 @@ gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *gra
     add_part(parts, n_parts, "graph", counted(&arena) + interaction_bytes(&f, n_edges[0], n_trained[0]));
     allocate_plan(&f, &arena);
     learned = f.plan.n_learned * (int64_t) sizeof(real);
+    gradients = samples(&f) ? 0 : learned;
     add_part(parts, n_parts, "parameters", learned);
-    add_part(parts, n_parts, "gradients", learned);
-    add_part(parts, n_parts, "plan", counted(&arena) - 2 * learned);
+    add_part(parts, n_parts, "gradients", gradients);
+    add_part(parts, n_parts, "plan", counted(&arena) - learned - gradients);
     allocate_optimiser(&f, &arena);
     add_part(parts, n_parts, "optimiser", counted(&arena));
     allocate_loss(&f, &arena, n_trained[0]);
-    add_part(parts, n_parts, "loss", counted(&arena));
+    add_part(parts, n_parts, samples(&f) ? "sample" : "loss", counted(&arena));
     allocate_measure(&f, &arena);
     if (measures(&f))
         add_part(parts, n_parts, "measure", counted(&arena));

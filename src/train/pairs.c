@@ -86,17 +86,13 @@ gnn_pairs_allocate(GnnArena *arena, const GnnTask *task, const GnnPairLoss *how)
 static void
 spread_pulls(Pairs *b, const GnnTask *task)
 {
-    double      sum = 0;
-
     for (int32_t u = 0; u < task->users.n; u++)
     {
         int64_t     n = task->by_user.ptr[u + 1] - task->by_user.ptr[u];
-        double      degree = gnn_row_weight(&task->by_user, u);
 
-        sum += degree;
-        b->pull[u] *= n > 0 ? degree / (double) n : 0;
+        b->pull[u] *= n > 0 ? gnn_row_weight(&task->by_user, u) / (double) n : 0;
     }
-    b->mean_weight = sum / (double) task->n_edges;
+    b->mean_weight = gnn_mean_weight(task);
 }
 
 void

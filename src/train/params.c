@@ -19,6 +19,9 @@ static const char *const losses[] = {"softmax", "bpr", "bce", "mse", NULL};
 /* in the order of GnnAggregator */
 static const char *const aggregators[] = {"mean", "pool", NULL};
 
+/* in the order of GnnSampling */
+static const char *const samplings[] = {"none", "neighbours", "walks", NULL};
+
 /* the largest seed: every whole number up to it is a double */
 #define MAX_SEED 9007199254740992.0
 
@@ -36,6 +39,9 @@ const GnnParam gnn_params[] = {
     WHOLE(importance_neighbours, 1, 1000, 20, "Nodes, of those that the walks visit most, that pinsage takes for neighbours."),
     WHOLE(steps, 1, 100000, 60, "Steps of the optimiser, each over all interactions or those of users_per_step users."),
     WHOLE(users_per_step, 0, INT32_MAX, 0, "Users whose interactions a step learns from, drawn anew each step; 0 takes all."),
+    CHOICE(sampling, samplings, "What a step propagates on: the whole graph (none), or a sample around its users, with neighbours "
+           "drawn evenly (neighbours) or by weight (walks)."),
+    WHOLE(fanout, 1, GNN_MAX_FANOUT, 10, "Neighbours of a node, and interactions of a user, that a sample takes along at most."),
     REAL(learning_rate, 0, 10, 0, "Step size of Adam; 0 takes the model's own: 0.1 for lightgcn and mf, 0.02 for the others."),
     REAL(temperature, 0.01, 10, 0.1, "Temperature t of the softmax: small ones look at the hardest negatives."),
     WHOLE(negatives, 0, 65536, 0, "Negatives M: of a block of 512 users for softmax, of one interaction for the others; "
