@@ -128,6 +128,45 @@ communities(void)
         }
 }
 
+/* a hundred users a step, on the whole graph and on samples of it: nearly as good, with more of the shorter steps */
+static void
+communities_by_samples(void)
+{
+    int32_t     from[USERS * EACH];
+    int32_t     to[USERS * EACH];
+    GnnGraph    g;
+
+    planted(&g, from, to);
+    for (int m = 0; m < gnn_n_models; m++)
+        for (int sampling = GNN_SAMPLING_NONE; sampling <= GNN_SAMPLING_WALKS; sampling++)
+        {
+            GnnConfig   c;
+            GnnFit      fit;
+            double      found;
+
+            gnn_config_defaults(&c);
+            c.model = m;
+            c.loss = sampling == GNN_SAMPLING_NONE ? m % 3 : 0;
+            c.dim = 16;
+            c.steps = 80;
+            c.users_per_step = 100;
+            c.sampling = sampling;
+            c.fanout = 4;
+            c.importance_neighbours = 5;
+            c.aggregator = sampling == GNN_SAMPLING_WALKS;
+            c.reg_weight = 0.3;
+            c.temperature = 0.3;
+            c.negatives = c.loss == 0 ? 100 : 0;
+            CHECK(train(&fit, &g, &c, 2) == NULL);
+            found = share_found(&fit, &g, fit.embedding[0], c.dim);
+            CHECK_SAY(found > 0.85, "%s with %s, sampling %d, found %g", gnn_models[m]->name, gnn_losses[c.loss]->name, sampling,
+                      found);
+            found = share_found(&fit, &g, folded_in(&fit, &g, c.dim), c.dim);
+            CHECK_SAY(found > 0.85, "%s with %s, sampling %d, folded in, found %g", gnn_models[m]->name,
+                      gnn_losses[c.loss]->name, sampling, found);
+        }
+}
+
 /* untrained, or trained to nothing, the test above fails: chance finds a quarter */
 static void
 chance_finds_little(void)
@@ -196,6 +235,10 @@ threads_do_not_show(void)
             c.aggregator = l % 2;
             c.reg_weight = 0.01;
             c.holdout = 0.2;
+            c.sampling = (m + l) % 3;
+            c.users_per_step = c.sampling > 0 ? 300 : m % 2 * 700;
+            check_same(&g, &c);
+            c.sampling = (m + l + 1) % 3;
             check_same(&g, &c);
         }
 }
@@ -283,7 +326,7 @@ check_trains_anyhow(const GnnGraph *g)
 {
     for (int m = 0; m < gnn_n_models; m++)
         for (int l = 0; l < gnn_n_losses; l++)
-            for (int kind = 0; kind < 6; kind++)
+            for (int kind = 0; kind < 8; kind++)
             {
                 GnnConfig   c;
 
@@ -298,6 +341,9 @@ check_trains_anyhow(const GnnGraph *g)
                 c.temperature = kind == 0 ? 0.01 : 0.1;
                 c.user_weight = kind == 5 ? 0 : 1;
                 c.holdout = kind == 4 ? 0.5 : 0;
+                c.sampling = kind == 6 ? GNN_SAMPLING_NEIGHBOURS : kind == 7 ? GNN_SAMPLING_WALKS : GNN_SAMPLING_NONE;
+                c.fanout = kind == 6 ? 1 : 5;
+                c.users_per_step = kind == 5 || kind == 6 ? 1 : 0;
                 check_trains(g, &c);
             }
 }
@@ -584,7 +630,7 @@ estimate(void)
     shape.relations[0].edges = (GnnCsr) {.n = 700, .n_cols = 500};
     for (int m = 0; m < gnn_n_models; m++)
         for (int l = 0; l < gnn_n_losses; l++)
-            for (int kind = 0; kind < 4; kind++)
+            for (int kind = 0; kind < (l < 2 ? 7 : 4); kind++)
             {
                 int64_t     n_edges[GNN_MAX_RELATIONS] = {g.relations[0].edges.ptr[700]};
                 GnnPart     parts[GNN_MAX_PARTS];
@@ -605,6 +651,9 @@ estimate(void)
                 c.aggregator = kind % 2;
                 c.negatives = kind == 3 ? 7 : 100;
                 c.holdout = kind == 3 ? 0.2 : 0;
+                c.users_per_step = kind > 3 ? 50 : 0;
+                c.sampling = kind > 3 ? kind - 4 : 0;
+                c.fanout = 3;
                 estimated = (double) gnn_fit_estimate(parts, &n_parts, &shape, n_edges, &c, 2);
                 want_results(&fit, &g, c.dim);
                 before = arena->used;
@@ -663,6 +712,7 @@ more_node_types(void)
 
 static const Test tests[] = {
     {"planted communities are found by every model and loss", communities},
+    {"and from samples of users and of the graph", communities_by_samples},
     {"chance finds little", chance_finds_little},
     {"further node types take part", more_node_types},
 #ifndef GNN_DOUBLE
