@@ -506,7 +506,7 @@ COMMENT ON FUNCTION gnnrec.drop_model(text, boolean, boolean) IS
     'Drops a model with its functions, tables and runs, and its schema if create_model made it and nothing else is in it; a training that is going on is cancelled; cascade drops what depends on them too';
 
 CREATE FUNCTION gnnrec.parameters(OUT name text, OUT type text, OUT "default" text, OUT allowed text, OUT description text) RETURNS SETOF record
-    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 17 AS 'MODULE_PATHNAME', 'gnnrec_parameters';
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 23 AS 'MODULE_PATHNAME', 'gnnrec_parameters';
 COMMENT ON FUNCTION gnnrec.parameters() IS 'The training parameters; see the view of the same name';
 
 -- Dropping the extension removes the files that its models are served from; no code of ours would be asked otherwise. Nothing that
