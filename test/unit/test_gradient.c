@@ -58,37 +58,6 @@ make_world(World *w, bool weighted)
     make_world_of(w, 8, 9, 30, weighted);
 }
 
-/* some of each row, heavier by chance: a matrix that is not symmetric, as a sample of a graph has */
-static void
-thin_adjacency(World *w)
-{
-    GnnRng      rng = gnn_rng(3, GNN_STREAM_INIT, 0);
-    const GnnCsr *a = &w->adjacency.a;
-    GnnAdjacency *thin = &w->adjacency;
-    GnnDirected some;
-    int64_t     n = 0;
-
-    gnn_directed_allocate(&some, arena, a->n, a->ptr[a->n]);
-    thin->n_edges = gnn_alloc(arena, a->n, sizeof(int32_t));
-    for (int32_t v = 0; v < a->n; v++)
-    {
-        for (int64_t e = a->ptr[v]; e < a->ptr[v + 1]; e++)
-            if (gnn_rng_below(&rng, 3) > 0)
-            {
-                some.rows.idx[n] = a->idx[e];
-                some.rows.val[n++] = (float) (a->val[e] * (1 + gnn_rng_uniform(&rng)));
-            }
-        some.rows.ptr[v + 1] = n;
-        thin->n_edges[v] = (int32_t) (a->ptr[v + 1] - a->ptr[v]);
-    }
-    gnn_directed_turn(&some);
-    thin->a.ptr = gnn_alloc(arena, a->n + 1, sizeof(int64_t));
-    thin->a.idx = gnn_alloc(arena, 2 * n, sizeof(int32_t));
-    thin->a.val = gnn_alloc(arena, 2 * n, sizeof(float));
-    thin->back = gnn_alloc(arena, 2 * n, sizeof(float));
-    gnn_directed_join(thin, &some);
-}
-
 static void
 make_task(World *w, int negatives)
 {
@@ -573,6 +542,37 @@ ops(void)
 
     make_world(&w, true);
     check_ops(&w);
+}
+
+/* some of each row, heavier by chance: a matrix that is not symmetric, as a sample of a graph has */
+static void
+thin_adjacency(World *w)
+{
+    GnnRng      rng = gnn_rng(3, GNN_STREAM_INIT, 0);
+    const GnnCsr *a = &w->adjacency.a;
+    GnnAdjacency *thin = &w->adjacency;
+    GnnDirected some;
+    int64_t     n = 0;
+
+    gnn_directed_allocate(&some, arena, a->n, a->ptr[a->n]);
+    thin->n_edges = gnn_alloc(arena, a->n, sizeof(int32_t));
+    for (int32_t v = 0; v < a->n; v++)
+    {
+        for (int64_t e = a->ptr[v]; e < a->ptr[v + 1]; e++)
+            if (gnn_rng_below(&rng, 3) > 0)
+            {
+                some.rows.idx[n] = a->idx[e];
+                some.rows.val[n++] = (float) (a->val[e] * (1 + gnn_rng_uniform(&rng)));
+            }
+        some.rows.ptr[v + 1] = n;
+        thin->n_edges[v] = (int32_t) (a->ptr[v + 1] - a->ptr[v]);
+    }
+    gnn_directed_turn(&some);
+    thin->a.ptr = gnn_alloc(arena, a->n + 1, sizeof(int64_t));
+    thin->a.idx = gnn_alloc(arena, 2 * n, sizeof(int32_t));
+    thin->a.val = gnn_alloc(arena, 2 * n, sizeof(float));
+    thin->back = gnn_alloc(arena, 2 * n, sizeof(float));
+    gnn_directed_join(thin, &some);
 }
 
 static void
