@@ -22,10 +22,10 @@ SELECT * FROM failure($$SELECT audience.recommend_users('item A')$$);
 CREATE FUNCTION fill_run(run bigint, weighted bool) RETURNS void LANGUAGE sql AS $$
     INSERT INTO gnnrec.run (run_id, model_id, status, stored, params, trained_by)
         SELECT run, model_id, 'succeeded', true, '{}', 'hand' FROM gnnrec.model WHERE name = 'audience';
-    INSERT INTO audience.item_embedding (item_id, run_id, item_no, embedding, fold_in, degree)
+    INSERT INTO audience.item_embedding (item_id, run_id, item_no, embedding, fold_in, degree, interactions)
         SELECT 'item ' || chr(65 + n), run, n, CASE WHEN n % 10 = 9 THEN array_fill(0::real, ARRAY[6]) ELSE halves('i' || n, 6)::real[] END,
-               halves('f' || n, 6), CASE WHEN n % 10 = 9 THEN 0 ELSE 4 ^ pick('d' || n, 3) END
-        FROM generate_series(0, 39) n;
+               halves('f' || n, 6), d, d
+        FROM generate_series(0, 39) n, LATERAL (SELECT CASE WHEN n % 10 = 9 THEN 0 ELSE 4 ^ pick('d' || n, 3) END) l(d);
     INSERT INTO audience.user_embedding (user_id, run_id, embedding, degree, seen, seen_weight)
         SELECT n * 2, run, CASE WHEN n % 12 = 11 THEN array_fill(0::real, ARRAY[6]) ELSE halves('u' || n, 6)::real[] END,
                CASE WHEN n % 12 = 11 THEN 0 ELSE 4 END, seen,

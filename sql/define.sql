@@ -95,6 +95,16 @@ SELECT gnnrec.alter_model('shop', keep_runs => 1);
 SELECT name, type, "default", allowed FROM gnnrec.parameters;
 SELECT count(*) AS undocumented FROM gnnrec.parameters WHERE coalesce(description, '') = '';
 
+-- So are the models and the losses: what is chosen from is what is listed, with the parameters that not every model looks at.
+SELECT m.name, m.learning_rate, m.fold_in, m.explains, m.paper <> '' AND m.description <> '' AS documented,
+    array(SELECT p.name FROM gnnrec.parameters p WHERE p.name = ANY (m.parameters)
+          AND EXISTS (SELECT FROM gnnrec.models_available o WHERE p.name <> ALL (o.parameters))) AS not_all_have
+    FROM gnnrec.models_available m;
+SELECT name, negatives, reg_weight, contrast_weight, description <> '' AS documented FROM gnnrec.losses_available;
+SELECT p.name FROM gnnrec.parameters p WHERE p.name = 'model' AND p.allowed = (SELECT string_agg(name, ', ') FROM gnnrec.models_available)
+    OR p.name = 'loss' AND p.allowed = (SELECT string_agg(name, ', ') FROM gnnrec.losses_available);
+SELECT p.name FROM gnnrec.parameters p WHERE p.name <> ALL (ARRAY(SELECT unnest(parameters) FROM gnnrec.models_available));
+
 -- Untrained: said, not crashed.
 SELECT * FROM shop.recommend(1);
 SELECT gnnrec.wait('store');

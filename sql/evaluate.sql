@@ -32,11 +32,11 @@ BEGIN
     INSERT INTO gnnrec.run (run_id, model_id, status, stored, params, trained_by)
         SELECT 2001 + model_id, model_id, 'succeeded', true, '{}', 'hand' FROM gnnrec.model WHERE name = s RETURNING run_id INTO run;
     EXECUTE format($f$
-        INSERT INTO %1$I.item_embedding (item_id, run_id, item_no, embedding, fold_in, degree)
+        INSERT INTO %1$I.item_embedding (item_id, run_id, item_no, embedding, fold_in, degree, interactions)
         SELECT %2$s, %3$s, n, CASE WHEN n %% 10 = 9 THEN array_fill(0::real, ARRAY[12]) ELSE halves('i' || n, 12) END,
                CASE WHEN n %% 10 = 9 THEN array_fill(0::real, ARRAY[12]) ELSE halves('f' || n, 12) END,
-               CASE WHEN n %% 10 = 9 THEN 0 ELSE 4 ^ pick('d' || n, 4) END
-        FROM generate_series(0, 69) n ORDER BY md5(n::text)$f$, s, i_id, run);
+               d, d
+        FROM generate_series(0, 69) n, LATERAL (SELECT CASE WHEN n %% 10 = 9 THEN 0 ELSE 4 ^ pick('d' || n, 4) END) l(d) ORDER BY md5(n::text)$f$, s, i_id, run);
     EXECUTE format($f$
         INSERT INTO %1$I.user_embedding (user_id, run_id, embedding, degree, seen, seen_weight)
         SELECT %2$s, %3$s, CASE WHEN n %% 12 = 11 THEN array_fill(0::real, ARRAY[12]) ELSE halves('u' || n, 12) END,

@@ -117,10 +117,10 @@ SELECT code FROM failure($$SELECT explained.explain(1, 'i11')$$);
 --
 INSERT INTO gnnrec.run (run_id, model_id, status, stored, params, trained_by, explainable)
     SELECT 2001, model_id, 'succeeded', true, '{}', 'hand', true FROM gnnrec.model WHERE name = 'explained';
-INSERT INTO explained.item_embedding (item_id, run_id, item_no, embedding, fold_in, degree)
+INSERT INTO explained.item_embedding (item_id, run_id, item_no, embedding, fold_in, degree, interactions)
     SELECT 'h' || chr(96 + n), 2001, n - 1, CASE WHEN n = 20 THEN '[0,0]' ELSE ARRAY[n % 3, 1 - n % 2]::gnnrec.embedding END,
-           ARRAY[n % 2, n % 4 - 1], CASE WHEN n = 20 THEN 0 ELSE 4 ^ (n % 3) END
-    FROM generate_series(1, 20) n;
+           ARRAY[n % 2, n % 4 - 1], d, d
+    FROM generate_series(1, 20) n, LATERAL (SELECT CASE WHEN n = 20 THEN 0 ELSE 4 ^ (n % 3) END) l(d);
 INSERT INTO explained.user_embedding (user_id, run_id, embedding, degree, seen, seen_weight)
     VALUES (1, 2001, '[3,-1]', 16, ARRAY(SELECT generate_series(0, 19)), NULL),
            (2, 2001, '[1,2]', 4, ARRAY[0, 3, 5, 8, 19], ARRAY[2, -1, 0, 2, 1]),

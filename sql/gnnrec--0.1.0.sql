@@ -389,34 +389,46 @@ CREATE TABLE gnnrec.node_type
     name            text NOT NULL,
     id_type         regtype NOT NULL,
     embedding_table regclass NOT NULL,
+    catalogue       regclass,
+    catalogue_id    name,
     PRIMARY KEY (model_id, type_no),
     UNIQUE (model_id, name)
 );
 CREATE INDEX node_type_embedding_table_idx ON gnnrec.node_type (embedding_table);
 COMMENT ON TABLE gnnrec.node_type IS 'The node types of a model''s graph and the table that holds each type''s embeddings; type 0 is user, type 1 item';
+COMMENT ON COLUMN gnnrec.node_type.catalogue IS 'The table whose rows are nodes of the type, those that no relation mentions too; NULL: there is none';
+COMMENT ON COLUMN gnnrec.node_type.catalogue_id IS 'The column of the catalogue that holds the ids';
 
 CREATE TABLE gnnrec.relation
 (
-    model_id      integer NOT NULL,
-    relation_no   integer NOT NULL,
-    name          text NOT NULL,
-    source        regclass NOT NULL,
-    from_type     integer NOT NULL,
-    from_column   name NOT NULL,
-    to_type       integer NOT NULL,
-    to_column     name NOT NULL,
-    event_column  name,
-    event_weights jsonb,
-    value_column  name,
-    time_column   name,
-    half_life     interval,
-    since         timestamptz,
-    seen_events   text[],
+    model_id        integer NOT NULL,
+    relation_no     integer NOT NULL,
+    name            text NOT NULL,
+    source          regclass NOT NULL,
+    from_type       integer NOT NULL,
+    from_column     name NOT NULL,
+    to_type         integer NOT NULL,
+    to_column       name NOT NULL,
+    event_column    name,
+    event_weights   jsonb,
+    value_column    name,
+    time_column     name,
+    half_life       interval,
+    since           timestamptz,
+    seen_events     text[],
+    relation_column name,
+    weight          real NOT NULL DEFAULT 1,
+    behaviours      text NOT NULL DEFAULT 'merged' CHECK (behaviours IN ('merged', 'separate')),
+    target_event    text,
     PRIMARY KEY (model_id, relation_no),
     UNIQUE (model_id, name)
 );
 COMMENT ON TABLE gnnrec.relation IS 'The relations of a model''s graph: which columns of which table are edges, and what weighs them; relation 0 is what is learned and ranked';
 COMMENT ON COLUMN gnnrec.relation.seen_events IS 'The kinds of event that hide an item from who has seen it; NULL: every kind does';
+COMMENT ON COLUMN gnnrec.relation.relation_column IS 'The column whose values make a relation each in the graph; NULL: all rows are one relation';
+COMMENT ON COLUMN gnnrec.relation.weight IS 'What the weights of all rows are multiplied by';
+COMMENT ON COLUMN gnnrec.relation.behaviours IS 'Whether the kinds of event are merged into one relation of the graph, or make one each, of which target_event is learned and ranked';
+COMMENT ON COLUMN gnnrec.relation.target_event IS 'The kind of event that is learned and ranked where behaviours are separate; NULL: the one of the largest weight';
 
 CREATE TABLE gnnrec.run
 (
@@ -448,7 +460,7 @@ COMMENT ON TABLE gnnrec.run IS 'One row a run, a training or another job of a ba
 COMMENT ON COLUMN gnnrec.run.task IS 'What the run does: a training, or a materialization of all users'' lists';
 COMMENT ON COLUMN gnnrec.run.params IS 'All parameters of the run, defaults included';
 COMMENT ON COLUMN gnnrec.run.stored IS 'Whether the model''s tables hold the run''s embeddings';
-COMMENT ON COLUMN gnnrec.run.metrics IS 'Sizes, seconds of each phase, and recall@20 and ndcg@20 on the held-out interactions where there are any';
+COMMENT ON COLUMN gnnrec.run.metrics IS 'Sizes, of each node type and relation of the graph too where there are more than interactions, seconds of each phase, and recall@20 and ndcg@20 on the held-out interactions where there are any';
 COMMENT ON COLUMN gnnrec.run.rows_skipped IS 'Interactions left out: NULL ids, unknown event kinds, NULL or infinite values and times';
 COMMENT ON COLUMN gnnrec.run.newest_event IS 'Time of the newest interaction the run read, seconds since 1970: later ones are fresh, and decay counts from here';
 COMMENT ON COLUMN gnnrec.run.peak_memory IS 'Largest resident memory of the training process, bytes';
@@ -487,17 +499,19 @@ SELECT pg_catalog.pg_extension_config_dump('gnnrec.run_run_id_seq', '');
 CREATE FUNCTION gnnrec.create_model(model text, source regclass, user_column name DEFAULT 'user_id', item_column name DEFAULT 'item_id',
     event_column name DEFAULT NULL, event_weights jsonb DEFAULT NULL, value_column name DEFAULT NULL, time_column name DEFAULT NULL,
     half_life interval DEFAULT NULL, since timestamptz DEFAULT NULL, params jsonb DEFAULT '{}', schema name DEFAULT NULL,
-    keep_runs integer DEFAULT 2, seen_events text[] DEFAULT NULL) RETURNS void
+    keep_runs integer DEFAULT 2, seen_events text[] DEFAULT NULL, items regclass DEFAULT NULL, users regclass DEFAULT NULL,
+    behaviours text DEFAULT 'merged', target_event text DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_create_model';
-COMMENT ON FUNCTION gnnrec.create_model(text, regclass, name, name, name, jsonb, name, name, interval, timestamptz, jsonb, name, integer, text[]) IS
-    'Makes a model of an interaction table: a schema (the model''s name, or the one given) with typed functions and embedding tables. A row''s weight is its event''s weight times its value, halved every half_life; rows before since are not read. What a user has seen is hidden from them; seen_events: only by these kinds of event';
+COMMENT ON FUNCTION gnnrec.create_model(text, regclass, name, name, name, jsonb, name, name, interval, timestamptz, jsonb, name, integer, text[], regclass, regclass, text, text) IS
+    'Makes a model of an interaction table: a schema (the model''s name, or the one given) with typed functions and embedding tables. A row''s weight is its event''s weight times its value, halved every half_life; rows before since are not read. What a user has seen is hidden from them; seen_events: only by these kinds of event. items, users: tables whose rows are items and users though they have no interactions, see set_catalogue. behaviours: merged, the kinds of event are learned together; separate, target_event is learned, by default the one of the largest weight, and the others are context';
 
 CREATE FUNCTION gnnrec.alter_model(model text, params jsonb DEFAULT NULL, keep_runs integer DEFAULT NULL, source regclass DEFAULT NULL,
     user_column name DEFAULT NULL, item_column name DEFAULT NULL, event_column name DEFAULT NULL, event_weights jsonb DEFAULT NULL,
     value_column name DEFAULT NULL, time_column name DEFAULT NULL, half_life interval DEFAULT NULL, since timestamptz DEFAULT NULL,
-    reset text[] DEFAULT NULL, new_name text DEFAULT NULL, seen_events text[] DEFAULT NULL) RETURNS void
+    reset text[] DEFAULT NULL, new_name text DEFAULT NULL, seen_events text[] DEFAULT NULL, items regclass DEFAULT NULL,
+    users regclass DEFAULT NULL, behaviours text DEFAULT NULL, target_event text DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_alter_model';
-COMMENT ON FUNCTION gnnrec.alter_model(text, jsonb, integer, regclass, name, name, name, jsonb, name, name, interval, timestamptz, text[], text, text[]) IS
+COMMENT ON FUNCTION gnnrec.alter_model(text, jsonb, integer, regclass, name, name, name, jsonb, name, name, interval, timestamptz, text[], text, text[], regclass, regclass, text, text) IS
     'Changes what is given and leaves the rest; params are merged into the model''s, a null value takes one back; reset names options to take away. Takes effect with the next training';
 
 CREATE FUNCTION gnnrec.drop_model(model text, if_exists boolean DEFAULT false, cascade boolean DEFAULT false) RETURNS void
@@ -505,9 +519,36 @@ CREATE FUNCTION gnnrec.drop_model(model text, if_exists boolean DEFAULT false, c
 COMMENT ON FUNCTION gnnrec.drop_model(text, boolean, boolean) IS
     'Drops a model with its functions, tables and runs, and its schema if create_model made it and nothing else is in it; a training that is going on is cancelled; cascade drops what depends on them too';
 
+CREATE FUNCTION gnnrec.add_relation(model text, relation text, source regclass, from_type text, from_column name, to_type text,
+    to_column name, relation_column name DEFAULT NULL, weight real DEFAULT 1, value_column name DEFAULT NULL,
+    time_column name DEFAULT NULL, half_life interval DEFAULT NULL, since timestamptz DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_add_relation';
+COMMENT ON FUNCTION gnnrec.add_relation(text, text, regclass, text, name, text, name, name, real, name, name, interval, timestamptz) IS
+    'Makes each row of a table an edge of the model''s graph, between nodes of two types: user, item, or any new name, which gets a table and functions of its own. A row weighs weight times its value, halved every half_life; rows before since are not read. relation_column: its values are a relation each. Takes effect with the next training';
+
+CREATE FUNCTION gnnrec.drop_relation(model text, relation text, if_exists boolean DEFAULT false, cascade boolean DEFAULT false) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_drop_relation';
+COMMENT ON FUNCTION gnnrec.drop_relation(text, text, boolean, boolean) IS
+    'Takes a relation out of the model''s graph from the next training on. A node type that no other relation mentions goes at once, with its table and functions, and a training that is going on is cancelled; cascade drops what depends on them too';
+
+CREATE FUNCTION gnnrec.set_catalogue(model text, node_type text, source regclass, id_column name DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_set_catalogue';
+COMMENT ON FUNCTION gnnrec.set_catalogue(text, text, regclass, name) IS
+    'Makes the rows of a table nodes of a type, also those that no relation mentions; NULL: no table''s. id_column: by default the one named like the type''s ids in the first relation that has them, or else the primary key. Takes effect with the next training';
+
 CREATE FUNCTION gnnrec.parameters(OUT name text, OUT type text, OUT "default" text, OUT allowed text, OUT description text) RETURNS SETOF record
-    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 23 AS 'MODULE_PATHNAME', 'gnnrec_parameters';
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 31 AS 'MODULE_PATHNAME', 'gnnrec_parameters';
 COMMENT ON FUNCTION gnnrec.parameters() IS 'The training parameters; see the view of the same name';
+
+CREATE FUNCTION gnnrec.models_available(OUT name text, OUT description text, OUT paper text, OUT learning_rate double precision,
+    OUT fold_in text, OUT explains boolean, OUT parameters text[]) RETURNS SETOF record
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 7 AS 'MODULE_PATHNAME', 'gnnrec_models_available';
+COMMENT ON FUNCTION gnnrec.models_available() IS 'What the parameter model can be; see the view of the same name';
+
+CREATE FUNCTION gnnrec.losses_available(OUT name text, OUT description text, OUT negatives integer, OUT reg_weight double precision,
+    OUT contrast_weight double precision) RETURNS SETOF record
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 4 AS 'MODULE_PATHNAME', 'gnnrec_losses_available';
+COMMENT ON FUNCTION gnnrec.losses_available() IS 'What the parameter loss can be; see the view of the same name';
 
 -- Dropping the extension removes the files that its models are served from; no code of ours would be asked otherwise. Nothing that
 -- goes wrong there is a reason not to drop: the library may be gone, or whoever drops may not use the schema.
@@ -530,6 +571,14 @@ COMMENT ON EVENT TRIGGER gnnrec_before_drop IS 'Lets DROP EXTENSION gnnrec remov
 CREATE VIEW gnnrec.parameters AS SELECT * FROM gnnrec.parameters();
 COMMENT ON VIEW gnnrec.parameters IS 'The training parameters that create_model, alter_model and train take: type, default, what is allowed, what it does';
 GRANT SELECT ON gnnrec.parameters TO PUBLIC;
+
+CREATE VIEW gnnrec.models_available AS SELECT * FROM gnnrec.models_available();
+COMMENT ON VIEW gnnrec.models_available IS 'What the parameter model can be: its paper, the learning_rate it takes by itself, what a user gets that training did not know (fold_in: exact, what training would have given; mean, the weighted mean of the items), whether explain() works, and the parameters it looks at';
+GRANT SELECT ON gnnrec.models_available TO PUBLIC;
+
+CREATE VIEW gnnrec.losses_available AS SELECT * FROM gnnrec.losses_available();
+COMMENT ON VIEW gnnrec.losses_available IS 'What the parameter loss can be, and the parameters it brings values of its own for, taken where they are 0';
+GRANT SELECT ON gnnrec.losses_available TO PUBLIC;
 
 ------------------------------------------------------------------------------------------------------------------------
 -- Training
@@ -629,7 +678,23 @@ COMMENT ON FUNCTION gnnrec.progress() IS 'The runs that are going on; see the vi
 CREATE VIEW gnnrec.progress AS SELECT * FROM gnnrec.progress();
 COMMENT ON VIEW gnnrec.progress IS 'The runs of the current role''s models that are going on, or say so: how far they are';
 
-GRANT SELECT ON gnnrec.models, gnnrec.runs, gnnrec.run_steps, gnnrec.progress TO PUBLIC;
+CREATE FUNCTION gnnrec.relations(OUT model text, OUT relation text, OUT source text, OUT from_type text, OUT from_column name,
+    OUT to_type text, OUT to_column name, OUT relation_column name, OUT weight real, OUT event_column name, OUT event_weights jsonb,
+    OUT behaviours text, OUT target_event text, OUT value_column name, OUT time_column name, OUT half_life interval,
+    OUT since timestamptz) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 10 COST 1000 AS 'MODULE_PATHNAME', 'gnnrec_relations';
+COMMENT ON FUNCTION gnnrec.relations() IS 'The relations of the models that the current role owns; see the view of the same name';
+CREATE VIEW gnnrec.relations AS SELECT * FROM gnnrec.relations();
+COMMENT ON VIEW gnnrec.relations IS 'The relations of the models that the current role owns: what their graphs are made of. The first of a model, interaction, is what is learned and ranked';
+
+CREATE FUNCTION gnnrec.node_types(OUT model text, OUT node_type text, OUT id_type regtype, OUT embedding_table text, OUT catalogue text,
+    OUT catalogue_id name) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 10 COST 1000 AS 'MODULE_PATHNAME', 'gnnrec_node_types';
+COMMENT ON FUNCTION gnnrec.node_types() IS 'The node types of the models that the current role owns; see the view of the same name';
+CREATE VIEW gnnrec.node_types AS SELECT * FROM gnnrec.node_types();
+COMMENT ON VIEW gnnrec.node_types IS 'The node types of the models that the current role owns: the type of their ids, the table of their embeddings, and the catalogue whose rows are nodes though no relation mentions them';
+
+GRANT SELECT ON gnnrec.models, gnnrec.runs, gnnrec.run_steps, gnnrec.progress, gnnrec.relations, gnnrec.node_types TO PUBLIC;
 
 -- For a role that is no superuser and takes dumps, which has to be granted SELECT on tables and sequences: it takes its own models.
 CREATE FUNCTION gnnrec.owns(item_table regclass) RETURNS boolean
@@ -681,22 +746,32 @@ COMMENT ON FUNCTION gnnrec.explain_support(internal) IS 'Planner support: the it
 CREATE FUNCTION gnnrec.recommend_core(model regclass, user_id anyelement, item_type anycompatible, k integer,
                                       candidates anycompatiblearray, exclude anycompatiblearray,
                                       exclude_seen boolean, fresh boolean,
-                                      diversity real DEFAULT 0, popularity_penalty real DEFAULT 0)
+                                      diversity real DEFAULT 0, popularity_penalty real DEFAULT 0, cold_share real DEFAULT 0)
     RETURNS TABLE (item_id anycompatible, score real, rank integer, source text)
     AS 'MODULE_PATHNAME', 'gnnrec_recommend_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000
     SUPPORT gnnrec.list_support;
 COMMENT ON FUNCTION gnnrec.recommend_core(regclass, anyelement, anycompatible, integer, anycompatiblearray, anycompatiblearray,
-                                          boolean, boolean, real, real) IS
+                                          boolean, boolean, real, real, real) IS
     'What recommend() in a model''s schema calls. item_type carries the type of item ids and no value';
 
 CREATE FUNCTION gnnrec.recommend_for_core(model regclass, items anyarray, weights real[], k integer,
                                           candidates anyarray, exclude anyarray,
-                                          diversity real DEFAULT 0, popularity_penalty real DEFAULT 0)
+                                          diversity real DEFAULT 0, popularity_penalty real DEFAULT 0, cold_share real DEFAULT 0)
     RETURNS TABLE (item_id anyelement, score real, rank integer, source text)
     AS 'MODULE_PATHNAME', 'gnnrec_recommend_for_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000
     SUPPORT gnnrec.list_support;
-COMMENT ON FUNCTION gnnrec.recommend_for_core(regclass, anyarray, real[], integer, anyarray, anyarray, real, real) IS
+COMMENT ON FUNCTION gnnrec.recommend_for_core(regclass, anyarray, real[], integer, anyarray, anyarray, real, real, real) IS
     'What recommend_for() in a model''s schema calls';
+
+-- It may read what a user has done since the run, as recommend_core does.
+CREATE FUNCTION gnnrec.recommend_type_core(model regclass, node_type text, user_id anyelement, id_type anycompatible, k integer,
+                                           candidates anycompatiblearray, exclude anycompatiblearray, fresh boolean)
+    RETURNS TABLE (node_id anycompatible, score real, rank integer, source text)
+    AS 'MODULE_PATHNAME', 'gnnrec_recommend_type_core' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 10 COST 10000
+    SUPPORT gnnrec.list_support;
+COMMENT ON FUNCTION gnnrec.recommend_type_core(regclass, text, anyelement, anycompatible, integer, anycompatiblearray,
+                                               anycompatiblearray, boolean) IS
+    'What the recommend functions of further node types in a model''s schema call. id_type carries the type of their ids and no value';
 
 -- It may read the interactions of an item that the run does not know, as recommend_core does those of a user.
 CREATE FUNCTION gnnrec.recommend_users_core(model regclass, item_id anyelement, user_type anycompatible, k integer,
@@ -719,7 +794,7 @@ CREATE FUNCTION gnnrec.similar_core(model regclass, node_type text, id anyelemen
     AS 'MODULE_PATHNAME', 'gnnrec_similar_core' LANGUAGE C STABLE PARALLEL SAFE ROWS 10 COST 10000
     SUPPORT gnnrec.list_support;
 COMMENT ON FUNCTION gnnrec.similar_core(regclass, text, anyelement, integer) IS
-    'What similar_items() and similar_users() in a model''s schema call';
+    'What similar_items(), similar_users() and those of further node types in a model''s schema call';
 
 CREATE FUNCTION gnnrec.similarity_core(model regclass, node_type text, a anyelement, b anyelement) RETURNS real
     AS 'MODULE_PATHNAME', 'gnnrec_similarity_core' LANGUAGE C STABLE PARALLEL SAFE COST 100;

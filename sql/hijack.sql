@@ -35,7 +35,9 @@ BEGIN
     PERFORM gnnrec.create_model(name::text, format('"hijack names".%I', name)::regclass, user_column => name, event_column => 'kind',
                                 event_weights => jsonb_build_object(name, 1, 'other', 2), seen_events => ARRAY[name::text], value_column => 'value',
                                 params => '{"dim": 4, "steps": 2}');
-    PERFORM gnnrec.alter_model(name::text, keep_runs => 1);
+    PERFORM gnnrec.alter_model(name::text, keep_runs => 1, behaviours => 'separate', target_event => name::text);
+    PERFORM gnnrec.add_relation(name::text, name::text, format('"hijack names".%I', name)::regclass, 'item', 'item_id', 'thing', name, name);
+    PERFORM gnnrec.set_catalogue(name::text, 'thing', format('"hijack names".%I', name)::regclass, name);
 END $$;
 CREATE FUNCTION walk(name name) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -47,6 +49,7 @@ BEGIN
                                  (SELECT count(*) FROM %1$I.explain(1, 1, 3)), (SELECT count(*) FROM gnnrec.recommend(%2$L, ''1'', 5)),
                                  (SELECT count(*) FROM gnnrec.similar_items(%2$L, ''1'', 5)),
                                  (SELECT count(*) FROM gnnrec.evaluate(%2$L, %3$L::regclass)), (SELECT count(*) FROM gnnrec.estimate(%2$L)),
+                                 (SELECT count(*) FROM %1$I.recommend_thing(1, 5)), (SELECT count(*) FROM gnnrec.relations WHERE model = %2$L AND %2$L IN (relation, target_event)),
                                  (SELECT count(*) FROM gnnrec.models WHERE name = %2$L AND seen_events = ARRAY[%2$L])]',
                    name, name, format('"hijack names".%I', name)) INTO lists;
     PERFORM gnnrec.drop_model(name::text);
@@ -95,13 +98,26 @@ INSERT INTO injections (call) VALUES
     ('gnnrec.alter_model(''hijack'', user_column => ?::name)'), ('gnnrec.alter_model(''hijack'', item_column => ?::name)'),
     ('gnnrec.alter_model(''hijack'', event_column => ?::name, event_weights => ''{}'')'), ('gnnrec.alter_model(''hijack'', value_column => ?::name)'),
     ('gnnrec.alter_model(''hijack'', time_column => ?::name)'), ('gnnrec.alter_model(''hijack'', reset => ARRAY[?::text])'), ('gnnrec.alter_model(''hijack'', new_name => ?)'),
+    ('gnnrec.create_model(''i'', ''events'', items => ?::text::regclass)'), ('gnnrec.create_model(''i'', ''events'', users => ?::text::regclass)'),
+    ('gnnrec.create_model(''i'', ''events'', behaviours => ?)'),
+    ('gnnrec.create_model(''i'', ''events'', event_column => ''user_id'', event_weights => jsonb_build_object(?::text, 1), behaviours => ''separate'', target_event => ?)'),
+    ('gnnrec.alter_model(''hijack'', behaviours => ?)'), ('gnnrec.alter_model(''hijack'', items => ?::text::regclass)'),
+    ('gnnrec.add_relation(?, ''r'', ''events'', ''user'', ''user_id'', ''x'', ''item_id'')'), ('gnnrec.add_relation(''hijack'', ?, ''events'', ''user'', ''user_id'', ''x'', ''item_id'')'),
+    ('gnnrec.add_relation(''hijack'', ''r'', ?::text::regclass, ''user'', ''user_id'', ''x'', ''item_id'')'), ('gnnrec.add_relation(''hijack'', ''r'', ''events'', ?, ''user_id'', ''x'', ''item_id'')'),
+    ('gnnrec.add_relation(''hijack'', ''r'', ''events'', ''user'', ?::name, ''x'', ''item_id'')'), ('gnnrec.add_relation(''hijack'', ''r'', ''events'', ''user'', ''user_id'', ?, ''item_id'')'),
+    ('gnnrec.add_relation(''hijack'', ''r'', ''events'', ''user'', ''user_id'', ''x'', ?::name)'),
+    ('gnnrec.add_relation(''hijack'', ''r'', ''events'', ''user'', ''user_id'', ''x'', ''item_id'', relation_column => ?::name)'),
+    ('gnnrec.add_relation(''hijack'', ''r'', ''events'', ''user'', ''user_id'', ''x'', ''item_id'', value_column => ?::name)'),
+    ('gnnrec.add_relation(''hijack'', ''r'', ''events'', ''user'', ''user_id'', ''x'', ''item_id'', time_column => ?::name)'),
+    ('gnnrec.drop_relation(?, ''r'')'), ('gnnrec.drop_relation(''hijack'', ?)'), ('gnnrec.set_catalogue(?, ''item'', ''events'')'), ('gnnrec.set_catalogue(''hijack'', ?, ''events'')'),
+    ('gnnrec.set_catalogue(''hijack'', ''item'', ?::text::regclass)'), ('gnnrec.set_catalogue(''hijack'', ''item'', ''events'', ?::name)'),
     ('gnnrec.drop_model(?)'), ('gnnrec.train(?)'), ('gnnrec.train(''hijack'', jsonb_build_object(?::text, 1))'), ('gnnrec.train(''hijack'', ''{}'', ?)'),
     ('gnnrec.wait(?)'), ('gnnrec.cancel(?::text)'), ('gnnrec.rollback(?)'), ('gnnrec.estimate(?)'), ('gnnrec.estimate(''hijack'', jsonb_build_object(?::text, 1))'),
     ('gnnrec.recommend(?, ''1'')'), ('gnnrec.recommend(''hijack'', ?)'), ('gnnrec.similar_items(?, ''1'')'), ('gnnrec.similar_items(''hijack'', ?)'),
     ('gnnrec.evaluate(?, ''events'')'), ('gnnrec.evaluate(''hijack'', ?::text::regclass)'), ('gnnrec.evaluate(''hijack'', ''events'', user_vectors => ?)'),
     ('gnnrec.evaluate_table(?::text::regclass, ''events'')'), ('gnnrec.evaluate_table(''events'', ?::text::regclass)'), ('gnnrec.evaluate_table(''events'', ''events'', ?::name)'),
     ('gnnrec.evaluate_table(''events'', ''events'', item_column => ?::name)'), ('gnnrec.evaluate_table(''events'', ''events'', rank_column => ?::name)'),
-    ('gnnrec.similar_core(''hijack.item_embedding'', ?, 1, 5)'), ('gnnrec.similarity_core(''hijack.item_embedding'', ?, 1, 1)'),
+    ('gnnrec.recommend_type_core(''hijack.item_embedding'', ?, 1, 1, 5, NULL::int[], NULL, true)'), ('gnnrec.similar_core(''hijack.item_embedding'', ?, 1, 5)'), ('gnnrec.similarity_core(''hijack.item_embedding'', ?, 1, 1)'),
     ('gnnrec.check(?)'), ('gnnrec.materialize(?, ''events'')'), ('gnnrec.materialize(''hijack'', ?::text::regclass)'), ('gnnrec.materialize(''hijack'', ''listed'', mode => ?)'),
     ('gnnrec.run_state(1, ?, now())');
 -- a function that takes such an argument and is not among them: no rows

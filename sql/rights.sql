@@ -22,6 +22,7 @@ CREATE TABLE listed (user_id int, item_id int, score real, rank int);
 GRANT SELECT ON events, listed TO PUBLIC;
 SELECT gnnrec.create_model('rights', 'events', params => '{"dim": 4, "steps": 2}');
 SELECT gnnrec.create_model('rights_untrained', 'events');
+SELECT gnnrec.add_relation('rights', 'made_by', 'events', 'item', 'item_id', 'brand', 'user_id');
 CALL gnnrec.retrain('rights');
 CALL gnnrec.retrain('rights');
 GRANT USAGE ON SCHEMA rights TO regress_gnnrec_reader, regress_gnnrec_item_reader, regress_gnnrec_guest;
@@ -56,6 +57,11 @@ INSERT INTO calls VALUES
     ('gnnrec.create_model', $$gnnrec.create_model('rights_other', 'rights_test.events')$$),
     ('gnnrec.alter_model', $$gnnrec.alter_model('rights', keep_runs => 3)$$),
     ('gnnrec.drop_model', $$gnnrec.drop_model('rights')$$),
+    ('gnnrec.add_relation', $$gnnrec.add_relation('rights', 'next', 'rights_test.events', 'item', 'item_id', 'shelf', 'user_id')$$),
+    ('gnnrec.drop_relation', $$gnnrec.drop_relation('rights', 'made_by')$$),
+    ('gnnrec.set_catalogue', $$gnnrec.set_catalogue('rights', 'item', 'rights_test.events')$$),
+    ('gnnrec.relations', $$gnnrec.relations() WHERE model LIKE 'rights%'$$),
+    ('gnnrec.node_types', $$gnnrec.node_types() WHERE model LIKE 'rights%'$$),
     ('gnnrec.train', $$gnnrec.train('rights')$$),
     ('gnnrec.retrain', $$CALL gnnrec.retrain('rights')$$),
     ('gnnrec.wait', $$gnnrec.wait('rights')$$),
@@ -81,6 +87,7 @@ INSERT INTO calls VALUES
     ('gnnrec.evaluate_table', $$gnnrec.evaluate_table('rights_test.listed', 'rights_test.events')$$),
     ('gnnrec.recommend_core', 'gnnrec.recommend_core({items}, 1, 1, 10, NULL::int[], NULL::int[], true, true)'),
     ('gnnrec.recommend_for_core', 'gnnrec.recommend_for_core({items}, ARRAY[1], NULL, 10, NULL, NULL)'),
+    ('gnnrec.recommend_type_core', $$gnnrec.recommend_type_core({items}, 'item', 1, 1, 10, NULL::int[], NULL::int[], true)$$),
     ('gnnrec.recommend_users_core', 'gnnrec.recommend_users_core({items}, 1, 1, 10, true)'),
     ('gnnrec.recommend_all_core', 'gnnrec.recommend_all_core({items}, 1, 10, NULL::int[])'),
     ('gnnrec.similar_core', $$gnnrec.similar_core({items}, 'item', 1, 10)$$),
@@ -95,7 +102,9 @@ INSERT INTO calls VALUES
     ('rights.similar_users', 'rights.similar_users(1)'),
     ('rights.similarity', 'rights.similarity(1, 2)'),
     ('rights.score', 'rights.score(1, 1)'),
-    ('rights.explain', 'rights.explain(1, 1)');
+    ('rights.explain', 'rights.explain(1, 1)'),
+    ('rights.recommend_brand', 'rights.recommend_brand(1)'),
+    ('rights.similar_brand', 'rights.similar_brand(1)');
 UPDATE calls SET call = replace(replace(call, '{items}', 'rights.item_embedding'::regclass::oid || '::oid::regclass'), '{run}',
                                 (SELECT max(run_id) FROM gnnrec.run)::text);
 ALTER TABLE calls ADD function regprocedure UNIQUE, ADD statement text;
@@ -185,6 +194,7 @@ CREATE TABLE moved AS SELECT model_id, live_run AS run_id FROM gnnrec.model WHER
 CREATE FUNCTION renumber(was bigint, "is" bigint) RETURNS void LANGUAGE sql SET session_replication_role = replica AS $$
     UPDATE rights.item_embedding SET run_id = "is" WHERE run_id = was;
     UPDATE rights.user_embedding SET run_id = "is" WHERE run_id = was;
+    UPDATE rights.brand_embedding SET run_id = "is" WHERE run_id = was;
     UPDATE gnnrec.run SET run_id = "is" WHERE run_id = was;
     UPDATE gnnrec.run_step SET run_id = "is" WHERE run_id = was;
     UPDATE gnnrec.model SET live_run = "is" WHERE live_run = was;

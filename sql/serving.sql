@@ -28,12 +28,12 @@ BEGIN
     INSERT INTO gnnrec.run (run_id, model_id, status, stored, params, trained_by)
         SELECT run, model_id, 'succeeded', true, '{}', 'hand' FROM gnnrec.model WHERE name = s;
     EXECUTE format($f$
-        INSERT INTO %1$I.item_embedding (item_id, run_id, item_no, embedding, fold_in, degree)
+        INSERT INTO %1$I.item_embedding (item_id, run_id, item_no, embedding, fold_in, degree, interactions)
         SELECT %2$s, %3$s, n,
                CASE WHEN n %% 10 = 9 THEN array_fill(0::real, ARRAY[12]) ELSE halves('i' || n || %4$L, 12)::real[] END,
                CASE WHEN n %% 10 = 9 THEN array_fill(0::real, ARRAY[12]) ELSE halves('f' || n || %4$L, 12)::real[] END,
-               CASE WHEN n %% 10 = 9 THEN 0 ELSE 4 ^ pick('d' || n, 3) END
-        FROM generate_series(0, 119) n ORDER BY md5(n::text)$f$, s, i_id, run, seed);
+               d, d
+        FROM generate_series(0, 119) n, LATERAL (SELECT CASE WHEN n %% 10 = 9 THEN 0 ELSE 4 ^ pick('d' || n, 3) END) l(d) ORDER BY md5(n::text)$f$, s, i_id, run, seed);
     EXECUTE format($f$
         INSERT INTO %1$I.user_embedding (user_id, run_id, embedding, degree, seen, seen_weight)
         SELECT %2$s, %3$s,
@@ -500,6 +500,7 @@ SELECT spoiled(change) FROM (VALUES
     ($$UPDATE serving.user_embedding SET embedding = '[1,2]' WHERE run_id = 1006 AND user_id = 103$$),
     ($$UPDATE serving.item_embedding SET degree = 'NaN' WHERE run_id = 1006 AND item_no = 3$$),
     ('UPDATE serving.item_embedding SET degree = -1 WHERE run_id = 1006 AND item_no = 3'),
+    ('UPDATE serving.item_embedding SET interactions = -1 WHERE run_id = 1006 AND item_no = 3'),
     ('UPDATE serving.user_embedding SET seen = ARRAY[120], seen_weight = NULL WHERE run_id = 1006 AND user_id = 103'),
     ('UPDATE serving.user_embedding SET seen = ARRAY[-1], seen_weight = NULL WHERE run_id = 1006 AND user_id = 103'),
     ('UPDATE serving.user_embedding SET seen = ARRAY[5,5], seen_weight = NULL WHERE run_id = 1006 AND user_id = 103'),

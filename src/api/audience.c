@@ -40,7 +40,7 @@ is_hidden(const GnnrecSnapshot *snapshot, int32 user, int32 item, bool exclude_s
     GnnrecSnapshotRow seen;
     const int32 *place;
 
-    gnnrec_snapshot_row(&seen, snapshot, GNNREC_INTERACTIONS, user);
+    gnnrec_snapshot_row(&seen, snapshot, user);
     place = bsearch(&item, seen.idx, seen.n, sizeof(int32), gnnrec_nodes_compare);
     if (place == NULL)
         gnnrec_snapshot_damaged(snapshot);
@@ -53,12 +53,12 @@ is_hidden(const GnnrecSnapshot *snapshot, int32 user, int32 item, bool exclude_s
 static GnnrecNodes
 users_of(const GnnrecSnapshot *snapshot, int32 item, bool exclude_seen)
 {
-    const GnnrecSnapshotEdges *edges = &snapshot->relations[GNNREC_INTERACTIONS];
+    const GnnrecSnapshotEdges *edges = &snapshot->interactions;
     GnnrecSnapshotRow row;
     int32      *user;
     int64       n = 0;
 
-    gnnrec_snapshot_reverse_row(&row, snapshot, GNNREC_INTERACTIONS, item);
+    gnnrec_snapshot_reverse_row(&row, snapshot, item);
     if (exclude_seen && edges->shown == NULL)
         return (GnnrecNodes) {row.idx, row.n};
     if (!exclude_seen && edges->val == NULL)
@@ -75,7 +75,7 @@ ask_by_node(Audience *a, int32 item, bool exclude_existing)
 {
     const GnnrecSnapshotNodes *items = &a->snapshot->types[GNNREC_ITEM];
 
-    if (items->degree[item] > 0)
+    if (gnnrec_snapshot_knows(items, item))
         a->vector = gnnrec_snapshot_vector(items, item);
     a->skip = users_of(a->snapshot, item, exclude_existing);
 }

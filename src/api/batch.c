@@ -7,6 +7,7 @@
 
 #include "utils/memutils.h"
 
+#include "api/cold.h"
 #include "api/serve.h"
 
 #define BATCH_HITS (4 * 1024 * 1024)
@@ -55,18 +56,18 @@ read_vector(float *out, const GnnrecBatch *b, int32 user, const GnnrecSnapshotRo
     if (user < 0)
         return false;
     if (b->folded)
-        return gnnrec_serve_fold_in(out, b->items, seen);
-    if (users->degree[user] <= 0)
+        return gnnrec_serve_fold_in(out, b->items, seen, 0);
+    if (!gnnrec_snapshot_knows(users, user))
         return false;
     memcpy(out, gnnrec_snapshot_vector(users, user), sizeof(float) * users->dim);
     return true;
 }
 
-/* items without edges are left out of the ranking as well: they end every list */
+/* items without interactions are left out of the ranking as well: they end every list */
 static void
 mask(GnnrecBatch *b, int32 query, GnnrecNodes seen)
 {
-    GnnrecNodes skip = gnnrec_nodes_merge(seen, (GnnrecNodes) {b->items->isolated, b->items->n_isolated});
+    GnnrecNodes skip = gnnrec_nodes_merge(seen, (GnnrecNodes) {b->items->unpopular, b->items->n - b->items->n_popular});
 
     b->skip[query] = skip.node;
     b->n_skip[query] = skip.n;
@@ -105,7 +106,7 @@ gnnrec_batch_rank(GnnrecBatch *b)
     gnnrec_batch_rank_part(b, 0, b->n_queries);
 }
 
-/* appends what is not seen of some nodes to a list of n, with their degrees for scores; returns how many it has then */
+/* appends what is not seen of some nodes to a list of n, with their popularity for scores; returns how many it has then */
 static int32
 append(GnnHit *list, int32 n, const GnnrecBatch *b, const int32 *nodes, int32 n_nodes, GnnrecNodes seen)
 {
@@ -114,7 +115,7 @@ append(GnnHit *list, int32 n, const GnnrecBatch *b, const int32 *nodes, int32 n_
         if (nodes[i] < 0 || nodes[i] >= b->items->n)
             gnnrec_snapshot_damaged(b->snapshot);
         if (!gnnrec_nodes_contain(seen, nodes[i]))
-            list[n++] = (GnnHit) {b->items->degree[nodes[i]], nodes[i]};
+            list[n++] = (GnnHit) {b->items->popularity[nodes[i]], nodes[i]};
     }
     return n;
 }
@@ -124,16 +125,33 @@ gnnrec_batch_popular(GnnHit *out, const GnnrecBatch *b, int32 i)
 {
     int32       n = append(out, 0, b, b->items->popular, b->items->n_popular, b->seen[i]);
 
+    n = append(out, n, b, b->items->cold, b->items->n_cold, b->seen[i]);
     return append(out, n, b, b->items->isolated, b->items->n_isolated, b->seen[i]);
+}
+
+/* appends the cold items that user i has not seen, by score, to a list of n; returns how many it has then */
+static int32
+append_cold(GnnHit *list, int32 n, const GnnrecBatch *b, int32 i)
+{
+    GnnrecNodes cold;
+
+    if (n == b->length || b->items->n_cold == 0)
+        return n;
+    cold = gnnrec_cold_nodes(b->snapshot, GNNREC_ITEM, b->seen[i]);
+    n += gnnrec_cold_rank(list + n, b->length - n, b->items, cold, b->vectors + (int64) b->query[i] * b->items->dim);
+    pfree((int32 *) cold.node);
+    return n;
 }
 
 int32
 gnnrec_batch_list(GnnHit *out, const GnnrecBatch *b, int32 i)
 {
     int32       query = b->query[i];
+    int32       n;
 
     if (query < 0)
         return gnnrec_batch_popular(out, b, i);
     memcpy(out, b->hits + (int64) query * b->length, sizeof(GnnHit) * b->n_hits[query]);
-    return append(out, b->n_hits[query], b, b->items->isolated, b->items->n_isolated, b->seen[i]);
+    n = append_cold(out, b->n_hits[query], b, i);
+    return append(out, n, b, b->items->isolated, b->items->n_isolated, b->seen[i]);
 }

@@ -1,7 +1,7 @@
 /*
  * check.c: what is wrong or doubtful with a model's data and its surroundings, in plain words, before a training finds out.
  *
- * The interactions are read here as a training reads them, by the same code and as the role that would read then, so that what is
+ * Everything is read here as a training reads them, by the same code and as the role that would read then, so that what is
  * counted is what would be learned from. An error on the way is a finding: it is caught in a subtransaction. Nothing is changed.
  */
 #include "postgres.h"
@@ -23,9 +23,10 @@
 #include "pg/compat.h"
 #include "pg/config.h"
 #include "pg/guc.h"
-#include "pg/idmap.h"
 #include "pg/job.h"
 #include "pg/memory.h"
+#include "pg/parts.h"
+#include "pg/reading.h"
 #include "pg/role.h"
 #include "pg/source.h"
 #include "train/fit.h"
@@ -40,11 +41,10 @@ typedef struct Check
 {
     ReturnSetInfo *result;
     const GnnrecModel *model;
-    const GnnrecRelation *relation;
-    Oid         reader;         /* the role that reads the interactions */
-    GnnrecIdMap ids[2];         /* of users and items */
-    GnnrecInteractions rows;
-    GnnCsr      edges;
+    Oid         reader;         /* the role that reads the sources */
+    const GnnrecRelation *relation; /* whose definition is being looked at */
+    const GnnrecNodeType *type; /* and whose catalogue */
+    GnnrecReading reading;
 } Check;
 
 /* count: -1 is none; hint: NULL is none */
@@ -108,9 +108,40 @@ succeeds(Check *c, void (*work) (Check *c))
 }
 
 static void
-check_definition(Check *c)
+check_relation(Check *c)
 {
     gnnrec_source_check(c->relation);
+}
+
+static void
+check_catalogue(Check *c)
+{
+    gnnrec_source_check_catalogue(c->type);
+}
+
+static void
+check_relations_together(Check *c)
+{
+    gnnrec_parts_check(c->model);
+}
+
+/* of all sources, so that nobody is told of one at a time */
+static bool
+check_definitions(Check *c)
+{
+    bool        good = succeeds(c, check_relations_together);
+
+    for (int i = 0; i < c->model->n_relations; i++)
+    {
+        c->relation = &c->model->relations[i];
+        good &= succeeds(c, check_relation);
+    }
+    for (int t = 0; t < c->model->n_types; t++)
+    {
+        c->type = &c->model->types[t];
+        good &= !OidIsValid(c->type->catalogue) || succeeds(c, check_catalogue);
+    }
+    return good;
 }
 
 static void
@@ -122,20 +153,20 @@ check_memory(void *context, int64 rows)
 static void
 read_rows(Check *c)
 {
-    const GnnrecInteractions *rows = &c->rows;
-    GnnArena    arena = gnnrec_arena(CurrentMemoryContext);
-    GnnEdges    edges;
+    gnnrec_reading_open(&c->reading, c->model, check_memory, CurrentMemoryContext);
+    gnnrec_reading_rows(&c->reading);
+}
 
-    for (int type = 0; type < 2; type++)
-    {
-        GnnrecKeyType key;
+static void
+check_learned(Check *c)
+{
+    gnnrec_reading_check_not_empty(&c->reading);
+}
 
-        gnnrec_key_type(&key, c->model->types[type].id_type);
-        gnnrec_idmap_init(&c->ids[type], &key);
-    }
-    gnnrec_source_read(&c->rows, c->relation, &c->ids[GNNREC_USER], &c->ids[GNNREC_ITEM], check_memory, CurrentMemoryContext);
-    edges = (GnnEdges) {rows->n, rows->from, rows->to, rows->weight, rows->time};
-    gnn_csr_build(&c->edges, &arena, &edges, c->ids[GNNREC_USER].n, c->ids[GNNREC_ITEM].n);
+static void
+build(Check *c)
+{
+    gnnrec_reading_build(&c->reading);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -151,7 +182,8 @@ check_tables(const Check *c)
         {
             find(c, ERROR_LEVEL, -1,
                  psprintf("the table of the %s embeddings does not exist any more", c->model->types[type].name),
-                 "Drop the model with gnnrec.drop_model and create it again.");
+                 type <= GNNREC_ITEM ? "Drop the model with gnnrec.drop_model and create it again."
+                 : "Drop its relations with gnnrec.drop_relation and add them again.");
             return false;
         }
     return true;
@@ -160,7 +192,7 @@ check_tables(const Check *c)
 static void
 check_source(const Check *c)
 {
-    const GnnrecRelation *r = c->relation;
+    const GnnrecRelation *r = &c->model->relations[GNNREC_INTERACTIONS];
 
     if (strchr("vf", get_rel_relkind(r->source)) != NULL)
         find(c, NOTE_LEVEL, -1, psprintf("%s is no table: whether one user's rows are found quickly cannot be told",
@@ -171,15 +203,31 @@ check_source(const Check *c)
              psprintf("no index of %s begins with column \"%s\": what users do after a training counts only "
                       "while the table is small", gnnrec_relation_name(r->source), r->from_column),
              psprintf("CREATE INDEX ON %s (%s);", gnnrec_relation_name(r->source), quote_identifier(r->from_column)));
-    if (check_enable_rls(r->source, c->reader, true) == RLS_ENABLED)
-        find(c, NOTE_LEVEL, -1, psprintf("row security is in force on %s: you train on what its policies show you",
-                                         gnnrec_relation_name(r->source)), NULL);
 }
 
 static void
-check_rows(const Check *c)
+check_row_security(const Check *c, Oid source)
 {
-    const GnnrecInteractions *rows = &c->rows;
+    if (check_enable_rls(source, c->reader, true) == RLS_ENABLED)
+        find(c, NOTE_LEVEL, -1, psprintf("row security is in force on %s: you train on what its policies show you",
+                                         gnnrec_relation_name(source)), NULL);
+}
+
+static void
+check_sources(const Check *c)
+{
+    check_source(c);
+    for (int i = 0; i < c->model->n_relations; i++)
+        check_row_security(c, c->model->relations[i].source);
+    for (int t = 0; t < c->model->n_types; t++)
+        if (OidIsValid(c->model->types[t].catalogue))
+            check_row_security(c, c->model->types[t].catalogue);
+}
+
+static void
+check_interactions(const Check *c)
+{
+    const GnnrecInteractions *rows = &c->reading.rows[GNNREC_INTERACTIONS];
 
     find(c, NOTE_LEVEL, rows->counts.rows, "interactions are read", NULL);
     find_some(c, WARNING_LEVEL, rows->counts.null_ids, "interactions have no user or no item and are skipped", NULL);
@@ -194,54 +242,182 @@ check_rows(const Check *c)
         find(c, ERROR_LEVEL, -1, "no interaction is left to learn from", NULL);
     else if (rows->n == 0)
         find(c, ERROR_LEVEL, -1, "there are no interactions to learn from", NULL);
-    find_some(c, NOTE_LEVEL, rows->n - c->edges.ptr[c->edges.n],
-              "interactions repeat a user and an item: their weights are added", NULL);
 }
 
-/* degrees of both ends: edges are what weighs more than zero */
-static void
-count_edges(const GnnCsr *edges, int64 *of_user, int64 *of_item)
+/* of a type, those nodes that a relation mentions, at either end */
+static bool *
+mentioned(const Check *c, const GnnrecRelation *r, const GnnrecInteractions *rows, int type)
 {
-    for (int32 u = 0; u < edges->n; u++)
-        for (int64 e = edges->ptr[u]; e < edges->ptr[u + 1]; e++)
-            if (edges->val == NULL || edges->val[e] > 0)
+    bool       *met = MemoryContextAllocHuge(CurrentMemoryContext, Max(c->reading.ids[type].n, 1));
+
+    memset(met, false, c->reading.ids[type].n);
+    for (int64 i = 0; r->from_type == type && i < rows->n; i++)
+        met[rows->from[i]] = true;
+    for (int64 i = 0; r->to_type == type && i < rows->n; i++)
+        met[rows->to[i]] = true;
+    return met;
+}
+
+/* a relation's ids that neither the interactions nor a catalogue mention: if these are all, have they the same meaning? */
+static void
+check_strangers(const Check *c, const GnnrecRelation *r, const GnnrecInteractions *rows, int type)
+{
+    int32       n_known = c->reading.n_known[type];
+    bool       *met = mentioned(c, r, rows, type);
+    int64       n_met = 0;
+    int64       n_strange = 0;
+
+    for (int32 node = 0; node < c->reading.ids[type].n; node++)
+    {
+        n_met += met[node];
+        n_strange += met[node] && node >= n_known;
+    }
+    pfree(met);
+    if (n_known == 0)
+        return;
+    find_some(c, n_strange == n_met ? WARNING_LEVEL : NOTE_LEVEL, n_strange,
+              psprintf("nodes of type \"%s\" are known by relation \"%s\" and not by interactions or a catalogue%s",
+                       c->model->types[type].name, r->name,
+                       n_strange == n_met ? ", all it has: do its ids mean the same?" : ""),
+              NULL);
+}
+
+static void
+check_rows(const Check *c, int i)
+{
+    const GnnrecRelation *r = &c->model->relations[i];
+    const GnnrecInteractions *rows = &c->reading.rows[i];
+
+    find(c, rows->n == 0 ? WARNING_LEVEL : NOTE_LEVEL, rows->counts.rows,
+         psprintf("rows of relation \"%s\" are read%s", r->name, rows->n == 0 ? ", and none is left to learn from" : ""), NULL);
+    find_some(c, WARNING_LEVEL, rows->counts.null_ids,
+              psprintf("rows of relation \"%s\" have a NULL in %s and are skipped", r->name,
+                       r->relation_column != NULL ? "an id or relation_column" : "an id"), NULL);
+    find_some(c, WARNING_LEVEL, rows->counts.bad_values,
+              psprintf("rows of relation \"%s\" with a value or time that is NULL, NaN or infinite are skipped", r->name), NULL);
+    find_some(c, NOTE_LEVEL, rows->counts.loops,
+              psprintf("rows of relation \"%s\" lead from a node to itself and are left out", r->name), NULL);
+    check_strangers(c, r, rows, r->from_type);
+    if (r->from_type != r->to_type)
+        check_strangers(c, r, rows, r->to_type);
+}
+
+/* those of interactions come first among the numbers, then what a catalogue adds */
+static void
+check_nodes(const Check *c)
+{
+    for (int t = 0; t < c->model->n_types; t++)
+    {
+        const GnnrecReading *r = &c->reading;
+
+        if (t > GNNREC_ITEM)
+            find(c, NOTE_LEVEL, r->ids[t].n, psprintf("nodes are of type \"%s\"", c->model->types[t].name), NULL);
+        else
+            find_some(c, NOTE_LEVEL, r->n_known[t] - r->n_active[t],
+                      psprintf("nodes of type \"%s\" are in the catalogue and have no interactions", c->model->types[t].name),
+                      NULL);
+        find_some(c, WARNING_LEVEL, r->n_null[t],
+                  psprintf("rows of the catalogue of node type \"%s\" have no id and are skipped", c->model->types[t].name),
+                  NULL);
+    }
+}
+
+static void
+check_relations(const Check *c)
+{
+    check_nodes(c);
+    for (int i = GNNREC_INTERACTIONS + 1; i < c->model->n_relations; i++)
+        check_rows(c, i);
+}
+
+/* of the users or of the items, by number */
+typedef struct Degrees
+{
+    int32       n;
+    int64      *seen;           /* interactions, merged: all of them, */
+    int64      *liked;          /* and those above zero */
+    int64      *edges;          /* above zero, of all relations */
+} Degrees;
+
+static int64 *
+zeros(int32 n)
+{
+    int64      *array = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * Max(n, 1));
+
+    memset(array, 0, sizeof(int64) * n);
+    return array;
+}
+
+static void
+add_degrees(const GnnCsr *edges, bool positive, int64 *of_from, int64 *of_to)
+{
+    for (int32 from = 0; from < edges->n; from++)
+        for (int64 e = edges->ptr[from]; e < edges->ptr[from + 1]; e++)
+            if (!positive || edges->val == NULL || edges->val[e] > 0)
             {
-                of_user[u]++;
-                of_item[edges->idx[e]]++;
+                of_from[from]++;
+                of_to[edges->idx[e]]++;
             }
 }
 
-static int64
-count_equal(const int64 *degree, int32 n, int64 wanted)
+static void
+count_degrees(Degrees *degrees, const GnnrecReading *r)
 {
-    int64       count = 0;
+    int64      *edges[GNN_MAX_TYPES];
 
-    for (int32 i = 0; i < n; i++)
-        count += degree[i] == wanted;
+    for (int t = 0; t < r->graph.n_types; t++)
+        edges[t] = zeros(r->ids[t].n);
+    for (int i = 0; i < r->graph.n_relations; i++)
+        add_degrees(&r->graph.relations[i].edges, true, edges[r->graph.relations[i].from], edges[r->graph.relations[i].to]);
+    for (int t = GNNREC_USER; t <= GNNREC_ITEM; t++)
+        degrees[t] = (Degrees) {r->ids[t].n, zeros(r->ids[t].n), zeros(r->ids[t].n), edges[t]};
+    add_degrees(&r->seen, false, degrees[GNNREC_USER].seen, degrees[GNNREC_ITEM].seen);
+    add_degrees(&r->seen, true, degrees[GNNREC_USER].liked, degrees[GNNREC_ITEM].liked);
+}
+
+/* numbers of nodes */
+typedef struct Tally
+{
+    int64       active;         /* with interactions */
+    int64       unconnected;    /* of these, without any edge */
+    int64       single;         /* with one edge of interactions */
+} Tally;
+
+static Tally
+tally(const Degrees *d)
+{
+    Tally       count = {0};
+
+    for (int32 i = 0; i < d->n; i++)
+    {
+        count.active += d->seen[i] > 0;
+        count.unconnected += d->seen[i] > 0 && d->edges[i] == 0;
+        count.single += d->liked[i] == 1;
+    }
     return count;
 }
 
 static void
-check_graph(const Check *c)
+check_graph(const Check *c, int64 n_interactions)
 {
-    int32       n_users = c->ids[GNNREC_USER].n;
-    int32       n_items = c->ids[GNNREC_ITEM].n;
-    int64      *of_user = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * Max(n_users, 1));
-    int64      *of_item = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * Max(n_items, 1));
+    const GnnCsr *seen = &c->reading.seen;
+    Degrees     degrees[2];
+    Tally       users;
+    Tally       items;
 
-    memset(of_user, 0, sizeof(int64) * n_users);
-    memset(of_item, 0, sizeof(int64) * n_items);
-    count_edges(&c->edges, of_user, of_item);
-    find(c, NOTE_LEVEL, n_users, "users have interactions", NULL);
-    find(c, NOTE_LEVEL, n_items, "items have interactions", NULL);
-    find_some(c, WARNING_LEVEL, count_equal(of_user, n_users, 0),
+    count_degrees(degrees, &c->reading);
+    users = tally(&degrees[GNNREC_USER]);
+    items = tally(&degrees[GNNREC_ITEM]);
+    find_some(c, NOTE_LEVEL, n_interactions - seen->ptr[seen->n],
+              "interactions repeat a user and an item: their weights are added", NULL);
+    find(c, NOTE_LEVEL, users.active, "users have interactions", NULL);
+    find(c, NOTE_LEVEL, items.active, "items have interactions", NULL);
+    find_some(c, WARNING_LEVEL, users.unconnected,
               "users have no edge, because nothing they did weighs more than zero: they are shown what is popular", NULL);
-    find_some(c, WARNING_LEVEL, count_equal(of_item, n_items, 0),
+    find_some(c, WARNING_LEVEL, items.unconnected,
               "items have no edge, because nothing done with them weighs more than zero: they end every list", NULL);
-    find_some(c, NOTE_LEVEL, count_equal(of_user, n_users, 1), "users have one item: little is known of them", NULL);
-    find_some(c, NOTE_LEVEL, count_equal(of_item, n_items, 1), "items have one user: little is known of them", NULL);
-    pfree(of_user);
-    pfree(of_item);
+    find_some(c, NOTE_LEVEL, users.single, "users have one item: little is known of them", NULL);
+    find_some(c, NOTE_LEVEL, items.single, "items have one user: little is known of them", NULL);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -254,12 +430,13 @@ check_budget(const Check *c)
     GnnConfig   config;
     GnnPart     parts[GNN_MAX_PARTS];
     int         n_parts;
+    int64       n_edges[GNN_MAX_RELATIONS];
     int64       need;
 
     gnn_config_defaults(&config);
     gnnrec_config_apply(&config, c->model->params);
-    need = gnnrec_training_memory(parts, &n_parts, &config, c->ids[GNNREC_USER].n, c->ids[GNNREC_ITEM].n,
-                                  c->edges.ptr[c->edges.n]) / (1024 * 1024) + 1;
+    gnnrec_reading_edges(n_edges, &c->reading.graph);
+    need = gnn_fit_estimate(parts, &n_parts, &c->reading.graph, n_edges, &config, gnnrec_threads) / (1024 * 1024) + 1;
     if (need > gnnrec_train_memory / 1024)
         find(c, ERROR_LEVEL, need, psprintf("MB are needed by a training, more than gnnrec.train_memory (%d MB)",
                                             gnnrec_train_memory / 1024),
@@ -306,16 +483,22 @@ check_runs(const Check *c)
 }
 
 static void
-check_interactions(Check *c)
+check_data(Check *c)
 {
+    int64       n_interactions;
+
     c->reader = gnnrec_model_reader(c->model, GetUserId());
-    if (!succeeds(c, check_definition))
+    if (!check_definitions(c))
         return;
-    check_source(c);
+    check_sources(c);
     if (!succeeds(c, read_rows))
         return;
-    check_rows(c);
-    check_graph(c);
+    n_interactions = c->reading.rows[GNNREC_INTERACTIONS].n;
+    check_interactions(c);
+    check_relations(c);
+    if ((n_interactions > 0 && !succeeds(c, check_learned)) || !succeeds(c, build))
+        return;
+    check_graph(c, n_interactions);
     check_budget(c);
 }
 
@@ -326,12 +509,11 @@ gnnrec_check(PG_FUNCTION_ARGS)
     Check      *c = palloc0(sizeof(Check));
 
     c->model = gnnrec_model_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
-    c->relation = &c->model->relations[0];
     gnnrec_model_check_owner(c->model);
     gnnrec_materialize(fcinfo);
     c->result = (ReturnSetInfo *) fcinfo->resultinfo;
     if (check_tables(c))
-        check_interactions(c);
+        check_data(c);
     check_workers(c);
     check_runs(c);
     return (Datum) 0;

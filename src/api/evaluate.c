@@ -94,7 +94,7 @@ static void
 read_test(Test *t, Oid test)
 {
     const GnnrecRelation *trained = &gnnrec_model_by_id(t->snapshot->model_id)->relations[GNNREC_INTERACTIONS];
-    GnnrecRelation r = {.source = test, .from_column = trained->from_column, .to_column = trained->to_column};
+    GnnrecRelation r = {.source = test, .from_column = trained->from_column, .to_column = trained->to_column, .weight = 1};
     GnnrecKeyType user;
     GnnrecKeyType item;
     GnnrecInteractions pairs;
@@ -160,7 +160,7 @@ add_subject(Block *b, Test *t, int32 user)
     GnnrecSnapshotRow seen = {0};
 
     if (node >= 0)
-        gnnrec_snapshot_row(&seen, t->snapshot, GNNREC_INTERACTIONS, node);
+        gnnrec_snapshot_row(&seen, t->snapshot, node);
     read_truth(s, t, user, gnnrec_serve_hidden(&seen, true));
     if (s->n_truth == 0)
         return;

@@ -238,8 +238,8 @@ Datum
 gnnrec_evaluate_table(PG_FUNCTION_ARGS)
 {
     static const char *const names[] = {"recs", "truth", "user_column", "item_column", "rank_column"};
-    GnnrecRelation recommended = {0};
-    GnnrecRelation true_pairs = {0};
+    GnnrecRelation recommended = {.weight = 1};
+    GnnrecRelation true_pairs = {.weight = 1};
     GnnrecInteractions pairs;
     GnnrecInteractions recs;
     GnnrecTruth truth;

@@ -76,7 +76,7 @@ explain_node(Explanation *out, const GnnrecSnapshot *snapshot, int32 user, const
     const GnnrecSnapshotNodes *users = &snapshot->types[GNNREC_USER];
     GnnrecSnapshotRow row;
 
-    gnnrec_snapshot_row(&row, snapshot, GNNREC_INTERACTIONS, user);
+    gnnrec_snapshot_row(&row, snapshot, user);
     share_out(out, &snapshot->types[GNNREC_ITEM], &row, users->degree[user], z);
     out->own = gnn_inner_product(gnnrec_snapshot_vector(users, user), z, snapshot->dim);
     for (int64 i = 0; i < out->n; i++)

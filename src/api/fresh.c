@@ -135,6 +135,15 @@ add(float *z, float sign, const float *part, int32 dim)
         z[c] += sign * part[c];
 }
 
+/* what a user's degree has of edges of other relations than the interactions, and no rounding of nothing */
+static double
+degree_of_others(const GnnrecSnapshot *snapshot, int32 node, const GnnrecSnapshotRow *then)
+{
+    if (snapshot->n_relations == 1)
+        return 0;
+    return fmax(0, snapshot->types[GNNREC_USER].degree[node] - gnnrec_edges_degree(&snapshot->types[GNNREC_ITEM], then));
+}
+
 const float *
 gnnrec_fresh_vector(const GnnrecSnapshot *snapshot, int32 node, const GnnrecSnapshotRow *then, const GnnrecSnapshotRow *now)
 {
@@ -142,11 +151,12 @@ gnnrec_fresh_vector(const GnnrecSnapshot *snapshot, int32 node, const GnnrecSnap
     Size        bytes = snapshot->dim * sizeof(float);
     float      *z = palloc(bytes);
     float      *part = palloc(bytes);
+    double      others = degree_of_others(snapshot, node, then);
 
     memcpy(z, gnnrec_snapshot_vector(&snapshot->types[GNNREC_USER], node), bytes);
-    if (gnnrec_serve_fold_in(part, items, then))
+    if (gnnrec_serve_fold_in(part, items, then, others))
         add(z, -1, part, snapshot->dim);
-    if (gnnrec_serve_fold_in(part, items, now))
+    if (gnnrec_serve_fold_in(part, items, now, others))
         add(z, 1, part, snapshot->dim);
     pfree(part);
     return z;

@@ -26,7 +26,8 @@ extern bool gnnrec_fresh_row(GnnrecSnapshotRow *now, const GnnrecSnapshot *snaps
  *     z' = z - sum_{i in then} w_ui / sqrt(D_u  D_i) fold_in_i  +  sum_{i in now} w'_ui / sqrt(D_u' D_i) fold_in_i
  *
  * The first two terms are what the run learned of the user beside their items (LightGCN: x_u / (L + 1), exactly), and stay; the
- * share of the items is what it would be with the degree they have now: each old one is rescaled by sqrt(D_u / D_u').
+ * share of the items is what it would be with the degree they have now: each old one is rescaled by sqrt(D_u / D_u'). What the
+ * user's degree has of other relations is in both.
  */
 extern const float *gnnrec_fresh_vector(const GnnrecSnapshot *snapshot, int32 node, const GnnrecSnapshotRow *then,
                                         const GnnrecSnapshotRow *now);

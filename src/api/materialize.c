@@ -295,7 +295,7 @@ fill(Materialization *m)
         GnnrecSnapshotRow seen;
 
         CHECK_FOR_INTERRUPTS();
-        gnnrec_snapshot_row(&seen, m->snapshot, GNNREC_INTERACTIONS, user);
+        gnnrec_snapshot_row(&seen, m->snapshot, user);
         gnnrec_batch_add(&m->batch, user, &seen);
     }
 }

@@ -68,7 +68,7 @@ next_batch(Walk *w)
         GnnrecSnapshotRow seen = {0};
 
         if (node >= 0)
-            gnnrec_snapshot_row(&seen, b->snapshot, GNNREC_INTERACTIONS, node);
+            gnnrec_snapshot_row(&seen, b->snapshot, node);
         gnnrec_batch_add(b, node, &seen);
     }
     gnnrec_batch_rank(b);

@@ -20,12 +20,13 @@
 #include "api/edges.h"
 #include "pg/compat.h"
 
-/* an array argument and the items it names */
+/* an array argument and the nodes of a type that it names */
 typedef struct KeptList
 {
     int         argument;
+    int         type;
     ArrayType  *array;          /* NULL: none yet */
-    GnnrecNodes items;
+    GnnrecNodes nodes;
 } KeptList;
 
 #define MAX_LISTS 2
@@ -149,8 +150,8 @@ check_rights(const GnnrecSnapshot *described, void *arg)
     const Asked *asked = arg;
     int         types = asked->types;
 
-    if (types == GNNREC_FROM_ARGUMENT)
-        types = 1 << Max(named_type(asked->fcinfo, described), 0);
+    if ((types & GNNREC_FROM_ARGUMENT) != 0)
+        types |= 1 << Max(named_type(asked->fcinfo, described), 0);
     for (int t = 0; t < described->n_types; t++)
         if ((types & (1 << t)) != 0)
             check_right(&described->types[t]);
@@ -219,17 +220,16 @@ gnnrec_serve_elements(ArrayType *array)
 
 /* the numbers of an array's elements, in the current memory context */
 static GnnrecNodes
-items_of(ArrayType *array, const GnnrecSnapshot *snapshot)
+nodes_of(ArrayType *array, const GnnrecSnapshot *snapshot, int type)
 {
-    const GnnrecSnapshotNodes *items = &snapshot->types[GNNREC_ITEM];
+    const GnnrecSnapshotNodes *nodes = &snapshot->types[type];
     GnnrecElements e = gnnrec_serve_elements(array);
     int32      *node = MemoryContextAllocHuge(CurrentMemoryContext, Max(e.n, 1) * sizeof(int32));
     int64       n = 0;
 
     for (int i = 0; i < e.n; i++)
     {
-        int32       found = e.is_null[i] ? -1
-            : gnnrec_snapshot_find(snapshot, GNNREC_ITEM, gnnrec_key_of(&items->key, e.value[i]));
+        int32       found = e.is_null[i] ? -1 : gnnrec_snapshot_find(snapshot, type, gnnrec_key_of(&nodes->key, e.value[i]));
 
         CHECK_FOR_INTERRUPTS();
         if (found >= 0)
@@ -237,7 +237,7 @@ items_of(ArrayType *array, const GnnrecSnapshot *snapshot)
     }
     pfree(e.value);
     pfree(e.is_null);
-    return n < items->n / 32 ? gnnrec_nodes_make(node, n) : gnnrec_nodes_make_dense(node, n, items->n);
+    return n < nodes->n / 32 ? gnnrec_nodes_make(node, n) : gnnrec_nodes_make_dense(node, n, nodes->n);
 }
 
 /* the list that is kept for an argument; NULL: nothing can be kept */
@@ -257,40 +257,54 @@ kept_list(FunctionCallInfo fcinfo, int argument)
     return &before->lists[before->n_lists++];
 }
 
-static void
-keep(KeptList *list, const ArrayType *array, GnnrecNodes items, MemoryContext context)
+static bool
+is_kept(const KeptList *list, const ArrayType *array, int type)
 {
-    Size        bytes = Max(items.n, 1) * sizeof(int32);
+    return list->array != NULL && list->type == type
+        && VARSIZE(list->array) == VARSIZE(array) && memcmp(list->array, array, VARSIZE(array)) == 0;
+}
+
+static void
+keep(KeptList *list, const ArrayType *array, int type, GnnrecNodes nodes, MemoryContext context)
+{
+    Size        bytes = Max(nodes.n, 1) * sizeof(int32);
 
     if (list->array != NULL)
     {
         pfree(list->array);
-        pfree((int32 *) list->items.node);
+        pfree((int32 *) list->nodes.node);
     }
+    list->type = type;
     list->array = memcpy(MemoryContextAllocHuge(context, VARSIZE(array)), array, VARSIZE(array));
-    list->items.node = memcpy(MemoryContextAllocHuge(context, bytes), items.node, bytes);
-    list->items.n = items.n;
+    list->nodes.node = memcpy(MemoryContextAllocHuge(context, bytes), nodes.node, bytes);
+    list->nodes.n = nodes.n;
 }
 
 GnnrecNodes
-gnnrec_serve_items(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshot *snapshot)
+gnnrec_serve_nodes(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshot *snapshot, int type)
 {
     KeptList   *list;
     ArrayType  *array;
-    GnnrecNodes items;
+    GnnrecNodes nodes;
 
-    gnnrec_serve_check_ids(fcinfo, argument, &snapshot->types[GNNREC_ITEM]);
+    gnnrec_serve_check_ids(fcinfo, argument, &snapshot->types[type]);
     if (PG_ARGISNULL(argument))
         return (GnnrecNodes) {NULL, 0};
     array = PG_GETARG_ARRAYTYPE_P(argument);
     list = kept_list(fcinfo, argument);
     if (list == NULL)
-        return items_of(array, snapshot);
-    if (list->array != NULL && VARSIZE(list->array) == VARSIZE(array) && memcmp(list->array, array, VARSIZE(array)) == 0)
-        return list->items;
-    items = items_of(array, snapshot);
-    keep(list, array, items, fcinfo->flinfo->fn_mcxt);
-    return items;
+        return nodes_of(array, snapshot, type);
+    if (is_kept(list, array, type))
+        return list->nodes;
+    nodes = nodes_of(array, snapshot, type);
+    keep(list, array, type, nodes, fcinfo->flinfo->fn_mcxt);
+    return nodes;
+}
+
+bool
+gnnrec_serve_flag(FunctionCallInfo fcinfo, int argument)
+{
+    return PG_ARGISNULL(argument) || PG_GETARG_BOOL(argument);
 }
 
 /* a value of the type given is to be read as an id: the types must be the same, or the same underneath */
@@ -354,12 +368,13 @@ gnnrec_serve_parse_id(FunctionCallInfo fcinfo, int argument, const GnnrecSnapsho
 }
 
 bool
-gnnrec_serve_fold_in(float *out, const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *row)
+gnnrec_serve_fold_in(float *out, const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *row, double others)
 {
     double      degree = gnnrec_edges_degree(items, row);
 
     if (degree == 0 || items->fold_in == NULL)
         return false;
+    degree += others;
     memset(out, 0, items->dim * sizeof(float));
     for (int64 i = 0; i < row->n; i++)
     {

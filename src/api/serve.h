@@ -18,7 +18,7 @@
 #define GNNREC_FROM_USERS (1 << GNNREC_USER)
 #define GNNREC_FROM_ITEMS (1 << GNNREC_ITEM)
 #define GNNREC_FROM_BOTH (GNNREC_FROM_USERS | GNNREC_FROM_ITEMS)
-#define GNNREC_FROM_ARGUMENT 0  /* the one that the second argument names */
+#define GNNREC_FROM_ARGUMENT (1 << GNN_MAX_TYPES)   /* the one that the second argument names */
 
 /* the live run of the model whose item table is the first argument; ERROR where the right is missing, before anything else */
 extern const GnnrecSnapshot *gnnrec_serve(FunctionCallInfo fcinfo, int types);
@@ -54,10 +54,13 @@ typedef struct GnnrecElements
 extern GnnrecElements gnnrec_serve_elements(ArrayType *array);
 
 /*
- * The items an array argument names, ascending; NULL elements and items that are not in the run are nothing. The array of the
- * call before, if it is the same, is not looked up again: for functions that ask gnnrec_serve_kept.
+ * The nodes of a type that an array argument names, ascending; NULL elements and what is not in the run are nothing. The array of
+ * the call before, if it is the same, is not looked up again: for functions that ask gnnrec_serve_kept.
  */
-extern GnnrecNodes gnnrec_serve_items(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshot *snapshot);
+extern GnnrecNodes gnnrec_serve_nodes(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshot *snapshot, int type);
+
+/* a boolean argument; NULL is true */
+extern bool gnnrec_serve_flag(FunctionCallInfo fcinfo, int argument);
 
 /* k of n: NULL is all, below zero an ERROR */
 extern int32 gnnrec_serve_k(FunctionCallInfo fcinfo, int argument, int32 n);
@@ -69,10 +72,10 @@ extern int32 gnnrec_serve_node(FunctionCallInfo fcinfo, int argument, const Gnnr
 extern Datum gnnrec_serve_parse_id(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshotNodes *nodes);
 
 /*
- * out = the vector of a user by interactions alone: sum over items of w / sqrt(D_u * D_i) * fold_in_i, see recommend.c. False
- * where no item says anything; then out means nothing.
+ * out = what interactions make of the vector of a user: sum over items of w / sqrt(D_u * D_i) * fold_in_i, see asker.h; `others`
+ * is what D_u has of edges of other relations. False where no item says anything; then out means nothing.
  */
-extern bool gnnrec_serve_fold_in(float *out, const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *row);
+extern bool gnnrec_serve_fold_in(float *out, const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *row, double others);
 
 /* the items of a user's row that are not to be recommended: the disliked ones and, if seen ones are, those that hide */
 extern GnnrecNodes gnnrec_serve_hidden(const GnnrecSnapshotRow *row, bool exclude_seen);

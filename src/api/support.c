@@ -86,8 +86,11 @@ type_of(const Call *call, const GnnrecSnapshot *described)
 {
     const Const *type = argument(call, "node_type");
 
-    return type != NULL && !type->constisnull
-        && strcmp(TextDatumGetCString(type->constvalue), described->types[GNNREC_USER].name) == 0 ? GNNREC_USER : GNNREC_ITEM;
+    if (type != NULL && !type->constisnull)
+        for (int t = 0; t < described->n_types; t++)
+            if (strcmp(TextDatumGetCString(type->constvalue), described->types[t].name) == 0)
+                return t;
+    return GNNREC_ITEM;
 }
 
 /* a GnnrecSnapshotGuard: the planner tells nobody how many rows there are in a table that the role may not read */
@@ -188,7 +191,7 @@ estimate_all(const Call *call)
 static Estimate
 estimate_explanation(const Call *call)
 {
-    double      n = (double) call->snapshot->relations[GNNREC_INTERACTIONS].n / Max(call->snapshot->types[GNNREC_USER].n, 1);
+    double      n = (double) call->snapshot->interactions.n / Max(call->snapshot->types[GNNREC_USER].n, 1);
 
     return (Estimate) {ceil(rows_of(call, n)) + 1, CALL_COST + n * CANDIDATE_COST};
 }

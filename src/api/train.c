@@ -20,10 +20,9 @@
 #include "pg/config.h"
 #include "pg/guc.h"
 #include "pg/job.h"
-#include "pg/memory.h"
 #include "pg/nap.h"
+#include "pg/reading.h"
 #include "pg/role.h"
-#include "pg/source.h"
 #include "train/fit.h"
 
 PG_FUNCTION_INFO_V1(gnnrec_train);
@@ -369,18 +368,17 @@ gnnrec_estimate(PG_FUNCTION_ARGS)
     GnnConfig   config;
     GnnPart     parts[GNN_MAX_PARTS];
     int         n_parts;
-    int64       n_edges,
-                n_users,
-                n_items,
-                total;
+    GnnGraph    graph;
+    int64       n_edges[GNN_MAX_RELATIONS];
+    int64       total;
 
     gnn_config_defaults(&config);
     gnnrec_config_apply(&config, m->params);
     gnnrec_config_apply(&config, PG_GETARG_JSONB_P(1));
     before = gnnrec_role_become(gnnrec_model_reader(m, GetUserId()));
-    gnnrec_source_count(&m->relations[GNNREC_INTERACTIONS], &n_edges, &n_users, &n_items);
+    gnnrec_reading_count(&graph, n_edges, m);
     gnnrec_role_return(before);
-    total = gnnrec_training_memory(parts, &n_parts, &config, n_users, n_items, n_edges);
+    total = gnn_fit_estimate(parts, &n_parts, &graph, n_edges, &config, gnnrec_threads);
     gnnrec_materialize(fcinfo);
     for (int i = 0; i < n_parts; i++)
         put_part((ReturnSetInfo *) fcinfo->resultinfo, parts[i].part, parts[i].bytes);

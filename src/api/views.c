@@ -19,6 +19,8 @@ PG_FUNCTION_INFO_V1(gnnrec_models);
 PG_FUNCTION_INFO_V1(gnnrec_runs);
 PG_FUNCTION_INFO_V1(gnnrec_run_steps);
 PG_FUNCTION_INFO_V1(gnnrec_progress);
+PG_FUNCTION_INFO_V1(gnnrec_relations);
+PG_FUNCTION_INFO_V1(gnnrec_node_types);
 PG_FUNCTION_INFO_V1(gnnrec_run_state);
 PG_FUNCTION_INFO_V1(gnnrec_owns);
 
@@ -85,6 +87,30 @@ gnnrec_progress(PG_FUNCTION_ARGS)
                   "r.steps, r.loss, clock_timestamp() - coalesce(r.started_at, r.requested_at), r.pid, r.trained_by "
                   "FROM gnnrec.run r JOIN gnnrec.model m USING (model_id) "
                   "WHERE r.model_id = ANY ($1) AND r.status IN ('starting', 'running')");
+}
+
+/* gnnrec.relations(): what the graphs of models are made of, for their owner */
+Datum
+gnnrec_relations(PG_FUNCTION_ARGS)
+{
+    return answer(fcinfo, gnnrec_may_own,
+                  "SELECT m.name, r.name, gnnrec.table_name(r.source), f.name, r.from_column, t.name, r.to_column, "
+                  "r.relation_column, r.weight, r.event_column, r.event_weights, r.behaviours, r.target_event, r.value_column, "
+                  "r.time_column, r.half_life, r.since "
+                  "FROM gnnrec.model m JOIN gnnrec.relation r USING (model_id) "
+                  "JOIN gnnrec.node_type f ON f.model_id = m.model_id AND f.type_no = r.from_type "
+                  "JOIN gnnrec.node_type t ON t.model_id = m.model_id AND t.type_no = r.to_type "
+                  "WHERE m.model_id = ANY ($1) ORDER BY m.name, r.relation_no");
+}
+
+/* gnnrec.node_types(): their nodes */
+Datum
+gnnrec_node_types(PG_FUNCTION_ARGS)
+{
+    return answer(fcinfo, gnnrec_may_own,
+                  "SELECT m.name, t.name, t.id_type, gnnrec.table_name(t.embedding_table), gnnrec.table_name(t.catalogue), "
+                  "t.catalogue_id FROM gnnrec.model m JOIN gnnrec.node_type t USING (model_id) "
+                  "WHERE m.model_id = ANY ($1) ORDER BY m.name, t.type_no");
 }
 
 /* run_state(model_id, status, requested_at) -> the state as it is now: a run whose worker is gone is lost */

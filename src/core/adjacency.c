@@ -175,6 +175,91 @@ gnn_adjacency_fill(GnnAdjacency *adjacency, const GnnGraph *graph)
     normalise(adjacency);
 }
 
+/* ---- without a share of the edges ---- */
+
+typedef struct DropWork
+{
+    GnnAdjacency *out;
+    const GnnAdjacency *whole;
+    double      share;
+    GnnRng      stream;
+} DropWork;
+
+/* what is so light beside its ends' degrees that its number is 0 is no edge here: it could be all that a node keeps */
+static bool
+keeps_edge(const DropWork *w, int64_t v, int64_t e)
+{
+    int64_t     u = w->whole->a.idx[e];
+    GnnRng      rng = w->stream;
+
+    rng.counter = (uint64_t) (v < u ? v * w->whole->a.n + u : u * w->whole->a.n + v);
+    return gnn_rng_uniform(&rng) >= w->share && w->whole->a.val[e] > 0;
+}
+
+/* counts a row's edges into ptr[v + 1], and adds up their weights */
+static void
+count_kept(void *arg, int64_t block, int thread)
+{
+    const DropWork *w = arg;
+    const GnnCsr *a = &w->whole->a;
+    const double *degree = w->whole->degree;
+
+    for (int64_t v = block * ROWS; v < (block + 1) * ROWS && v < a->n; v++)
+    {
+        int64_t     n = 0;
+        double      sum = 0;
+
+        for (int64_t e = a->ptr[v]; e < a->ptr[v + 1]; e++)
+            if (keeps_edge(w, v, e))
+            {
+                n++;
+                sum += a->val[e] * sqrt(degree[a->idx[e]]);
+            }
+        w->out->a.ptr[v + 1] = n;
+        w->out->degree[v] = sum * sqrt(degree[v]);
+    }
+}
+
+/* what is left of the square root of a degree */
+static double
+root_ratio(const DropWork *w, int64_t v)
+{
+    return sqrt(w->whole->degree[v] / w->out->degree[v]);
+}
+
+static void
+put_kept(void *arg, int64_t block, int thread)
+{
+    const DropWork *w = arg;
+    const GnnCsr *a = &w->whole->a;
+    GnnCsr     *out = &w->out->a;
+
+    for (int64_t v = block * ROWS; v < (block + 1) * ROWS && v < a->n; v++)
+    {
+        int64_t     at = out->ptr[v];
+
+        for (int64_t e = a->ptr[v]; e < a->ptr[v + 1]; e++)
+            if (keeps_edge(w, v, e))
+            {
+                out->idx[at] = a->idx[e];
+                out->val[at++] = (float) (a->val[e] * (root_ratio(w, v) * root_ratio(w, a->idx[e])));
+            }
+    }
+}
+
+void
+gnn_adjacency_drop(GnnAdjacency *out, GnnTeam *team, const GnnAdjacency *whole, double share, GnnRng stream)
+{
+    DropWork    w = {.out = out, .whole = whole, .share = share, .stream = stream};
+    int64_t     n_blocks = gnn_blocks(whole->a.n, ROWS);
+
+    out->a.ptr[0] = 0;
+    gnn_team_run(team, n_blocks, count_kept, &w);
+    for (int32_t v = 0; v < whole->a.n; v++)
+        out->a.ptr[v + 1] += out->a.ptr[v];
+    gnn_team_run(team, n_blocks, put_kept, &w);
+}
+
 /* ---- the product ---- */
 
 /* the sum waits on the stack until base and y were read: y may be either */

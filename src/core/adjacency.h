@@ -8,6 +8,7 @@
 #define GNN_CORE_ADJACENCY_H
 
 #include "core/graph.h"
+#include "core/rng.h"
 #include "core/team.h"
 
 typedef struct GnnAdjacency
@@ -41,6 +42,12 @@ extern void gnn_adjacency_allocate(GnnAdjacency *adjacency, GnnArena *arena, con
 
 /* edges with weights <= 0 are left out */
 extern void gnn_adjacency_fill(GnnAdjacency *adjacency, const GnnGraph *graph);
+
+/*
+ * `whole` without a share of its edges, each left out or kept in both directions, with degrees and normalisation of what is left.
+ * `out` has memory for all of them. Who is left out depends on the stream alone.
+ */
+extern void gnn_adjacency_drop(GnnAdjacency *out, GnnTeam *team, const GnnAdjacency *whole, double share, GnnRng stream);
 
 /* y = scale a x + own base, row by row; base may be NULL. x is read by rows of any number, so y is not x. */
 typedef struct GnnProduct

@@ -25,6 +25,26 @@ gnn_directed_turn(GnnDirected *matrix)
     gnn_csr_transpose_into(&matrix->columns, &matrix->rows);
 }
 
+void
+gnn_directed_drop(GnnDirected *out, const GnnDirected *matrix, double share, GnnRng rng)
+{
+    const GnnCsr *from = &matrix->rows;
+    GnnCsr     *to = &out->rows;
+    int64_t     n = 0;
+
+    for (int32_t row = 0; row < from->n; row++)
+    {
+        for (int64_t e = from->ptr[row]; e < from->ptr[row + 1]; e++)
+            if (gnn_rng_uniform(&rng) >= share)
+            {
+                to->idx[n] = from->idx[e];
+                to->val[n++] = (float) (from->val[e] / (1 - share));
+            }
+        to->ptr[row + 1] = n;
+    }
+    gnn_directed_turn(out);
+}
+
 /* column of an entry; past the row's end, one beyond all */
 static inline int32_t
 column(const GnnCsr *a, int32_t row, int64_t at)

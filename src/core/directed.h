@@ -5,6 +5,7 @@
 #define GNN_CORE_DIRECTED_H
 
 #include "core/adjacency.h"
+#include "core/rng.h"
 
 typedef struct GnnDirected
 {
@@ -17,6 +18,9 @@ extern void gnn_directed_allocate(GnnDirected *matrix, GnnArena *arena, int64_t 
 
 /* columns, from rows */
 extern void gnn_directed_turn(GnnDirected *matrix);
+
+/* the matrix without about `share` of its entries, the others the larger: on average it is the same; as large as it is */
+extern void gnn_directed_drop(GnnDirected *out, const GnnDirected *matrix, double share, GnnRng rng);
 
 /*
  * Both on one structure of symmetric places: out's a.val has the matrix, back the transpose, and either may be 0. Its arrays

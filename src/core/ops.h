@@ -18,10 +18,18 @@ extern const GnnOp gnn_neighbour_max;
 extern const GnnOp gnn_visited_sum;
 extern const GnnOp gnn_attend;
 extern const GnnOp gnn_gru;
+extern const GnnOp gnn_perturb;
 
 /* all of them, so that tests can leave none out */
 extern const GnnOp *const gnn_ops[];
 extern const int gnn_n_ops;
+
+/*
+ * What a step that goes along edges hands out instead of its result x: x, or where the plan has noise the result of one more step
+ * that adds it; see core/ops_noise.c. A fused step of several layers perturbs them itself, from 0 on.
+ */
+extern GnnMat *gnn_op_along_edges(GnnPlan *plan, GnnMat *x);
+extern void gnn_perturb_layer(const GnnPlan *plan, const GnnPlanStep *step, int layer, real *rows);
 
 /* own x + across A_hat x */
 extern GnnMat *gnn_op_propagate(GnnPlan *plan, GnnMat *x, double own, double across);

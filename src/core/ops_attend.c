@@ -296,5 +296,5 @@ gnn_op_attend(GnnPlan *plan, GnnMat *h, GnnMat *att, int heads, double slope)
     assert(slope > 0);          /* a result's sign tells f's side */
     gnn_plan_add(plan, (GnnPlanStep) {.op = &gnn_attend, .out = out, .in = h, .weight = att, .scale = (real) slope, .count = used,
                                       .n_keep = h->n * used * 4 + gnn_parts(h->n) * 2 * h->dim});
-    return out;
+    return gnn_op_along_edges(plan, out);
 }

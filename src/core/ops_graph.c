@@ -43,10 +43,10 @@ gnn_op_propagate(GnnPlan *plan, GnnMat *x, double own, double across)
 
     gnn_plan_add(plan, (GnnPlanStep) {.op = &gnn_propagate, .out = out, .in = x, .own = (real) own,
                                       .scale = (real) across});
-    return out;
+    return gnn_op_along_edges(plan, out);
 }
 
-/* ---- out = 1/(L+1) (x + A x + ... A^L x), by Horner: y = x; L times y = x + A y ---- */
+/* ---- out = 1/(L+1) (x + A x + ... A^L x), by Horner: y = x; L times y = x + A y, perturbed where the plan has noise ---- */
 /* so dx += 1/(L+1) (dout + A dout + ... A^L dout) */
 
 /*
@@ -67,8 +67,9 @@ gnn_propagate_mean_inner(const GnnPlanStep *s)
     return s->count == 1 ? s->in->val : buffer(s, s->count);
 }
 
+/* backwards, noise is no more: it was a constant */
 static void
-propagate_mean(GnnPlan *plan, const GnnPlanStep *s, real *out, const GnnCsr *a, const real *x, bool add)
+propagate_mean(GnnPlan *plan, const GnnPlanStep *s, real *out, const GnnCsr *a, const real *x, bool backward)
 {
     GnnProduct  p = {.a = a, .x = x, .base = x, .scale = 1, .own = 1, .dim = s->out->dim};
 
@@ -76,13 +77,17 @@ propagate_mean(GnnPlan *plan, const GnnPlanStep *s, real *out, const GnnCsr *a, 
     {
         p.y = buffer(s, layer);
         gnn_product_run(plan->team, &p);
+        if (!backward)
+            gnn_perturb_layer(plan, s, layer - 2, p.y);
         p.x = p.y;
     }
     p.y = out;
-    p.add = add;
+    p.add = backward;
     p.own = (real) 1 / (s->count + 1);
     p.scale = s->count > 0 ? p.own : 0;
     gnn_product_run(plan->team, &p);
+    if (!backward && s->count > 0)
+        gnn_perturb_layer(plan, s, s->count - 1, out);
 }
 
 static void
@@ -109,6 +114,7 @@ gnn_op_propagate_mean(GnnPlan *plan, GnnMat *x, int layers)
 
     gnn_plan_add(plan, (GnnPlanStep) {.op = &gnn_propagate_mean, .out = out, .in = x, .count = layers,
                                       .n_keep = buffers * x->n * x->dim});
+    plan->along_edges |= layers > 0;
     return out;
 }
 
@@ -203,5 +209,5 @@ gnn_op_neighbour_mean(GnnPlan *plan, GnnMat *x)
     GnnMat     *out = gnn_plan_mat(plan, x->n, x->dim);
 
     gnn_plan_add(plan, (GnnPlanStep) {.op = &gnn_neighbour_mean, .out = out, .in = x});
-    return out;
+    return gnn_op_along_edges(plan, out);
 }

@@ -138,7 +138,7 @@ add_step(GnnPlan *plan, const GnnOp *op, GnnMat *x, GnnMat *w, double slope)
 
     gnn_plan_add(plan, (GnnPlanStep) {.op = op, .out = out, .in = x, .weight = w, .scale = (real) slope,
                                       .n_keep = gnn_parts(x->n) * part_size(x, out)});
-    return out;
+    return gnn_op_along_edges(plan, out);
 }
 
 /* ---- out_vc = max p_uc ---- */

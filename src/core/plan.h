@@ -73,8 +73,10 @@ typedef struct GnnPlan
     const GnnDirected *visited;         /* shares of a node's random walks by where they went; NULL where no step asks */
     GnnTeam    *team;
     int64_t     seed;
-    int64_t     pass;           /* number of the step of training: dropout draws by it */
-    bool        training;       /* dropout drops */
+    int64_t     pass;           /* number of the step of training: dropout and noise draw by it */
+    bool        training;       /* dropout drops, noise is added */
+    real        noise;          /* on what went along edges, as a share of a row's length; set before the steps are written */
+    bool        along_edges;    /* a step goes along edges */
     int         n_mats;
     int         n_parameters;
     int         n_steps;

@@ -24,6 +24,24 @@ typedef enum GnnSampling
 
 #define GNN_MAX_FANOUT 256
 
+/* what not every model has: parameters that are about it mean nothing to the others */
+typedef enum GnnUse
+{
+    GNN_USE_EDGES = 1,          /* steps along edges */
+    GNN_USE_DROPOUT = 2,
+    GNN_USE_HEADS = 4,
+    GNN_USE_AGGREGATOR = 8,
+    GNN_USE_WALKS = 16          /* those of random walks, which come before training: the plan's `visited` */
+} GnnUse;
+
+/* how the two views of a contrastive term are disturbed */
+typedef enum GnnContrastKind
+{
+    GNN_CONTRAST_NONE,
+    GNN_CONTRAST_NOISE,
+    GNN_CONTRAST_EDGES
+} GnnContrastKind;
+
 typedef struct GnnConfig
 {
     int         model;          /* index into gnn_models */
@@ -45,7 +63,15 @@ typedef struct GnnConfig
     double      negative_alpha;
     double      user_weight;
     double      reg_weight;     /* 0: the loss's own default */
+    double      weight_decay;
+    double      clip_norm;      /* 0: none */
     double      dropout;
+    int         contrast;       /* GnnContrastKind */
+    double      contrast_weight;        /* 0: the loss's own default */
+    double      contrast_temperature;
+    int         contrast_nodes;
+    double      contrast_noise;
+    double      edge_dropout;
     int64_t     seed;
     double      holdout;
     int         patience;

@@ -43,6 +43,8 @@ gat_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 const GnnModel gnn_gat = {
     .name = "gat",
     .what = "GAT: each node weighs its neighbours, and itself, by learned attention",
+    .paper = "Velickovic, Cucurull, Casanova, Romero, Lio and Bengio: Graph attention networks, ICLR 2018",
+    .uses = GNN_USE_EDGES | GNN_USE_DROPOUT | GNN_USE_HEADS,
     .learning_rate = 0.02,
     .linear = false,
     .build = gat_build,

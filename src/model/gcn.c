@@ -39,6 +39,8 @@ gcn_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 const GnnModel gnn_gcn = {
     .name = "gcn",
     .what = "GCN of Kipf and Welling: learned weights and a leaky ReLU in every layer, over learned embeddings",
+    .paper = "Kipf and Welling: Semi-supervised classification with graph convolutional networks, ICLR 2017",
+    .uses = GNN_USE_EDGES | GNN_USE_DROPOUT,
     .learning_rate = 0.02,
     .linear = false,
     .build = gcn_build,

@@ -31,6 +31,8 @@ ggnn_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 const GnnModel gnn_ggnn = {
     .name = "ggnn",
     .what = "Gated graph network: a node's vector is the state of a recurrent unit, its neighbours' the input",
+    .paper = "Li, Tarlow, Brockschmidt and Zemel: Gated graph sequence neural networks, ICLR 2016",
+    .uses = GNN_USE_EDGES | GNN_USE_DROPOUT,
     .learning_rate = 0.02,
     .linear = false,
     .build = ggnn_build,

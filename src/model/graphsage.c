@@ -50,6 +50,8 @@ graphsage_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 const GnnModel gnn_graphsage = {
     .name = "graphsage",
     .what = "GraphSAGE: learned weights for a node and the mean, or the largest numbers, of its neighbours",
+    .paper = "Hamilton, Ying and Leskovec: Inductive representation learning on large graphs, NIPS 2017",
+    .uses = GNN_USE_EDGES | GNN_USE_DROPOUT | GNN_USE_AGGREGATOR,
     .learning_rate = 0.02,
     .linear = false,
     .build = graphsage_build,

@@ -42,6 +42,8 @@ lightgcn_fold_in(float *out, const GnnPlan *plan, const GnnMat *z, const GnnNode
 const GnnModel gnn_lightgcn = {
     .name = "lightgcn",
     .what = "LightGCN: the mean of propagated embeddings, linear, without weights",
+    .paper = "He, Deng, Wang, Li, Zhang and Wang: LightGCN, SIGIR 2020",
+    .uses = GNN_USE_EDGES,
     .learning_rate = 0.1,
     .linear = true,
     .build = lightgcn_build,

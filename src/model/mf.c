@@ -18,6 +18,8 @@ mf_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 const GnnModel gnn_mf = {
     .name = "mf",
     .what = "Matrix factorisation: learned embeddings and no graph, to compare with",
+    .paper = "Koren, Bell and Volinsky: Matrix factorization techniques for recommender systems, Computer 42(8), 2009",
+    .uses = 0,
     .learning_rate = 0.1,
     .linear = false,
     .build = mf_build,

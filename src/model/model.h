@@ -11,6 +11,8 @@ typedef struct GnnModel
 {
     const char *name;
     const char *what;           /* one sentence */
+    const char *paper;          /* authors, where, when */
+    int         uses;           /* GnnUse, or-ed */
     double      learning_rate;  /* where the configuration leaves it to the model */
 
     /*
@@ -18,9 +20,6 @@ typedef struct GnnModel
      * neighbour. Without linear, fold_in is an approximation.
      */
     bool        linear;
-
-    /* the plan's steps ask for `visited`: random walks come before training */
-    bool        walks;
 
     /* writes the plan, from shapes alone; returns the matrix of all nodes' embeddings, n_nodes x dim */
     GnnMat     *(*build)(GnnPlan *plan, const GnnGraph *graph, const GnnConfig *config);

@@ -41,6 +41,8 @@ ngcf_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 const GnnModel gnn_ngcf = {
     .name = "ngcf",
     .what = "NGCF: messages with learned weights that grow with the likeness of both ends; the mean of all layers",
+    .paper = "Wang, He, Wang, Feng and Chua: Neural graph collaborative filtering, SIGIR 2019",
+    .uses = GNN_USE_EDGES | GNN_USE_DROPOUT,
     .learning_rate = 0.02,
     .linear = false,
     .build = ngcf_build,

@@ -50,9 +50,11 @@ pinsage_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 const GnnModel gnn_pinsage = {
     .name = "pinsage",
     .what = "PinSage: learned weights for a node and for those that random walks from it visit most",
+    .paper = "Ying, He, Chen, Eksombatchai, Hamilton and Leskovec: Graph convolutional neural networks for web-scale recommender "
+        "systems, KDD 2018",
+    .uses = GNN_USE_EDGES | GNN_USE_DROPOUT | GNN_USE_WALKS,
     .learning_rate = 0.02,
     .linear = false,
-    .walks = true,
     .build = pinsage_build,
     .fold_in = gnn_fold_in_mean,
 };

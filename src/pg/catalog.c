@@ -33,9 +33,10 @@
 
 /* column numbers: the order in the install script */
 enum {MODEL_ID = 1, MODEL_NAME, MODEL_PARAMS, MODEL_KEEP_RUNS, MODEL_LIVE_RUN, MODEL_MADE_SCHEMA};
-enum {TYPE_MODEL = 1, TYPE_NO, TYPE_NAME, TYPE_ID_TYPE, TYPE_TABLE};
+enum {TYPE_MODEL = 1, TYPE_NO, TYPE_NAME, TYPE_ID_TYPE, TYPE_TABLE, TYPE_CATALOGUE, TYPE_CATALOGUE_ID};
 enum {REL_MODEL = 1, REL_NO, REL_NAME, REL_SOURCE, REL_FROM_TYPE, REL_FROM_COLUMN, REL_TO_TYPE, REL_TO_COLUMN,
-      REL_EVENT_COLUMN, REL_EVENT_WEIGHTS, REL_VALUE_COLUMN, REL_TIME_COLUMN, REL_HALF_LIFE, REL_SINCE, REL_SEEN_EVENTS};
+      REL_EVENT_COLUMN, REL_EVENT_WEIGHTS, REL_VALUE_COLUMN, REL_TIME_COLUMN, REL_HALF_LIFE, REL_SINCE, REL_SEEN_EVENTS,
+      REL_RELATION_COLUMN, REL_WEIGHT, REL_BEHAVIOURS, REL_TARGET_EVENT};
 enum {RUN_ID = 1, RUN_MODEL, RUN_STATUS, RUN_METRICS = 8, RUN_MESSAGE, RUN_PARAMS, RUN_STORED, RUN_PID, RUN_REQUESTED_AT = 17,
       RUN_STARTED_AT, RUN_EXPLAINABLE = 20, RUN_NEWEST_EVENT, RUN_TASK};
 
@@ -67,7 +68,8 @@ check_columns(const char *table, int n_columns)
     {
         const char *table;
         int         last;
-    }           known[] = {{"model", MODEL_MADE_SCHEMA}, {"node_type", TYPE_TABLE}, {"relation", REL_SEEN_EVENTS}, {"run", RUN_TASK}};
+    }           known[] = {{"model", MODEL_MADE_SCHEMA}, {"node_type", TYPE_CATALOGUE_ID}, {"relation", REL_TARGET_EVENT},
+                           {"run", RUN_TASK}};
 
     for (int i = 0; i < lengthof(known); i++)
         if (strcmp(known[i].table, table) == 0 && n_columns < known[i].last)
@@ -130,6 +132,12 @@ read_model(void *arg, HeapTuple row, Datum *values, bool *nulls)
     m->made_schema = DatumGetBool(values[MODEL_MADE_SCHEMA - 1]);
 }
 
+static char *
+name_or_null(Datum value, bool isnull)
+{
+    return isnull ? NULL : pstrdup(NameStr(*DatumGetName(value)));
+}
+
 static void
 read_node_type(void *arg, HeapTuple row, Datum *values, bool *nulls)
 {
@@ -139,15 +147,33 @@ read_node_type(void *arg, HeapTuple row, Datum *values, bool *nulls)
     if (m->n_types >= GNN_MAX_TYPES)
         elog(ERROR, "model %d has more than %d node types", m->model_id, GNN_MAX_TYPES);
     t = &m->types[m->n_types++];
+    t->type_no = DatumGetInt32(values[TYPE_NO - 1]);
     t->name = TextDatumGetCString(values[TYPE_NAME - 1]);
     t->id_type = DatumGetObjectId(values[TYPE_ID_TYPE - 1]);
     t->table = DatumGetObjectId(values[TYPE_TABLE - 1]);
+    t->catalogue = nulls[TYPE_CATALOGUE - 1] ? InvalidOid : DatumGetObjectId(values[TYPE_CATALOGUE - 1]);
+    t->catalogue_id = name_or_null(values[TYPE_CATALOGUE_ID - 1], nulls[TYPE_CATALOGUE_ID - 1]);
 }
 
-static char *
-name_or_null(Datum value, bool isnull)
+pg_noreturn static void incomplete(const GnnrecModel *m);
+
+static void
+incomplete(const GnnrecModel *m)
 {
-    return isnull ? NULL : pstrdup(NameStr(*DatumGetName(value)));
+    ereport(ERROR,
+            (errcode(ERRCODE_DATA_CORRUPTED),
+             errmsg("the definition of model \"%s\" is incomplete", m->name),
+             errhint("Drop the model with gnnrec.drop_model and create it again.")));
+}
+
+/* types are read before relations */
+static int
+place_of_type(const GnnrecModel *m, int32 type_no)
+{
+    for (int t = 0; t < m->n_types; t++)
+        if (m->types[t].type_no == type_no)
+            return t;
+    incomplete(m);
 }
 
 static void
@@ -159,11 +185,12 @@ read_relation(void *arg, HeapTuple row, Datum *values, bool *nulls)
     if (m->n_relations >= GNN_MAX_RELATIONS)
         elog(ERROR, "model %d has more than %d relations", m->model_id, GNN_MAX_RELATIONS);
     r = &m->relations[m->n_relations++];
+    r->relation_no = DatumGetInt32(values[REL_NO - 1]);
     r->name = TextDatumGetCString(values[REL_NAME - 1]);
     r->source = DatumGetObjectId(values[REL_SOURCE - 1]);
-    r->from_type = DatumGetInt32(values[REL_FROM_TYPE - 1]);
+    r->from_type = place_of_type(m, DatumGetInt32(values[REL_FROM_TYPE - 1]));
     r->from_column = name_or_null(values[REL_FROM_COLUMN - 1], false);
-    r->to_type = DatumGetInt32(values[REL_TO_TYPE - 1]);
+    r->to_type = place_of_type(m, DatumGetInt32(values[REL_TO_TYPE - 1]));
     r->to_column = name_or_null(values[REL_TO_COLUMN - 1], false);
     r->event_column = name_or_null(values[REL_EVENT_COLUMN - 1], nulls[REL_EVENT_COLUMN - 1]);
     r->event_weights = nulls[REL_EVENT_WEIGHTS - 1] ? NULL : DatumGetJsonbPCopy(values[REL_EVENT_WEIGHTS - 1]);
@@ -177,6 +204,10 @@ read_relation(void *arg, HeapTuple row, Datum *values, bool *nulls)
     r->has_since = !nulls[REL_SINCE - 1];
     r->since = r->has_since ? DatumGetTimestampTz(values[REL_SINCE - 1]) : 0;
     r->seen_events = nulls[REL_SEEN_EVENTS - 1] ? NULL : DatumGetArrayTypePCopy(values[REL_SEEN_EVENTS - 1]);
+    r->relation_column = name_or_null(values[REL_RELATION_COLUMN - 1], nulls[REL_RELATION_COLUMN - 1]);
+    r->weight = DatumGetFloat4(values[REL_WEIGHT - 1]);
+    r->separate = strcmp(TextDatumGetCString(values[REL_BEHAVIOURS - 1]), "separate") == 0;
+    r->target_event = nulls[REL_TARGET_EVENT - 1] ? NULL : TextDatumGetCString(values[REL_TARGET_EVENT - 1]);
 }
 
 /* a transaction's own view: its active snapshot, or a fresh one in a utility command that has none */
@@ -207,10 +238,7 @@ read_whole_model(const char *index, ScanKey key)
     int4_key(&by_id, REL_MODEL, m->model_id);
     scan("relation", "relation_pkey", &by_id, 1, snapshot, false, read_relation, m);
     if (m->n_types <= GNNREC_ITEM || m->n_relations == 0)
-        ereport(ERROR,
-                (errcode(ERRCODE_DATA_CORRUPTED),
-                 errmsg("the definition of model \"%s\" is incomplete", m->name),
-                 errhint("Drop the model with gnnrec.drop_model and create it again.")));
+        incomplete(m);
     return m;
 }
 
@@ -301,6 +329,7 @@ read_version(void *arg, HeapTuple row, Datum *values, bool *nulls)
 
     version->xmin = HeapTupleHeaderGetRawXmin(row->t_data);
     version->place = row->t_self;
+    read_live_run(&version->live_run, row, values, nulls);
 }
 
 bool
@@ -312,6 +341,12 @@ gnnrec_model_version(GnnrecModelVersion *out, int32 model_id)
     out->catalog = gnnrec_catalog_table("model");
     int4_key(&key, MODEL_ID, model_id);
     return scan("model", "model_pkey", &key, 1, active_snapshot(), true, read_version, out) > 0;
+}
+
+bool
+gnnrec_same_version(const GnnrecModelVersion *a, const GnnrecModelVersion *b)
+{
+    return a->catalog == b->catalog && a->xmin == b->xmin && ItemPointerEquals((ItemPointer) &a->place, (ItemPointer) &b->place);
 }
 
 bool
@@ -350,9 +385,13 @@ gnnrec_may_see(Oid item_table)
 bool
 gnnrec_model_is_owned(const GnnrecModel *model)
 {
-    for (int t = model->n_types - 1; t >= 0; t--)
+    for (int i = 0; i < model->n_types; i++)
+    {
+        int         t = i == 0 ? GNNREC_ITEM : i == 1 ? GNNREC_USER : i;
+
         if (get_rel_name(model->types[t].table) != NULL)
             return gnnrec_may_own(model->types[t].table);
+    }
     return true;
 }
 

@@ -28,16 +28,20 @@
 
 typedef struct GnnrecNodeType
 {
-    char       *name;           /* 'user', 'item' */
+    int32       type_no;        /* its row's; types that were dropped leave gaps */
+    char       *name;           /* 'user', 'item', 'brand' */
     Oid         id_type;
     Oid         table;          /* of its embeddings; may have been dropped */
+    Oid         catalogue;      /* the table whose rows are nodes of the type; InvalidOid: there is none. May have been dropped */
+    char       *catalogue_id;   /* its id column; NULL where there is none */
 } GnnrecNodeType;
 
 typedef struct GnnrecRelation
 {
+    int32       relation_no;    /* its row's; relations that were dropped leave gaps */
     char       *name;
     Oid         source;         /* table, view, ... ; may have been dropped */
-    int         from_type;
+    int         from_type;      /* places in the model's types */
     int         to_type;
     char       *from_column;
     char       *to_column;
@@ -49,6 +53,10 @@ typedef struct GnnrecRelation
     TimestampTz since;
     bool        has_since;
     ArrayType  *seen_events;    /* text[]: the kinds of event that hide an item from who has seen it; NULL: all do */
+    char       *relation_column;    /* makes one relation of the graph a value; NULL: all rows are one */
+    float       weight;         /* of all rows */
+    bool        separate;       /* one relation of the graph a kind of event, of which target_event is learned and ranked */
+    char       *target_event;   /* NULL: the kind of largest weight */
 } GnnrecRelation;
 
 typedef struct GnnrecModel
@@ -89,6 +97,7 @@ typedef struct GnnrecModelVersion
     Oid         catalog;        /* OID of gnnrec.model */
     TransactionId xmin;
     ItemPointerData place;
+    int64       live_run;
 } GnnrecModelVersion;
 
 /*
@@ -107,8 +116,9 @@ extern int32 gnnrec_model_of_table(Oid item_table);
 /* the live run as the active snapshot sees it; 0: the model has none, or there is no such model */
 extern int64 gnnrec_live_run(int32 model_id);
 
-/* of the model's row as the active snapshot sees it; false: there is no such model */
+/* of the model's row as the active snapshot sees it; false: there is no such model. With its live run, 0: none */
 extern bool gnnrec_model_version(GnnrecModelVersion *out, int32 model_id);
+extern bool gnnrec_same_version(const GnnrecModelVersion *a, const GnnrecModelVersion *b);
 
 /* locks the model's row to the end of the transaction: who makes another run live, or deletes one; false: no such row any more */
 extern bool gnnrec_model_lock(int32 model_id);

@@ -7,27 +7,10 @@
 
 #include "utils/memutils.h"
 
-#include "pg/catalog.h"
-#include "pg/guc.h"
-
 static void *
 take(void *context, size_t bytes)
 {
     return MemoryContextAllocHuge(context, bytes);
-}
-
-int64
-gnnrec_training_memory(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnConfig *config, int64 n_users, int64 n_items,
-                       int64 n_edges)
-{
-    GnnGraph    graph = {0};
-    GnnCsr      shape = {.n = (int32) Min(n_users, PG_INT32_MAX), .n_cols = (int32) Min(n_items, PG_INT32_MAX)};
-    int64       edges[GNN_MAX_RELATIONS] = {n_edges};
-
-    gnn_graph_add_nodes(&graph, "user", shape.n);
-    gnn_graph_add_nodes(&graph, "item", shape.n_cols);
-    gnn_graph_add_relation(&graph, "interaction", GNNREC_USER, GNNREC_ITEM, &shape);
-    return gnn_fit_estimate(parts, n_parts, &graph, edges, config, gnnrec_threads);
 }
 
 void

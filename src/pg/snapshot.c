@@ -40,6 +40,7 @@ typedef struct Mapping
     bool        own;            /* with what this transaction has done, as of this command */
     CommandId   command;
     SubTransactionId subtransaction;    /* a savepoint's rollback takes back what was done, and counts no command */
+    GnnrecModelVersion version; /* of the model, whose node types the snapshot describes */
     TimestampTz looked_at;      /* the statement in which the file was last seen to be as it was */
     bool        retired;        /* to be freed at the end of the transaction, unless it is asked for again */
     GnnrecSnapshot snapshot;
@@ -146,13 +147,8 @@ describe(GnnrecSnapshot *out, const GnnrecModel *model, int64 run_id)
         out->types[t].table = model->types[t].table;
         gnnrec_key_type(&out->types[t].key, model->types[t].id_type);
     }
-    for (int r = 0; r < model->n_relations; r++)
-    {
-        out->relations[r].from_type = model->relations[r].from_type;
-        out->relations[r].to_type = model->relations[r].to_type;
-        out->reverse[r].from_type = model->relations[r].to_type;
-        out->reverse[r].to_type = model->relations[r].from_type;
-    }
+    out->interactions.from_type = out->reverse.to_type = model->relations[GNNREC_INTERACTIONS].from_type;
+    out->interactions.to_type = out->reverse.from_type = model->relations[GNNREC_INTERACTIONS].to_type;
 }
 
 static Mapping *
@@ -221,7 +217,7 @@ is_explainable(int64 run_id)
     return gnnrec_run_by_id(&run, run_id, GetActiveSnapshot()) && run.explainable;
 }
 
-static const GnnrecSnapshot *
+static Mapping *
 map_run(const GnnrecModel *model, int64 run_id, Oid catalog)
 {
     static bool registered = false;
@@ -240,7 +236,7 @@ map_run(const GnnrecModel *model, int64 run_id, Oid catalog)
     m->snapshot.explainable = is_explainable(run_id);
     MemoryContextSetParent(m->context, TopMemoryContext);
     dlist_push_head(&mappings, &m->node);
-    return &m->snapshot;
+    return m;
 }
 
 static void
@@ -255,33 +251,59 @@ check_trained(const GnnrecModel *model, int64 run_id)
 
 /* the run is not mapped: the guard is told what the catalogue says */
 static const GnnrecSnapshot *
-live_unmapped(int32 model_id, int64 run_id, Oid catalog, GnnrecSnapshotGuard guard, void *arg)
+live_unmapped(int32 model_id, const GnnrecModelVersion *version, GnnrecSnapshotGuard guard, void *arg)
 {
     const GnnrecModel *model = gnnrec_model_by_id(model_id);
     GnnrecSnapshot *described = palloc0(sizeof(GnnrecSnapshot));
+    Mapping    *m;
 
-    describe(described, model, run_id);
+    describe(described, model, version->live_run);
     if (!guard(described, arg))
         return NULL;
-    check_trained(model, run_id);
-    return map_run(model, run_id, catalog);
+    check_trained(model, version->live_run);
+    m = map_run(model, version->live_run, version->catalog);
+    m->version = *version;
+    return &m->snapshot;
 }
 
-static const GnnrecSnapshot *
-live(int32 model_id, Oid catalog, GnnrecSnapshotGuard guard, void *arg)
+/* are the node types of a mapping those of the model? It can get further types, and lose them */
+static bool
+describes(const Mapping *m, const GnnrecModel *model)
 {
-    int64       run_id = gnnrec_live_run(model_id);
-    Mapping    *m = find(catalog, model_id, run_id);
+    if (m->snapshot.n_types != model->n_types)
+        return false;
+    for (int t = 0; t < model->n_types; t++)
+        if (m->snapshot.types[t].table != model->types[t].table || strcmp(m->snapshot.types[t].name, model->types[t].name) != 0)
+            return false;
+    return true;
+}
 
-    if (m == NULL)
-        return live_unmapped(model_id, run_id, catalog, guard, arg);
-    return guard(&m->snapshot, arg) ? &m->snapshot : NULL;
+/* does a mapping know the model as it is now? One that is out of date is retired */
+static bool
+is_up_to_date(Mapping *m, const GnnrecModelVersion *version)
+{
+    if (gnnrec_same_version(&m->version, version))
+        return true;
+    if (!describes(m, gnnrec_model_by_id(m->snapshot.model_id)))
+    {
+        retire(m);
+        return false;
+    }
+    m->version = *version;
+    return true;
 }
 
 const GnnrecSnapshot *
 gnnrec_snapshot_live(int32 model_id, GnnrecSnapshotGuard guard, void *arg)
 {
-    return live(model_id, gnnrec_catalog_table("model"), guard, arg);
+    GnnrecModelVersion version;
+    Mapping    *m;
+
+    (void) gnnrec_model_version(&version, model_id);
+    m = find(version.catalog, model_id, version.live_run);
+    if (m == NULL || !is_up_to_date(m, &version))
+        return live_unmapped(model_id, &version, guard, arg);
+    return guard(&m->snapshot, arg) ? &m->snapshot : NULL;
 }
 
 /* a table is one model's for as long as there are both: what is mapped tells which, without a look into the catalogue */
@@ -314,12 +336,11 @@ complain_of_table(Oid table)
 const GnnrecSnapshot *
 gnnrec_snapshot_of_table(Oid item_table, GnnrecSnapshotGuard guard, void *arg)
 {
-    Oid         catalog = gnnrec_catalog_table("model");
-    int32       model_id = model_of_table(item_table, catalog);
+    int32       model_id = model_of_table(item_table, gnnrec_catalog_table("model"));
 
     if (model_id == 0)
         complain_of_table(item_table);
-    return live(model_id, catalog, guard, arg);
+    return gnnrec_snapshot_live(model_id, guard, arg);
 }
 
 void
@@ -444,8 +465,6 @@ row_of(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, const GnnrecSnaps
     int64       begin;
 
     memset(out, 0, sizeof(*out));
-    if (edges->ptr == NULL)
-        return;
     begin = edges->ptr[node];
     if (begin < 0 || begin > edges->ptr[node + 1] || edges->ptr[node + 1] > edges->n)
         gnnrec_snapshot_damaged(snapshot);
@@ -459,13 +478,13 @@ row_of(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, const GnnrecSnaps
 }
 
 void
-gnnrec_snapshot_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int relation, int32 node)
+gnnrec_snapshot_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int32 user)
 {
-    row_of(out, snapshot, &snapshot->relations[relation], node);
+    row_of(out, snapshot, &snapshot->interactions, user);
 }
 
 void
-gnnrec_snapshot_reverse_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int relation, int32 node)
+gnnrec_snapshot_reverse_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int32 item)
 {
-    row_of(out, snapshot, &snapshot->reverse[relation], node);
+    row_of(out, snapshot, &snapshot->reverse, item);
 }

@@ -2,10 +2,14 @@
  * snapshot.h: a run as serving reads it: a flat image of its embedding tables, mapped read-only.
  *
  * A snapshot is a cache keyed by the run, and a run never changes, so there is nothing to invalidate. Nodes are numbered by
- * their keys' order (keys.h), type by type; edges by relation. All pointers lie in the image, all counts were checked when it
- * was mapped. The arrays are under a checksum that is not looked at each time (snapshot_file.h): the functions below check every
- * number that is used as an index, and whoever walks popular or isolated does too (gnnrec_snapshot_damaged), so that a bit that
+ * their keys' order (keys.h), type by type. All pointers lie in the image, all counts were checked when it was mapped. The arrays
+ * are under a checksum that is not looked at each time (snapshot_file.h): the functions below check every number that is used as
+ * an index, and whoever walks the lists of popular, cold or isolated nodes does too (gnnrec_snapshot_damaged), so that a bit that
  * the disk flipped is an error and no crash.
+ *
+ * A node is known, if it has edges or a vector that is not zero. Of the known ones the popular have interactions (or, of types
+ * that do not take part in these, edges); the cold ones have not, and are known by other edges or by features alone. The others
+ * are isolated: the run knows nothing of them.
  *
  * Lifetime: a snapshot stays mapped at least until the transaction ends, also when another run goes live meanwhile.
  */
@@ -36,21 +40,25 @@ typedef struct GnnrecSnapshotNodes
     const float *fold_in;       /* n x dim, optional: what an edge to this node adds to a new node's vector */
     const float *inverse_norm;  /* n; 0 for a zero vector */
     const void *quantised;      /* the embedding in 4 bits, see core/quantise.h; NULL where the dimension is too high for it */
-    const float *degree;        /* n */
-    const float *log_degree;    /* n: log(1 + degree) */
+    const float *degree;        /* n: sum of the weights of all edges */
+    const float *popularity;    /* n: sum of those of the interactions or, where the table does not tell, the degree */
+    const float *log_popularity;    /* n: log(1 + popularity) */
     int32       n_popular;
+    int32       n_cold;
     int32       n_isolated;
-    const int32 *popular;       /* the nodes with edges, by degree, highest first, then by number */
-    const int32 *isolated;      /* the nodes without, ascending: their vectors are zero and mean nothing */
+    const int32 *popular;       /* by popularity, highest first, then by number */
+    const int32 *cold;          /* ascending */
+    const int32 *isolated;      /* ascending: their vectors are zero and mean nothing */
+    const int32 *unpopular;     /* ascending: the last two together */
 } GnnrecSnapshotNodes;
 
-/* the edges of one relation, by the node they start from */
+/* the edges of the interactions, by the node they start from */
 typedef struct GnnrecSnapshotEdges
 {
     int         from_type;
     int         to_type;
     int64       n;
-    const int64 *ptr;           /* n_from + 1; NULL: the run keeps no edges of this relation */
+    const int64 *ptr;           /* n_from + 1 */
     const int32 *idx;           /* ascending within a row */
     const float *val;           /* NULL: all 1; > 0 an edge, 0 seen but no edge, < 0 disliked */
     const uint8 *shown;         /* is it recommended though it was seen? NULL: none is */
@@ -63,17 +71,17 @@ typedef struct GnnrecSnapshot
     int32       dim;
     bool        explainable;    /* GnnrecRun.explainable */
     int         n_types;
-    int         n_relations;
+    int         n_relations;    /* of the model; the run keeps the edges of the interactions alone */
     GnnrecSnapshotNodes types[GNN_MAX_TYPES];
-    GnnrecSnapshotEdges relations[GNN_MAX_RELATIONS];
-    GnnrecSnapshotEdges reverse[GNN_MAX_RELATIONS]; /* the same edges by the node they lead to; without val */
+    GnnrecSnapshotEdges interactions;
+    GnnrecSnapshotEdges reverse;    /* the same edges by the node they lead to; without val */
 } GnnrecSnapshot;
 
 /* one node's edges */
 typedef struct GnnrecSnapshotRow
 {
     int64       n;
-    const int32 *idx;           /* ascending, each a node of the relation's to_type */
+    const int32 *idx;           /* ascending, each a node of the edges' to_type */
     const float *val;           /* NULL: all 1 */
     const uint8 *shown;         /* NULL: all 0 */
 } GnnrecSnapshotRow;
@@ -103,11 +111,11 @@ extern int32 gnnrec_snapshot_find(const GnnrecSnapshot *snapshot, int type, Gnnr
 /* the id of a node as a datum of the id type; text and uuid are made in the current memory context */
 extern Datum gnnrec_snapshot_id(const GnnrecSnapshot *snapshot, int type, int32 node);
 
-/* the edges of a node; none where the run keeps none of this relation */
-extern void gnnrec_snapshot_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int relation, int32 node);
+/* the interactions of a user */
+extern void gnnrec_snapshot_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int32 user);
 
-/* the nodes whose edges lead to a node; what the edges say stands in their rows */
-extern void gnnrec_snapshot_reverse_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int relation, int32 node);
+/* the users whose interactions are with an item; what they say stands in the users' rows */
+extern void gnnrec_snapshot_reverse_row(GnnrecSnapshotRow *out, const GnnrecSnapshot *snapshot, int32 item);
 
 /* ERROR data_corrupted; the file goes, and the next question has it built afresh */
 pg_noreturn extern void gnnrec_snapshot_damaged(const GnnrecSnapshot *snapshot);
@@ -118,12 +126,19 @@ gnnrec_snapshot_vector(const GnnrecSnapshotNodes *nodes, int32 node)
     return nodes->embedding + (int64) node * nodes->dim;
 }
 
+/* does the run know anything of a node? */
+static inline bool
+gnnrec_snapshot_knows(const GnnrecSnapshotNodes *nodes, int32 node)
+{
+    return nodes->degree[node] > 0 || nodes->inverse_norm[node] > 0;
+}
+
 /* the vectors of a type as top-k takes them: by inner product, where the popular are likely, or by cosine of length 1 queries */
 static inline GnnRows
 gnnrec_snapshot_rows(const GnnrecSnapshotNodes *nodes, bool cosine)
 {
     GnnRows     rows = {.rows = nodes->embedding, .scale = cosine ? nodes->inverse_norm : NULL, .n = nodes->n,
-                        .dim = nodes->dim, .log_degree = nodes->log_degree, .quantised = nodes->quantised,
+                        .dim = nodes->dim, .log_degree = nodes->log_popularity, .quantised = nodes->quantised,
                         .likely = cosine ? NULL : nodes->popular, .n_likely = nodes->n_popular};
 
     return rows;

@@ -48,6 +48,8 @@ typedef struct Entry
     int32       position;       /* where the scan met it */
     int32       n_edges;
     float       degree;
+    float       popularity;
+    bool        is_known;       /* by an edge or its vector */
 } Entry;
 
 /* the table of one node type: its columns (0: it has none of that name), and what the first pass learned */
@@ -61,6 +63,7 @@ typedef struct Table
     AttrNumber  embedding;
     AttrNumber  fold_in;
     AttrNumber  degree;
+    AttrNumber  interactions;   /* the popularity, where it is not the degree */
     AttrNumber  seen;           /* edges: nodes, ascending */
     AttrNumber  seen_weight;    /* NULL where all are 1 */
     AttrNumber  shown;          /* some of seen, ascending; NULL where none */
@@ -69,7 +72,8 @@ typedef struct Table
     Entry      *entries;        /* n, as scanned, then by key */
     int32      *number_of;      /* of the i-th row scanned */
     int64       n_bytes;        /* of all keys, where they are bytes */
-    int64       n_popular;      /* rows with a degree above zero */
+    int64       n_popular;      /* known rows, with a popularity above zero */
+    int64       n_cold;         /* and without */
     int64       n_edges;
     int64       n_weighted;     /* rows with seen_weight */
     int64       n_showing;      /* rows with shown */
@@ -160,7 +164,9 @@ open_table(Build *b, Table *t, int type)
     t->degree = column(b, t, "degree", FLOAT4OID);
     t->fold_in = optional_column(b, t, "fold_in", b->embedding_type);
     t->number = optional_column(b, t, psprintf("%s_no", nodes->name), INT4OID);
-    if (b->out->relations[GNNREC_INTERACTIONS].from_type != type)
+    if (b->out->interactions.to_type == type)
+        t->interactions = column(b, t, "interactions", FLOAT4OID);
+    if (b->out->interactions.from_type != type)
         return;
     t->seen = column(b, t, "seen", INT4ARRAYOID);
     t->seen_weight = column(b, t, "seen_weight", FLOAT4ARRAYOID);
@@ -250,6 +256,42 @@ list_length_of(Datum array)
     return Max(bytes, 0) / 4;
 }
 
+static float
+weight_of(const Build *b, const Table *t, TupleTableSlot *slot, AttrNumber number)
+{
+    float       weight = DatumGetFloat4(value_of(b, t, slot, number, NULL));
+
+    if (!isfinite(weight) || weight < 0)
+        complain(b, t, "A degree or a sum of interactions is not a number from 0 on.");
+    return weight;
+}
+
+/* is there anything in a row's vector? Asked of nodes without edges only: a vector may have to be fetched and unpacked */
+static bool
+has_direction(const Build *b, const Table *t, TupleTableSlot *slot)
+{
+    MemoryContext old = MemoryContextSwitchTo(b->row);
+    const GnnrecEmbedding *vector = DatumGetEmbedding(value_of(b, t, slot, t->embedding, NULL));
+    bool        found = false;
+
+    for (int i = 0; i < vector->dim && !found; i++)
+        found = vector->x[i] != 0;
+    MemoryContextSwitchTo(old);
+    MemoryContextReset(b->row);
+    return found;
+}
+
+/* whether the run knows the node, and how popular it is */
+static void
+classify(Build *b, Table *t, Entry *entry, TupleTableSlot *slot)
+{
+    entry->degree = weight_of(b, t, slot, t->degree);
+    entry->popularity = t->interactions == 0 ? entry->degree : weight_of(b, t, slot, t->interactions);
+    entry->is_known = entry->degree > 0 || has_direction(b, t, slot);
+    t->n_popular += entry->is_known && entry->popularity > 0;
+    t->n_cold += entry->is_known && entry->popularity == 0;
+}
+
 static void
 measure_row(Build *b, Table *t, TupleTableSlot *slot, int64 i)
 {
@@ -259,10 +301,8 @@ measure_row(Build *b, Table *t, TupleTableSlot *slot, int64 i)
 
     entry->key = copy_key(gnnrec_key_of(&t->nodes->key, value_of(b, t, slot, t->id, NULL)));
     entry->position = i;
-    entry->degree = DatumGetFloat4(value_of(b, t, slot, t->degree, NULL));
     entry->n_edges = 0;
-    if (!isfinite(entry->degree) || entry->degree < 0)
-        complain(b, t, "A degree is not a number from 0 on.");
+    classify(b, t, entry, slot);
     if (b->dim == 0)
         b->dim = DatumGetEmbedding(value_of(b, t, slot, t->embedding, NULL))->dim;
     if (t->fold_in != 0)
@@ -279,7 +319,6 @@ measure_row(Build *b, Table *t, TupleTableSlot *slot, int64 i)
         t->n_showing += !isnull;
     }
     t->n_bytes += entry->key.len;
-    t->n_popular += entry->degree > 0;
     t->n_edges += entry->n_edges;
     MemoryContextSwitchTo(old);
 }
@@ -328,22 +367,30 @@ lay_out_nodes(GnnrecImageHeader *h, const Table *t, int type)
         gnnrec_image_add(h, GNNREC_SECTION_QUANTISED, type, gnn_quantised_blocks(t->n));
     gnnrec_image_add(h, GNNREC_SECTION_INVERSE_NORM, type, t->n);
     gnnrec_image_add(h, GNNREC_SECTION_DEGREE, type, t->n);
-    gnnrec_image_add(h, GNNREC_SECTION_LOG_DEGREE, type, t->n);
+    if (t->interactions != 0)
+        gnnrec_image_add(h, GNNREC_SECTION_POPULARITY, type, t->n);
+    gnnrec_image_add(h, GNNREC_SECTION_LOG_POPULARITY, type, t->n);
     gnnrec_image_add(h, GNNREC_SECTION_POPULAR, type, t->n_popular);
-    gnnrec_image_add(h, GNNREC_SECTION_ISOLATED, type, t->n - t->n_popular);
+    gnnrec_image_add(h, GNNREC_SECTION_ISOLATED, type, t->n - t->n_popular - t->n_cold);
+    if (t->n_cold > 0)
+    {
+        gnnrec_image_add(h, GNNREC_SECTION_COLD, type, t->n_cold);
+        gnnrec_image_add(h, GNNREC_SECTION_UNPOPULAR, type, t->n - t->n_popular);
+    }
+    gnnrec_image_add(h, GNNREC_SECTION_TABLE, type, 1);
 }
 
 static void
-lay_out_edges(GnnrecImageHeader *h, const Table *t, const Table *to, int relation)
+lay_out_edges(GnnrecImageHeader *h, const Table *t, const Table *to)
 {
-    gnnrec_image_add(h, GNNREC_SECTION_PTR, relation, t->n + 1);
-    gnnrec_image_add(h, GNNREC_SECTION_IDX, relation, t->n_edges);
+    gnnrec_image_add(h, GNNREC_SECTION_PTR, GNNREC_EDGES, t->n + 1);
+    gnnrec_image_add(h, GNNREC_SECTION_IDX, GNNREC_EDGES, t->n_edges);
     if (t->n_weighted > 0)
-        gnnrec_image_add(h, GNNREC_SECTION_VAL, relation, t->n_edges);
+        gnnrec_image_add(h, GNNREC_SECTION_VAL, GNNREC_EDGES, t->n_edges);
     if (t->n_showing > 0)
-        gnnrec_image_add(h, GNNREC_SECTION_SHOWN, relation, t->n_edges);
-    gnnrec_image_add(h, GNNREC_SECTION_PTR, GNNREC_REVERSE(relation), to->n + 1);
-    gnnrec_image_add(h, GNNREC_SECTION_IDX, GNNREC_REVERSE(relation), t->n_edges);
+        gnnrec_image_add(h, GNNREC_SECTION_SHOWN, GNNREC_EDGES, t->n_edges);
+    gnnrec_image_add(h, GNNREC_SECTION_PTR, GNNREC_REVERSE, to->n + 1);
+    gnnrec_image_add(h, GNNREC_SECTION_IDX, GNNREC_REVERSE, t->n_edges);
 }
 
 static GnnrecImageHeader *
@@ -359,8 +406,7 @@ lay_out(const Build *b, Oid catalog)
     h->dim = b->dim;
     for (int t = 0; t < b->out->n_types; t++)
         lay_out_nodes(h, &b->tables[t], t);
-    lay_out_edges(h, &b->tables[b->out->relations[GNNREC_INTERACTIONS].from_type],
-                  &b->tables[b->out->relations[GNNREC_INTERACTIONS].to_type], GNNREC_INTERACTIONS);
+    lay_out_edges(h, &b->tables[b->out->interactions.from_type], &b->tables[b->out->interactions.to_type]);
     return h;
 }
 
@@ -390,14 +436,14 @@ fill_keys(GnnrecSnapshotNodes *out, const Table *t)
         ((int64 *) out->offsets)[t->n] = end;
 }
 
-/* degree descending, then number */
+/* popularity descending, then number */
 static int
-by_popularity(const void *a, const void *b, void *degree)
+by_popularity(const void *a, const void *b, void *popularity)
 {
     int32       i = *(const int32 *) a;
     int32       j = *(const int32 *) b;
-    float       of_i = ((const float *) degree)[i];
-    float       of_j = ((const float *) degree)[j];
+    float       of_i = ((const float *) popularity)[i];
+    float       of_j = ((const float *) popularity)[j];
 
     return of_i != of_j ? (of_i < of_j) - (of_i > of_j) : (i > j) - (i < j);
 }
@@ -405,21 +451,38 @@ by_popularity(const void *a, const void *b, void *degree)
 static void
 fill_popularity(GnnrecSnapshotNodes *out, const Table *t)
 {
+    for (int32 i = 0; i < out->n; i++)
+    {
+        ((float *) out->degree)[i] = t->entries[i].degree;
+        ((float *) out->popularity)[i] = t->entries[i].popularity;
+        ((float *) out->log_popularity)[i] = (float) log1p(t->entries[i].popularity);
+    }
+}
+
+/* popularity is in place: the nodes that are popular, cold and isolated, each in the order of the list */
+static void
+fill_classes(GnnrecSnapshotNodes *out, const Table *t)
+{
     int32      *popular = (int32 *) out->popular;
+    int32      *cold = (int32 *) out->cold;
     int32      *isolated = (int32 *) out->isolated;
+    int32      *unpopular = out->cold == NULL ? NULL : (int32 *) out->unpopular;
 
     for (int32 i = 0; i < out->n; i++)
     {
-        float       degree = t->entries[i].degree;
+        const Entry *entry = &t->entries[i];
+        bool        is_popular = entry->is_known && entry->popularity > 0;
 
-        ((float *) out->degree)[i] = degree;
-        ((float *) out->log_degree)[i] = (float) log1p(degree);
-        if (degree > 0)
+        if (is_popular)
             *popular++ = i;
+        else if (entry->is_known)
+            *cold++ = i;
         else
             *isolated++ = i;
+        if (!is_popular && unpopular != NULL)
+            *unpopular++ = i;
     }
-    qsort_arg((int32 *) out->popular, out->n_popular, sizeof(int32), by_popularity, (void *) out->degree);
+    qsort_arg((int32 *) out->popular, out->n_popular, sizeof(int32), by_popularity, (void *) out->popularity);
 }
 
 static void
@@ -467,7 +530,7 @@ elements(const Build *b, const Table *t, Datum value, int64 n)
 static void
 place_edges(const Build *b, const Table *t, TupleTableSlot *slot, int32 number)
 {
-    const GnnrecSnapshotEdges *edges = &b->out->relations[GNNREC_INTERACTIONS];
+    const GnnrecSnapshotEdges *edges = &b->out->interactions;
     int32       n_to = b->out->types[edges->to_type].n;
     int64       n = edges->ptr[number + 1] - edges->ptr[number];
     int32      *idx = (int32 *) edges->idx + edges->ptr[number];
@@ -494,7 +557,7 @@ place_edges(const Build *b, const Table *t, TupleTableSlot *slot, int32 number)
 static void
 place_shown(const Build *b, const Table *t, TupleTableSlot *slot, int32 number)
 {
-    const GnnrecSnapshotEdges *edges = &b->out->relations[GNNREC_INTERACTIONS];
+    const GnnrecSnapshotEdges *edges = &b->out->interactions;
     int64       n = edges->ptr[number + 1] - edges->ptr[number];
     const int32 *idx = edges->idx + edges->ptr[number];
     uint8      *mark = (uint8 *) edges->shown + edges->ptr[number];
@@ -576,27 +639,41 @@ fill_reverse(GnnrecSnapshotEdges *out, const GnnrecSnapshotEdges *edges, int32 n
  * the build
  * ------------------------------------------------------------------------------------------------------------------- */
 
+/* the member of an object; NULL: it has none of that name */
+static JsonbValue *
+member(const JsonbContainer *object, const char *name, JsonbValue *out)
+{
+    return JsonContainerIsObject(object)
+        ? getKeyJsonValueFromContainer((JsonbContainer *) object, name, strlen(name), out) : NULL;
+}
+
 /* did the training have nodes of the type? A run that was not written by a worker does not say */
 static bool
-had_nodes(const Build *b, const Table *t)
+had_nodes(const Build *b, const Table *t, int type)
 {
     GnnrecRun   run;
-    char       *key = psprintf("%ss", t->nodes->name);
-    JsonbValue  n;
+    JsonbValue  value;
+    JsonbValue *n;
 
-    return gnnrec_run_by_id(&run, b->out->run_id, b->snapshot) && run.metrics != NULL
-        && getKeyJsonValueFromContainer(&run.metrics->root, key, strlen(key), &n) != NULL
-        && n.type == jbvNumeric && DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(n.val.numeric))) > 0;
+    if (!gnnrec_run_by_id(&run, b->out->run_id, b->snapshot) || run.metrics == NULL)
+        return false;
+    if (type <= GNNREC_ITEM)
+        n = member(&run.metrics->root, psprintf("%ss", t->nodes->name), &value);
+    else
+        n = member(&run.metrics->root, "nodes", &value) != NULL && value.type == jbvBinary
+            ? member(value.val.binary.data, t->nodes->name, &value) : NULL;
+    return n != NULL && n->type == jbvNumeric
+        && DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(n->val.numeric))) > 0;
 }
 
 /*
  * A restore or the first copy of a subscription fills one table after the other: who asks in between must not make a file that
- * goes on answering without users.
+ * goes on answering without users. A type that is dropped, and perhaps made again, is taken out of the runs' metrics.
  */
 static void
-check_has_arrived(const Build *b, const Table *t)
+check_has_arrived(const Build *b, const Table *t, int type)
 {
-    if (t->n == 0 && had_nodes(b, t))
+    if (t->n == 0 && had_nodes(b, t, type))
         complain(b, t, "It has no row of the run.");
 }
 
@@ -607,11 +684,19 @@ measure(Build *b)
     {
         open_table(b, &b->tables[t], t);
         scan_run(b, &b->tables[t], measure_row);
-        check_has_arrived(b, &b->tables[t]);
+        check_has_arrived(b, &b->tables[t], t);
         number_rows(b, &b->tables[t]);
     }
     if (b->dim == 0)
         complain(b, &b->tables[0], "Neither it nor the tables beside it have a row of the run.");
+}
+
+/* whose image it is: what gnnrec_image_read() looks at first */
+static void
+name_tables(const GnnrecImageHeader *image, const GnnrecSnapshot *described)
+{
+    for (int t = 0; t < described->n_types; t++)
+        *(Oid *) gnnrec_image_table(image, t) = described->types[t].table;
 }
 
 static void
@@ -621,17 +706,17 @@ fill(Build *b)
     {
         fill_keys(&b->out->types[t], &b->tables[t]);
         fill_popularity(&b->out->types[t], &b->tables[t]);
+        fill_classes(&b->out->types[t], &b->tables[t]);
     }
-    fill_ptr(&b->out->relations[GNNREC_INTERACTIONS], &b->tables[b->out->relations[GNNREC_INTERACTIONS].from_type]);
+    fill_ptr(&b->out->interactions, &b->tables[b->out->interactions.from_type]);
     for (int t = 0; t < b->out->n_types; t++)
     {
         scan_run(b, &b->tables[t], place_row);
         fill_quantised(&b->out->types[t]);
         relation_close(b->tables[t].rel, AccessShareLock);
     }
-    fill_reverse(&b->out->reverse[GNNREC_INTERACTIONS], &b->out->relations[GNNREC_INTERACTIONS],
-                 b->tables[b->out->relations[GNNREC_INTERACTIONS].from_type].n,
-                 b->tables[b->out->relations[GNNREC_INTERACTIONS].to_type].n);
+    fill_reverse(&b->out->reverse, &b->out->interactions, b->tables[b->out->interactions.from_type].n,
+                 b->tables[b->out->interactions.to_type].n);
 }
 
 GnnrecImage *
@@ -654,6 +739,7 @@ gnnrec_snapshot_build(GnnrecSnapshot *out, Oid catalog, bool *own)
     header = lay_out(b, catalog);
     MemoryContextSwitchTo(owner);
     image = gnnrec_image_create(header, !b->own);
+    name_tables((const GnnrecImageHeader *) image->base, out);
     if (!gnnrec_image_read(out, (const GnnrecImageHeader *) image->base))
         elog(ERROR, "the layout of the snapshot of run " INT64_FORMAT " contradicts itself", out->run_id);
     MemoryContextSwitchTo(work);

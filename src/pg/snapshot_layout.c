@@ -38,7 +38,11 @@ width_of(int kind, int32 dim)
         case GNNREC_SECTION_POPULAR:
         case GNNREC_SECTION_ISOLATED:
         case GNNREC_SECTION_IDX:
+        case GNNREC_SECTION_COLD:
+        case GNNREC_SECTION_UNPOPULAR:
             return sizeof(int32);
+        case GNNREC_SECTION_TABLE:
+            return sizeof(Oid);
         case GNNREC_SECTION_QUANTISED:
             return gnn_quantised_width(dim);
         default:
@@ -159,27 +163,76 @@ read_quantised(GnnrecSnapshotNodes *out, const GnnrecImageHeader *image, int typ
     return out->quantised != NULL || gnn_quantised_width(out->dim) == 0;
 }
 
+const Oid *
+gnnrec_image_table(const GnnrecImageHeader *image, int type)
+{
+    return array(image, GNNREC_SECTION_TABLE, type, 1);
+}
+
+static bool
+is_of_table(const GnnrecSnapshotNodes *nodes, const GnnrecImageHeader *image, int type)
+{
+    const Oid  *table = gnnrec_image_table(image, type);
+
+    return table != NULL && *table == nodes->table;
+}
+
+/* the lists of nodes, which together are n */
+static bool
+read_classes(GnnrecSnapshotNodes *out, const GnnrecImageHeader *image, int type)
+{
+    int64       n_popular;
+    int64       n_cold;
+
+    out->popular = section(image, GNNREC_SECTION_POPULAR, type, &n_popular);
+    out->cold = section(image, GNNREC_SECTION_COLD, type, &n_cold);
+    if (out->popular == NULL || n_popular > out->n || n_cold > out->n - n_popular)
+        return false;
+    out->n_popular = n_popular;
+    out->n_cold = n_cold;
+    out->n_isolated = out->n - n_popular - n_cold;
+    out->isolated = array(image, GNNREC_SECTION_ISOLATED, type, out->n_isolated);
+    out->unpopular = out->cold == NULL ? out->isolated : array(image, GNNREC_SECTION_UNPOPULAR, type, out->n - n_popular);
+    return out->isolated != NULL && out->unpopular != NULL;
+}
+
+static bool
+read_popularity(GnnrecSnapshotNodes *out, const GnnrecImageHeader *image, int type)
+{
+    int64       n;
+
+    out->popularity = section(image, GNNREC_SECTION_POPULARITY, type, &n);
+    if (out->popularity == NULL)
+        out->popularity = out->degree;
+    else if (n != out->n)
+        return false;
+    out->log_popularity = array(image, GNNREC_SECTION_LOG_POPULARITY, type, out->n);
+    return out->log_popularity != NULL;
+}
+
+static bool
+read_vectors(GnnrecSnapshotNodes *out, const GnnrecImageHeader *image, int type)
+{
+    int64       n_fold_in;
+
+    out->embedding = array(image, GNNREC_SECTION_EMBEDDING, type, out->n);
+    out->inverse_norm = array(image, GNNREC_SECTION_INVERSE_NORM, type, out->n);
+    out->fold_in = section(image, GNNREC_SECTION_FOLD_IN, type, &n_fold_in);
+    return out->embedding != NULL && out->inverse_norm != NULL && (out->fold_in == NULL || n_fold_in == out->n)
+        && read_quantised(out, image, type);
+}
+
 static bool
 read_nodes(GnnrecSnapshotNodes *out, const GnnrecImageHeader *image, int type)
 {
     int64       n;
-    int64       n_popular;
-    int64       n_fold_in;
 
     out->degree = section(image, GNNREC_SECTION_DEGREE, type, &n);
-    out->popular = section(image, GNNREC_SECTION_POPULAR, type, &n_popular);
-    if (out->degree == NULL || n > PG_INT32_MAX || out->popular == NULL || n_popular > n)
+    if (out->degree == NULL || n > PG_INT32_MAX)
         return false;
     out->n = n;
-    out->n_popular = n_popular;
-    out->n_isolated = n - n_popular;
-    out->isolated = array(image, GNNREC_SECTION_ISOLATED, type, out->n_isolated);
-    out->log_degree = array(image, GNNREC_SECTION_LOG_DEGREE, type, n);
-    out->embedding = array(image, GNNREC_SECTION_EMBEDDING, type, n);
-    out->inverse_norm = array(image, GNNREC_SECTION_INVERSE_NORM, type, n);
-    out->fold_in = section(image, GNNREC_SECTION_FOLD_IN, type, &n_fold_in);
-    return out->isolated != NULL && out->log_degree != NULL && out->embedding != NULL && out->inverse_norm != NULL
-        && (out->fold_in == NULL || n_fold_in == n) && read_quantised(out, image, type) && read_keys(out, image, type);
+    return is_of_table(out, image, type) && read_classes(out, image, type) && read_popularity(out, image, type)
+        && read_vectors(out, image, type) && read_keys(out, image, type);
 }
 
 static bool
@@ -191,7 +244,7 @@ read_edges(GnnrecSnapshotEdges *out, const GnnrecSnapshot *snapshot, const Gnnre
     out->ptr = array(image, GNNREC_SECTION_PTR, owner, (int64) snapshot->types[out->from_type].n + 1);
     out->idx = section(image, GNNREC_SECTION_IDX, owner, &out->n);
     if (out->ptr == NULL || out->idx == NULL)
-        return out->ptr == NULL && out->idx == NULL;
+        return false;
     out->val = section(image, GNNREC_SECTION_VAL, owner, &n_val);
     out->shown = section(image, GNNREC_SECTION_SHOWN, owner, &n_shown);
     return (out->val == NULL || n_val == out->n) && (out->shown == NULL || n_shown == out->n);
@@ -207,10 +260,6 @@ gnnrec_image_read(GnnrecSnapshot *out, const GnnrecImageHeader *image)
         if (!read_nodes(&out->types[t], image, t))
             return false;
     }
-    for (int r = 0; r < out->n_relations; r++)
-        if (!read_edges(&out->relations[r], out, image, r)
-            || !read_edges(&out->reverse[r], out, image, GNNREC_REVERSE(r))
-            || out->reverse[r].n != out->relations[r].n)
-            return false;
-    return true;
+    return read_edges(&out->interactions, out, image, GNNREC_EDGES) && read_edges(&out->reverse, out, image, GNNREC_REVERSE)
+        && out->reverse.n == out->interactions.n;
 }

@@ -14,7 +14,7 @@
 #include "pg/snapshot.h"
 
 #define GNNREC_IMAGE_MAGIC UINT64CONST(0x0a6365726e6e67b1)  /* a byte that is no text, "gnnrec", a newline */
-#define GNNREC_IMAGE_LAYOUT 4
+#define GNNREC_IMAGE_LAYOUT 5
 #define GNNREC_IMAGE_ALIGN 64
 
 /* what a section holds, and so the width of its elements; n is the number of nodes of its type */
@@ -28,20 +28,24 @@ typedef enum GnnrecSectionKind
     GNNREC_SECTION_INVERSE_NORM,    /* float[n] */
     GNNREC_SECTION_DEGREE,      /* float[n] */
     GNNREC_SECTION_POPULAR,     /* int32[] */
-    GNNREC_SECTION_ISOLATED,    /* int32[]; together with popular n */
-    GNNREC_SECTION_PTR,         /* int64[n + 1], of a relation, n of the type it starts from */
-    GNNREC_SECTION_IDX,         /* int32[], of a relation */
-    GNNREC_SECTION_VAL,         /* float[], of a relation, optional */
-    GNNREC_SECTION_SHOWN,       /* uint8[], of a relation, optional */
+    GNNREC_SECTION_ISOLATED,    /* int32[]; together with popular and cold n */
+    GNNREC_SECTION_PTR,         /* int64[n + 1], of edges, n of the type they start from */
+    GNNREC_SECTION_IDX,         /* int32[], of edges */
+    GNNREC_SECTION_VAL,         /* float[], of edges, optional */
+    GNNREC_SECTION_SHOWN,       /* uint8[], of edges, optional */
     GNNREC_SECTION_QUANTISED,   /* block[n / GNN_BLOCK], see core/quantise.h; none where the dimension is too high for it */
-    GNNREC_SECTION_LOG_DEGREE,  /* float[n]: log(1 + degree) */
+    GNNREC_SECTION_LOG_POPULARITY,  /* float[n]: log(1 + popularity) */
+    GNNREC_SECTION_POPULARITY,  /* float[n]; none where it is the degree */
+    GNNREC_SECTION_COLD,        /* int32[]; none where no node is cold, and then not the next one */
+    GNNREC_SECTION_UNPOPULAR,   /* int32[] */
+    GNNREC_SECTION_TABLE,       /* Oid[1]: of the type, whose number may be another's in the model as it is now */
     GNNREC_SECTION_END          /* of the kinds */
 } GnnrecSectionKind;
 
 typedef struct GnnrecSection
 {
     uint16      kind;
-    uint16      owner;          /* number of the node type or the relation */
+    uint16      owner;          /* number of the node type, or which edges */
     uint32      width;          /* bytes of one element */
     int64       count;          /* elements */
     int64       offset;         /* from the start of the image */
@@ -65,10 +69,10 @@ typedef struct GnnrecImageHeader
     GnnrecSection sections[FLEXIBLE_ARRAY_MEMBER];
 } GnnrecImageHeader;
 
-#define GNNREC_MAX_SECTIONS (GNN_MAX_TYPES * 11 + GNN_MAX_RELATIONS * 6)
+/* owners of edges: the interactions, and their reverse */
+enum {GNNREC_EDGES, GNNREC_REVERSE};
 
-/* the owner of the ptr and idx of a relation's reverse */
-#define GNNREC_REVERSE(relation) (GNN_MAX_RELATIONS + (relation))
+#define GNNREC_MAX_SECTIONS (GNN_MAX_TYPES * 15 + 6)
 
 /* whose image it is to be */
 typedef struct GnnrecImageKey
@@ -92,9 +96,12 @@ extern void gnnrec_image_seal(GnnrecImageHeader *header);
 /* is it a sealed header of ours, with this key, of an image of this size, and does all it describes lie in there? */
 extern bool gnnrec_image_check(const GnnrecImageHeader *header, size_t size, const GnnrecImageKey *key);
 
+/* the table that the nodes of a type are from; NULL: the image has no such type, or does not say */
+extern const Oid *gnnrec_image_table(const GnnrecImageHeader *image, int type);
+
 /*
- * Points the snapshot's arrays into an image that was checked; types, relations and their keys are already described in out.
- * False, if a section is missing or not as long as those beside it.
+ * Points the snapshot's arrays into an image that was checked; types, their keys and tables are already described in out. False,
+ * if a section is missing or not as long as those beside it, or a type's table another.
  */
 extern bool gnnrec_image_read(GnnrecSnapshot *out, const GnnrecImageHeader *image);
 

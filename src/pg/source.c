@@ -1,5 +1,5 @@
 /*
- * source.c: the interactions of a source, all of them or those of one item, into memory; see source.h.
+ * source.c: the rows of a source, all of them or those of one item, and the ids of a catalogue, into memory; see source.h.
  */
 #include "postgres.h"
 
@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-#include "executor/spi.h"
+#include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "nodes/params.h"
 #include "tcop/dest.h"
@@ -54,12 +54,14 @@ grow(Reader *reader)
     reader->capacity = reader->capacity == 0 ? FIRST_ROWS : reader->capacity + reader->capacity / 2;
     out->from = grown(reader, out->from, sizeof(int32));
     out->to = grown(reader, out->to, sizeof(int32));
-    if (r->event_column != NULL || r->value_column != NULL || r->half_life != NULL)
+    if (r->event_column != NULL || r->value_column != NULL || r->half_life != NULL || r->weight != 1)
         out->weight = grown(reader, out->weight, sizeof(float));
     if (r->time_column != NULL)
         out->time = grown(reader, out->time, sizeof(double));
     if (r->seen_events != NULL)
         out->hides = grown(reader, out->hides, sizeof(bool));
+    if (r->separate || r->relation_column != NULL)
+        out->kind = grown(reader, out->kind, sizeof(int32));
 }
 
 static void
@@ -71,12 +73,19 @@ append_row(Reader *reader, Datum from, Datum to, const GnnrecRow *row)
         grow(reader);
     out->from[out->n] = gnnrec_idmap_number(reader->from_ids, from);
     out->to[out->n] = gnnrec_idmap_number(reader->to_ids, to);
+    if (reader->from_ids == reader->to_ids && out->from[out->n] == out->to[out->n])
+    {
+        reader->rows.counts.loops++;
+        return;
+    }
     if (out->weight != NULL)
         out->weight[out->n] = row->weight;
     if (out->time != NULL)
         out->time[out->n] = row->time;
     if (out->hides != NULL)
         out->hides[out->n] = row->hides;
+    if (out->kind != NULL)
+        out->kind[out->n] = row->kind;
     out->n++;
 }
 
@@ -109,32 +118,6 @@ startup(DestReceiver *self, int operation, TupleDesc row_type)
 
     gnnrec_source_check_types(reader->rows.relation, TupleDescAttr(row_type, 0)->atttypid, TupleDescAttr(row_type, 1)->atttypid,
                               reader->from_ids->type.type, reader->to_ids->type.type);
-}
-
-static void
-nothing(DestReceiver *self)
-{
-}
-
-static void
-execute(Reader *reader, const char *sql, ParamListInfo params)
-{
-    SPIExecuteOptions options = {0};
-    int         result;
-
-    reader->dest.receiveSlot = receive;
-    reader->dest.rStartup = startup;
-    reader->dest.rShutdown = nothing;
-    reader->dest.rDestroy = nothing;
-    reader->dest.mydest = DestNone;
-    options.params = params;
-    options.read_only = true;
-    options.dest = &reader->dest;
-    SPI_connect();
-    result = SPI_execute_extended(sql, &options);
-    if (result != SPI_OK_SELECT && result != SPI_OK_UTILITY)
-        elog(ERROR, "could not execute \"%s\"", sql);
-    SPI_finish();
 }
 
 /*
@@ -189,6 +172,17 @@ joined(List *names)
     return s.data;
 }
 
+/* of relation_column, as text */
+static void
+number_values(Reader *reader)
+{
+    GnnrecKeyType text;
+
+    gnnrec_key_type(&text, TEXTOID);
+    gnnrec_idmap_init(&reader->out->values, &text);
+    reader->rows.values = &reader->out->values;
+}
+
 /* the rows of a query, which gnnrec_source_query began */
 static void
 read_rows(GnnrecInteractions *out, const GnnrecRelation *r, GnnrecIdMap *from_ids, GnnrecIdMap *to_ids,
@@ -198,6 +192,8 @@ read_rows(GnnrecInteractions *out, const GnnrecRelation *r, GnnrecIdMap *from_id
 
     memset(out, 0, sizeof(*out));
     gnnrec_source_check_columns(r, from_ids->type.type, to_ids->type.type);
+    reader.dest.receiveSlot = receive;
+    reader.dest.rStartup = startup;
     reader.rows.relation = r;
     reader.rows.context = CurrentMemoryContext;
     gnnrec_event_weights_read(&reader.rows.weights, r);
@@ -208,7 +204,9 @@ read_rows(GnnrecInteractions *out, const GnnrecRelation *r, GnnrecIdMap *from_id
     reader.tick_arg = tick_arg;
     reader.row = AllocSetContextCreate(CurrentMemoryContext, "gnnrec row", ALLOCSET_DEFAULT_SIZES);
     grow(&reader);
-    execute(&reader, sql, params);
+    if (r->relation_column != NULL)
+        number_values(&reader);
+    gnnrec_source_execute(&reader.dest, sql, params);
     out->counts = reader.rows.counts;
     if (r->time_column != NULL)
         out->counts.future = settle_times(out->time, out->n);
@@ -223,6 +221,62 @@ gnnrec_source_read(GnnrecInteractions *out, const GnnrecRelation *r, GnnrecIdMap
                    GnnrecReadTick tick, void *tick_arg)
 {
     read_rows(out, r, from_ids, to_ids, tick, tick_arg, gnnrec_source_query(r), NULL);
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * The ids of a catalogue
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct CatalogueReader
+{
+    DestReceiver dest;          /* must be first */
+    const GnnrecNodeType *type;
+    GnnrecIdMap *ids;
+    int64       n_rows;
+    int64       n_null;
+    GnnrecReadTick tick;
+    void       *tick_arg;
+    MemoryContext row;
+} CatalogueReader;
+
+static bool
+receive_id(TupleTableSlot *slot, DestReceiver *self)
+{
+    CatalogueReader *reader = (CatalogueReader *) self;
+    MemoryContext old = MemoryContextSwitchTo(reader->row);
+    bool        isnull;
+    Datum       id = slot_getattr(slot, 1, &isnull);
+
+    if (isnull)
+        reader->n_null++;
+    else
+        gnnrec_idmap_number(reader->ids, id);
+    MemoryContextSwitchTo(old);
+    MemoryContextReset(reader->row);
+    if (++reader->n_rows % ROWS_A_TICK == 0 && reader->tick != NULL)
+        reader->tick(reader->tick_arg, reader->n_rows);
+    return true;
+}
+
+static void
+startup_ids(DestReceiver *self, int operation, TupleDesc row_type)
+{
+    gnnrec_source_check_catalogue_type(((const CatalogueReader *) self)->type, TupleDescAttr(row_type, 0)->atttypid);
+}
+
+void
+gnnrec_source_read_catalogue(int64 *n_rows, int64 *n_null, const GnnrecNodeType *type, GnnrecIdMap *ids,
+                             GnnrecReadTick tick, void *tick_arg)
+{
+    CatalogueReader reader = {.dest = {.receiveSlot = receive_id, .rStartup = startup_ids}, .type = type, .ids = ids,
+                              .tick = tick, .tick_arg = tick_arg};
+
+    gnnrec_source_check_catalogue_there(type);
+    reader.row = AllocSetContextCreate(CurrentMemoryContext, "gnnrec row", ALLOCSET_DEFAULT_SIZES);
+    gnnrec_source_execute(&reader.dest, gnnrec_source_catalogue_query(type), NULL);
+    MemoryContextDelete(reader.row);
+    *n_rows = reader.n_rows;
+    *n_null = reader.n_null;
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------

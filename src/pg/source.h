@@ -1,5 +1,5 @@
 /*
- * source.h: the interaction table (or view, ...) of a relation, read into memory.
+ * source.h: the table (or view, ...) of a relation or of a node type's catalogue, read into memory.
  *
  * gnnrec_source_read takes everything, for training: one statement, one snapshot, rows handed over one by one. It runs as the
  * current user: privileges and row security hold. gnnrec_source_user_events takes one user's rows as they are now, for serving,
@@ -17,13 +17,14 @@
 typedef struct GnnrecReadCounts
 {
     int64       rows;           /* rows the source returned */
-    int64       null_ids;
+    int64       null_ids;       /* or a NULL in relation_column */
+    int64       loops;          /* from a node to itself: what a node is to itself says nothing */
     int64       unknown_events; /* kinds that event_weights does not name, or NULL */
     int64       bad_values;     /* value or time NULL, NaN or infinite */
     int64       future;         /* later than now by more than a day: read as if they were of the newest time there is */
 } GnnrecReadCounts;
 
-/* the interactions: arrays of n, not merged; memory of the context current at the call */
+/* the interactions, or the rows of another relation: arrays of n, not merged; memory of the context current at the call */
 typedef struct GnnrecInteractions
 {
     int64       n;
@@ -32,6 +33,8 @@ typedef struct GnnrecInteractions
     float      *weight;         /* NULL: all 1 */
     double     *time;           /* seconds since 1970; NULL: the relation has no time column */
     bool       *hides;          /* does it hide the item from the user? NULL: all do */
+    int32      *kind;           /* GnnrecRow.kind; NULL: all are one relation of the graph */
+    GnnrecIdMap values;         /* numbers the kinds where there is a relation_column */
     GnnrecReadCounts counts;
     char       *unknown_events; /* the first few kinds skipped, for a warning; NULL: none */
 } GnnrecInteractions;
@@ -45,6 +48,13 @@ typedef void (*GnnrecReadTick) (void *arg, int64 rows);
  */
 extern void gnnrec_source_read(GnnrecInteractions *out, const GnnrecRelation *r, GnnrecIdMap *from_ids, GnnrecIdMap *to_ids,
                                GnnrecReadTick tick, void *tick_arg);
+
+/*
+ * The ids of a node type's catalogue get numbers, as nodes that relations need not mention. Returns how many rows it has, and how
+ * many have no id.
+ */
+extern void gnnrec_source_read_catalogue(int64 *n_rows, int64 *n_null, const GnnrecNodeType *type, GnnrecIdMap *ids,
+                                         GnnrecReadTick tick, void *tick_arg);
 
 /*
  * The same of one item, as it is now, with the model owner's rights, as a view would: whoever may ask for an audience need not be
@@ -80,13 +90,13 @@ extern bool gnnrec_source_has_index(const GnnrecRelation *r, const char *id_colu
 /* checks at definition time: relation kind, columns, their types, that the caller may read them; ERROR with the rule broken */
 extern void gnnrec_source_check(const GnnrecRelation *r);
 
+/* the same of a catalogue, whose ids have to be of the type given */
+extern void gnnrec_source_check_catalogue(const GnnrecNodeType *type);
+
 /* the quoted, qualified name of a relation; ERROR where it does not exist any more */
 extern char *gnnrec_relation_name(Oid relation);
 
 /* the type of a column of the source; ERROR where there is none */
 extern Oid  gnnrec_source_column_type(Oid source, const char *column);
-
-/* how many interactions, users and items the source holds, counted */
-extern void gnnrec_source_count(const GnnrecRelation *r, int64 *n_rows, int64 *n_from, int64 *n_to);
 
 #endif

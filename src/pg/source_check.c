@@ -5,6 +5,8 @@
 
 #include "pg/source.h"
 
+#include <math.h>
+
 #include "access/genam.h"
 #include "access/table.h"
 #include "catalog/pg_am.h"
@@ -91,7 +93,7 @@ gnnrec_source_advise(const GnnrecRelation *r)
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
- * Checks at definition time, and counting
+ * Checks at definition time
  * ------------------------------------------------------------------------------------------------------------------ */
 
 static void
@@ -154,8 +156,39 @@ check_numeric_column(Oid source, const char *column, const char *option, bool ca
 }
 
 static void
+check_behaviours(const GnnrecRelation *r)
+{
+    GnnrecEventWeights weights;
+
+    if (r->target_event != NULL && !r->separate)
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                 errmsg("target_event needs behaviours => 'separate'"),
+                 errdetail("Merged kinds of event are learned together.")));
+    if (!r->separate)
+        return;
+    if (r->event_column == NULL)
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                 errmsg("behaviours => 'separate' needs event_column"),
+                 errhint("Name the column that holds the kind of event: event_column => 'event'.")));
+    gnnrec_event_weights_read(&weights, r);
+    gnnrec_event_target(&weights, r);
+}
+
+static void
+check_weight(float weight)
+{
+    if (!isfinite(weight) || weight < 0)
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                 errmsg("weight must be a finite number, 0 or above, not %g", weight)));
+}
+
+static void
 check_options(const GnnrecRelation *r)
 {
+    check_weight(r->weight);
     if (r->event_weights != NULL && r->event_column == NULL)
         ereport(ERROR,
                 (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -181,44 +214,41 @@ check_options(const GnnrecRelation *r)
                  errmsg("since must be a finite time")));
 }
 
-void
-gnnrec_source_check(const GnnrecRelation *r)
+/* the server checks the rest, privileges included, when it plans and starts the query */
+static void
+check_readable(const char *query)
 {
-    GnnrecEventWeights ignored;
-
-    check_kind(r->source);
-    check_options(r);
-    check_id_column(r->source, r->from_column);
-    check_id_column(r->source, r->to_column);
-    if (r->event_column != NULL)
-        gnnrec_source_column_type(r->source, r->event_column);
-    gnnrec_event_weights_read(&ignored, r);
-    if (r->value_column != NULL)
-        check_numeric_column(r->source, r->value_column, "value_column", false);
-    if (r->time_column != NULL)
-        check_numeric_column(r->source, r->time_column, "time_column", true);
-
-    /* the server checks the rest, privileges included, when it plans and starts the query */
     SPI_connect();
-    if (SPI_execute(psprintf("%s LIMIT 0", gnnrec_source_query(r)), true, 0) != SPI_OK_SELECT)
+    if (SPI_execute(psprintf("%s LIMIT 0", query), true, 0) != SPI_OK_SELECT)
         elog(ERROR, "could not read the source");
     SPI_finish();
 }
 
 void
-gnnrec_source_count(const GnnrecRelation *r, int64 *n_rows, int64 *n_from, int64 *n_to)
+gnnrec_source_check(const GnnrecRelation *r)
 {
-    char       *sql = psprintf("SELECT pg_catalog.count(*), pg_catalog.count(DISTINCT s.%s), "
-                               "pg_catalog.count(DISTINCT s.%s) FROM %s s%s%s",
-                               quote_identifier(r->from_column), quote_identifier(r->to_column), gnnrec_relation_name(r->source),
-                               r->has_since ? " WHERE " : "", r->has_since ? gnnrec_source_since_condition(r) : "");
-    int64      *counts[] = {n_rows, n_from, n_to};
-    bool        isnull;
+    GnnrecEventWeights ignored;
 
-    SPI_connect();
-    if (SPI_execute(sql, true, 0) != SPI_OK_SELECT || SPI_processed != 1)
-        elog(ERROR, "could not execute \"%s\"", sql);
-    for (int i = 0; i < 3; i++)
-        *counts[i] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &isnull));
-    SPI_finish();
+    gnnrec_source_check_exists(r);
+    check_kind(r->source);
+    check_options(r);
+    gnnrec_source_check_there(r);
+    check_id_column(r->source, r->from_column);
+    check_id_column(r->source, r->to_column);
+    gnnrec_event_weights_read(&ignored, r);
+    check_behaviours(r);
+    if (r->value_column != NULL)
+        check_numeric_column(r->source, r->value_column, "value_column", false);
+    if (r->time_column != NULL)
+        check_numeric_column(r->source, r->time_column, "time_column", true);
+    check_readable(gnnrec_source_query(r));
+}
+
+void
+gnnrec_source_check_catalogue(const GnnrecNodeType *type)
+{
+    gnnrec_source_check_catalogue_there(type);
+    check_kind(type->catalogue);
+    check_id_column(type->catalogue, type->catalogue_id);
+    check_readable(gnnrec_source_catalogue_query(type));
 }

@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "catalog/pg_type.h"
+#include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
@@ -100,10 +101,33 @@ gnnrec_source_query(const GnnrecRelation *r)
         appendStringInfo(&q, ", s.%s::pg_catalog.float8", quote_identifier(r->value_column));
     if (r->time_column != NULL)
         appendStringInfo(&q, ", %s", time_expression(r));
+    if (r->relation_column != NULL)
+        appendStringInfo(&q, ", s.%s::pg_catalog.text", quote_identifier(r->relation_column));
     appendStringInfo(&q, " FROM %s s", gnnrec_relation_name(r->source));
     if (r->has_since)
         appendStringInfo(&q, " WHERE %s", gnnrec_source_since_condition(r));
     return q.data;
+}
+
+static void
+nothing(DestReceiver *self)
+{
+}
+
+void
+gnnrec_source_execute(DestReceiver *dest, const char *sql, ParamListInfo params)
+{
+    SPIExecuteOptions options = {.params = params, .read_only = true, .dest = dest};
+    int         result;
+
+    dest->rShutdown = nothing;
+    dest->rDestroy = nothing;
+    dest->mydest = DestNone;
+    SPI_connect();
+    result = SPI_execute_extended(sql, &options);
+    if (result != SPI_OK_SELECT && result != SPI_OK_UTILITY)
+        elog(ERROR, "could not execute \"%s\"", sql);
+    SPI_finish();
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -208,6 +232,36 @@ gnnrec_event_weights_read(GnnrecEventWeights *out, const GnnrecRelation *r)
     }
 }
 
+static int
+target_by_name(const GnnrecEventWeights *weights, const char *kind)
+{
+    const GnnrecEventWeight *found = find_kind(weights, kind, strlen(kind));
+
+    if (found == NULL)
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                 errmsg("target_event is a kind of event that event_weights does not name: \"%s\"", kind),
+                 errhint("Interactions of other kinds are not read. Give it a weight above zero.")));
+    return (int) (found - weights->kinds);
+}
+
+int
+gnnrec_event_target(const GnnrecEventWeights *weights, const GnnrecRelation *r)
+{
+    int         target = r->target_event != NULL ? target_by_name(weights, r->target_event) : 0;
+
+    if (r->target_event == NULL)
+        for (int i = 1; i < weights->n; i++)
+            if (weights->kinds[i].weight > weights->kinds[target].weight)
+                target = i;
+    if (weights->n == 0 || !(weights->kinds[target].weight > 0))
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                 errmsg("the kind of event that is learned must have a weight above zero"),
+                 errhint("event_weights gives the weights; target_event names the kind, by default that of the largest weight.")));
+    return target;
+}
+
 /* ---------------------------------------------------------------------------------------------------------------------
  * Rows
  * ------------------------------------------------------------------------------------------------------------------ */
@@ -254,9 +308,10 @@ gnnrec_row_read(GnnrecRowReader *reader, GnnrecRow *row, const Datum *values, co
 {
     const GnnrecRelation *r = reader->relation;
     int         column = 2;
-    double      weight = 1.0;
+    double      weight = r->weight;
 
     row->time = 0;
+    row->kind = 0;
     row->hides = reader->weights.others_hide;
     if (r->event_column != NULL)
     {
@@ -264,8 +319,9 @@ gnnrec_row_read(GnnrecRowReader *reader, GnnrecRow *row, const Datum *values, co
 
         if (kind == NULL)
             return false;
-        weight = kind->weight;
+        weight *= kind->weight;
         row->hides = kind->hides;
+        row->kind = (int32) (kind - reader->weights.kinds);
         column++;
     }
     if (r->value_column != NULL)
@@ -274,12 +330,24 @@ gnnrec_row_read(GnnrecRowReader *reader, GnnrecRow *row, const Datum *values, co
         column++;
     }
     if (r->time_column != NULL)
+    {
         row->time = nulls[column] ? NAN : DatumGetFloat8(values[column]);
+        column++;
+    }
     row->weight = (float) weight;
     if (!isfinite(row->weight) || !isfinite(row->time))
     {
         reader->counts.bad_values++;
         return false;
+    }
+    if (r->relation_column != NULL)
+    {
+        if (nulls[column])
+        {
+            reader->counts.null_ids++;
+            return false;
+        }
+        row->kind = gnnrec_idmap_number(reader->values, values[column]);
     }
     return true;
 }
@@ -292,6 +360,52 @@ gnnrec_half_life_seconds(const Interval *half_life)
     return days * SECS_PER_DAY + (double) half_life->time / USECS_PER_SEC;
 }
 
+/* what the model's first relation is made of is named in its definition; a further one has a name of its own */
+static bool
+is_interactions(const GnnrecRelation *r)
+{
+    return r->relation_no == GNNREC_INTERACTIONS;
+}
+
+static void
+check_column(const GnnrecRelation *r, const char *column)
+{
+    if (column == NULL)
+        return;
+    if (is_interactions(r))
+        gnnrec_source_column_type(r->source, column);
+    else if (get_attnum(r->source, column) <= 0)
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_COLUMN),
+                 errmsg("column \"%s\" of \"%s\" does not exist", column, get_rel_name(r->source)),
+                 errhint("from_column, to_column, relation_column, value_column and time_column of relation \"%s\" name columns.",
+                         r->name)));
+}
+
+void
+gnnrec_source_check_exists(const GnnrecRelation *r)
+{
+    if (is_interactions(r))
+        gnnrec_relation_name(r->source);
+    else if (get_rel_name(r->source) == NULL)
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_TABLE),
+                 errmsg("the table of relation \"%s\" does not exist any more", r->name),
+                 errhint("gnnrec.drop_relation drops the relation.")));
+}
+
+void
+gnnrec_source_check_there(const GnnrecRelation *r)
+{
+    const char *columns[] = {r->event_column, r->value_column, r->from_column, r->to_column, r->relation_column};
+
+    gnnrec_source_check_exists(r);
+    for (int i = 0; i < lengthof(columns); i++)
+        check_column(r, columns[i]);
+    if (!is_interactions(r))
+        check_column(r, r->time_column);
+}
+
 /* ids are read as what the model's types say: another type's would be read as pointers, or as parts of numbers */
 void
 gnnrec_source_check_types(const GnnrecRelation *r, Oid from, Oid to, Oid from_wanted, Oid to_wanted)
@@ -299,19 +413,55 @@ gnnrec_source_check_types(const GnnrecRelation *r, Oid from, Oid to, Oid from_wa
     if (from != from_wanted || to != to_wanted)
         ereport(ERROR,
                 (errcode(ERRCODE_DATATYPE_MISMATCH),
-                 errmsg("the id columns of %s have changed their type since the model was created",
-                        gnnrec_relation_name(r->source)),
-                 errhint("Drop the model and create it again.")));
+                 errmsg("the id columns of %s have changed their type since the %s was %s", gnnrec_relation_name(r->source),
+                        is_interactions(r) ? "model" : "relation", is_interactions(r) ? "created" : "added"),
+                 is_interactions(r) ? errhint("Drop the model and create it again.")
+                 : errhint("Drop relation \"%s\" with gnnrec.drop_relation and add it again.", r->name)));
 }
 
 /* before a query is made: of a column that is gone it would say less; of the time column, making it says as much */
 void
 gnnrec_source_check_columns(const GnnrecRelation *r, Oid from_wanted, Oid to_wanted)
 {
-    if (r->event_column != NULL)
-        gnnrec_source_column_type(r->source, r->event_column);
-    if (r->value_column != NULL)
-        gnnrec_source_column_type(r->source, r->value_column);
+    gnnrec_source_check_there(r);
     gnnrec_source_check_types(r, gnnrec_source_column_type(r->source, r->from_column),
                               gnnrec_source_column_type(r->source, r->to_column), from_wanted, to_wanted);
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Catalogues
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+char *
+gnnrec_source_catalogue_query(const GnnrecNodeType *type)
+{
+    return psprintf("SELECT s.%s FROM %s s", quote_identifier(type->catalogue_id), gnnrec_relation_name(type->catalogue));
+}
+
+void
+gnnrec_source_check_catalogue_type(const GnnrecNodeType *type, Oid is)
+{
+    if (is != type->id_type)
+        ereport(ERROR,
+                (errcode(ERRCODE_DATATYPE_MISMATCH),
+                 errmsg("column \"%s\" of %s has type %s, but the model's %s ids have type %s", type->catalogue_id,
+                        gnnrec_relation_name(type->catalogue), format_type_be(is), type->name, format_type_be(type->id_type)),
+                 errhint("A view can cast the column.")));
+}
+
+void
+gnnrec_source_check_catalogue_there(const GnnrecNodeType *type)
+{
+    if (get_rel_name(type->catalogue) == NULL)
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_TABLE),
+                 errmsg("the catalogue of node type \"%s\" does not exist any more", type->name),
+                 errhint("gnnrec.set_catalogue(model, '%s', ...) names another one, or with NULL none.", type->name)));
+    if (get_attnum(type->catalogue, type->catalogue_id) <= 0)
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_COLUMN),
+                 errmsg("column \"%s\" of \"%s\" does not exist", type->catalogue_id, get_rel_name(type->catalogue)),
+                 errhint("gnnrec.set_catalogue(model, '%s', ..., id_column => ...) names the column that holds the ids.",
+                         type->name)));
+    gnnrec_source_check_catalogue_type(type, gnnrec_source_column_type(type->catalogue, type->catalogue_id));
 }

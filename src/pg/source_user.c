@@ -125,12 +125,6 @@ find_user_reader(int32 model_id)
     return reader;
 }
 
-static bool
-same_version(const GnnrecModelVersion *a, const GnnrecModelVersion *b)
-{
-    return a->catalog == b->catalog && a->xmin == b->xmin && ItemPointerEquals((ItemPointer) &a->place, (ItemPointer) &b->place);
-}
-
 /* are the source and its columns still there? What was learned is served without them */
 static bool
 is_there(const GnnrecRelation *r)
@@ -321,7 +315,7 @@ gnnrec_source_user_events(GnnrecUserEvents *out, int32 model_id, int64 run_id, D
                 (errcode(ERRCODE_INVALID_RECURSION),
                  errmsg("the interactions of model number %d are made from its own recommendations", model_id)));
     is_current = reader->is_valid && reader->relation != NULL && reader->max_events == gnnrec_fresh_max_events
-        && same_version(&reader->version, &version);
+        && gnnrec_same_version(&reader->version, &version);
     before = gnnrec_role_become(gnnrec_relation_owner(is_current ? reader->owner_table
                                                       : gnnrec_model_by_id(model_id)->types[GNNREC_ITEM].table));
     SPI_connect();

@@ -44,11 +44,11 @@ vector(const GnnrecTrained *t, const float *rows, int32 i)
     return PointerGetDatum(gnnrec_embedding_make(rows + (int64) i * t->dim, t->dim));
 }
 
-/* a run that cannot be served must not go live */
+/* a sum of weights of a node of a type; a run that cannot be served must not go live */
 static Datum
-degree(const GnnrecTrained *t, int type, int32 i)
+checked_sum(const GnnrecTrained *t, int type, double weights)
 {
-    float       sum = t->fit->degree[type][i];
+    float       sum = (float) weights;
 
     if (!isfinite(sum))
         ereport(ERROR,
@@ -56,6 +56,12 @@ degree(const GnnrecTrained *t, int type, int32 i)
                  errmsg("the weights of one %s's interactions add up to more than a real can hold", t->model->types[type].name),
                  errhint("Smaller event_weights, or a view that divides the values, make the same model.")));
     return Float4GetDatum(sum);
+}
+
+static Datum
+degree(const GnnrecTrained *t, int type, int32 i)
+{
+    return checked_sum(t, type, t->fit->degree[type][i]);
 }
 
 static Datum
@@ -73,6 +79,7 @@ make_item(const GnnrecTrained *t, int type, int32 i, Datum *values, bool *nulls)
     values[3] = vector(t, t->fit->embedding[type], i);
     values[4] = vector(t, t->fit->fold_in[type], i);
     values[5] = degree(t, type, i);
+    values[6] = checked_sum(t, type, t->interactions[i]);
 }
 
 /* a one-dimensional array of 4-byte elements without NULLs */
@@ -152,15 +159,41 @@ make_user(const GnnrecTrained *t, int type, int32 i, Datum *values, bool *nulls)
     values[6] = shown(t, i, &nulls[6]);
 }
 
+/* of any further type */
+static void
+make_node(const GnnrecTrained *t, int type, int32 i, Datum *values, bool *nulls)
+{
+    values[0] = id(t, type, i);
+    values[1] = Int64GetDatum(t->run_id);
+    values[2] = Int32GetDatum(i);
+    values[3] = vector(t, t->fit->embedding[type], i);
+    values[4] = degree(t, type, i);
+}
+
 #define ID_TYPE InvalidOid
 #define VECTOR_TYPE UNKNOWNOID
 
 static const TableRows tables[] = {
     [GNNREC_USER] = {"user_id, run_id, embedding, degree, seen, seen_weight, shown", 7,
                      {ID_TYPE, INT8OID, VECTOR_TYPE, FLOAT4OID, INT4ARRAYOID, FLOAT4ARRAYOID, INT4ARRAYOID}, make_user},
-    [GNNREC_ITEM] = {"item_id, run_id, item_no, embedding, fold_in, degree", 6,
-                     {ID_TYPE, INT8OID, INT4OID, VECTOR_TYPE, VECTOR_TYPE, FLOAT4OID}, make_item},
+    [GNNREC_ITEM] = {"item_id, run_id, item_no, embedding, fold_in, degree, interactions", 7,
+                     {ID_TYPE, INT8OID, INT4OID, VECTOR_TYPE, VECTOR_TYPE, FLOAT4OID, FLOAT4OID}, make_item},
 };
+
+/* users and items have tables of their own kind, further types one that is named like them */
+static TableRows
+rows_of(const GnnrecModel *model, int type)
+{
+    const char *name = model->types[type].name;
+
+    if (type <= GNNREC_ITEM)
+        return tables[type];
+    return (TableRows) {
+        psprintf("%s, run_id, %s, embedding, degree", quote_identifier(psprintf("%s_id", name)),
+                 quote_identifier(psprintf("%s_no", name))),
+        5, {ID_TYPE, INT8OID, INT4OID, VECTOR_TYPE, FLOAT4OID}, make_node
+    };
+}
 
 static Oid
 vector_type(void)
@@ -180,19 +213,19 @@ column_types(Oid *out, const TableRows *rows, Oid id_type)
 static void
 write_rows(const GnnrecTrained *t, int type)
 {
-    const TableRows *rows = &tables[type];
+    TableRows   rows = rows_of(t->model, type);
     Oid         types[MAX_COLUMNS];
     GnnrecWriter writer;
 
-    column_types(types, rows, t->ids[type].type.type);
-    gnnrec_writer_begin(&writer, t->model->types[type].table, rows->columns, types, rows->n_columns);
+    column_types(types, &rows, t->ids[type].type.type);
+    gnnrec_writer_begin(&writer, t->model->types[type].table, rows.columns, types, rows.n_columns);
     for (int32 i = 0; i < t->ids[type].n; i++)
     {
         MemoryContext old = MemoryContextSwitchTo(writer.row_context);
         Datum       values[MAX_COLUMNS];
         bool        nulls[MAX_COLUMNS] = {false};
 
-        rows->make_row(t, type, i, values, nulls);
+        rows.make_row(t, type, i, values, nulls);
         MemoryContextSwitchTo(old);
         gnnrec_writer_add(&writer, values, nulls);
     }
@@ -208,7 +241,8 @@ gnnrec_store_check(const GnnrecModel *model)
                     (errcode(ERRCODE_UNDEFINED_TABLE),
                      errmsg("the table of the %s embeddings of model \"%s\" does not exist any more",
                             model->types[type].name, model->name),
-                     errhint("Drop the model with gnnrec.drop_model and create it again.")));
+                     type <= GNNREC_ITEM ? errhint("Drop the model with gnnrec.drop_model and create it again.")
+                     : errhint("Drop its relations with gnnrec.drop_relation and add them again.")));
 }
 
 /* runs work(arg, type) for each node type, connected to SPI, as the owner of the type's table */
@@ -232,11 +266,26 @@ write_type(const void *arg, int type)
     write_rows(arg, type);
 }
 
+/* the weights above zero, column by column */
+static const double *
+interactions_of_items(const GnnCsr *seen, int32 n_items)
+{
+    double     *sum = MemoryContextAllocExtended(CurrentMemoryContext, sizeof(double) * Max(n_items, 1),
+                                                 MCXT_ALLOC_ZERO | MCXT_ALLOC_HUGE);
+
+    for (int64 e = 0; e < seen->ptr[seen->n]; e++)
+        sum[seen->idx[e]] += seen->val == NULL ? 1 : Max(seen->val[e], 0);
+    return sum;
+}
+
 void
 gnnrec_store_run(const GnnrecTrained *trained)
 {
-    gnnrec_store_check(trained->model);
-    as_owners(trained->model, write_type, trained);
+    GnnrecTrained t = *trained;
+
+    gnnrec_store_check(t.model);
+    t.interactions = interactions_of_items(t.seen, t.ids[GNNREC_ITEM].n);
+    as_owners(t.model, write_type, &t);
 }
 
 typedef struct Deletion

@@ -20,6 +20,7 @@ typedef struct GnnrecTrained
     const GnnFit *fit;
     const GnnCsr *seen;         /* users x items: relation 0, weights <= 0 included */
     const GnnCsr *hidden;       /* those of seen that hide the item from the user; NULL: all do */
+    const double *interactions; /* of each item: the sum of the weights above zero of seen; gnnrec_store_run() sees to it */
 } GnnrecTrained;
 
 /* ERROR where a table of the model is gone: better before the training than after it */

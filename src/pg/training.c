@@ -22,15 +22,15 @@
 #include "storage/pmsignal.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/json.h"
 #include "utils/memutils.h"
 
 #include "pg/config.h"
-#include "pg/idmap.h"
 #include "pg/isolate.h"
 #include "pg/memory.h"
+#include "pg/reading.h"
 #include "pg/role.h"
 #include "pg/snapshot.h"
-#include "pg/source.h"
 #include "pg/store.h"
 
 PGDLLEXPORT void gnnrec_training_main(Datum arg);
@@ -42,12 +42,7 @@ typedef struct Training
 {
     GnnrecWorker *w;
     GnnConfig   config;
-    GnnrecIdMap ids[GNN_MAX_TYPES];
-    GnnrecReadCounts counts;
-    double      newest_event;   /* of relation 0; NaN: it has no time column */
-    char       *warning;        /* what the run's row says though it succeeded */
-    GnnGraph    graph;
-    GnnCsr     *hidden;         /* the edges of relation 0 that hide an item; NULL: all do */
+    GnnrecReading reading;
     GnnrecFitting fitting;
     double      seconds[3];     /* of reading, fitting, storing */
 } Training;
@@ -128,156 +123,23 @@ report_rows(void *arg, int64 rows)
 }
 
 static void
-renumber(int32 *nodes, int64 n, const int32 *numbers)
-{
-    for (int64 i = 0; i < n; i++)
-        nodes[i] = numbers[nodes[i]];
-}
-
-static void
-init_ids(Training *t)
-{
-    for (int type = 0; type < t->w->model->n_types; type++)
-    {
-        GnnrecKeyType key;
-
-        gnnrec_key_type(&key, t->w->model->types[type].id_type);
-        gnnrec_idmap_init(&t->ids[type], &key);
-    }
-}
-
-/* for the run's row; wait() says it after "run 1 of model ..." */
-static void
-warn(Training *t, char *text)
-{
-    t->warning = MemoryContextStrdup(t->w->context, t->warning == NULL ? text : psprintf("%s, and %s", t->warning, text));
-}
-
-static void
-note_counts(Training *t, const GnnrecInteractions *rows)
-{
-    const GnnrecReadCounts *c = &rows->counts;
-
-    t->counts.rows += c->rows;
-    t->counts.null_ids += c->null_ids;
-    t->counts.unknown_events += c->unknown_events;
-    t->counts.bad_values += c->bad_values;
-    t->w->rows_read = t->counts.rows;
-    if (rows->unknown_events != NULL)
-        warn(t, psprintf("skipped " INT64_FORMAT " interactions of kinds that event_weights does not name: %s",
-                         c->unknown_events, rows->unknown_events));
-    if (c->future > 0)
-        warn(t, psprintf("took " INT64_FORMAT " interactions with a time in the future for new ones", c->future));
-}
-
-/* rows of all relations; ids are renumbered when all of them have been seen */
-static void
-read_relations(Training *t, GnnrecInteractions *rows)
-{
-    for (int i = 0; i < t->w->model->n_relations; i++)
-    {
-        const GnnrecRelation *r = &t->w->model->relations[i];
-
-        gnnrec_source_read(&rows[i], r, &t->ids[r->from_type], &t->ids[r->to_type], report_rows, t);
-        note_counts(t, &rows[i]);
-    }
-}
-
-/* NaN: no times */
-static double
-newest_time(const GnnrecInteractions *rows)
-{
-    double      newest = NAN;
-
-    for (int64 i = 0; rows->time != NULL && i < rows->n; i++)
-        newest = fmax(newest, rows->time[i]);
-    return newest;
-}
-
-/* the rows that hide their item, as edges; from and to are packed for it and hold nothing of use afterwards */
-static GnnCsr *
-build_hidden(const Training *t, GnnrecInteractions *rows, const GnnrecRelation *r)
-{
-    GnnArena    arena = gnnrec_arena(t->w->context);
-    GnnEdges    edges = {0, rows->from, rows->to, NULL, NULL};
-    GnnCsr     *hidden = MemoryContextAlloc(t->w->context, sizeof(GnnCsr));
-
-    for (int64 i = 0; i < rows->n; i++)
-        if (rows->hides[i])
-        {
-            rows->from[edges.n] = rows->from[i];
-            rows->to[edges.n++] = rows->to[i];
-        }
-    gnn_csr_build(hidden, &arena, &edges, t->ids[r->from_type].n, t->ids[r->to_type].n);
-    return hidden;
-}
-
-/* for what the default budget has room for no step takes more than a second or two: to listen in between is often enough */
-static void
-build_graph(Training *t, GnnrecInteractions *rows)
-{
-    GnnArena    arena = gnnrec_arena(t->w->context);
-    int32      *numbers[GNN_MAX_TYPES];
-
-    for (int type = 0; type < t->w->model->n_types; type++)
-    {
-        CHECK_FOR_INTERRUPTS();
-        numbers[type] = gnnrec_idmap_sort(&t->ids[type]);
-        gnn_graph_add_nodes(&t->graph, t->w->model->types[type].name, t->ids[type].n);
-    }
-    for (int i = 0; i < t->w->model->n_relations; i++)
-    {
-        const GnnrecRelation *r = &t->w->model->relations[i];
-        GnnEdges    edges = {rows[i].n, rows[i].from, rows[i].to, rows[i].weight, rows[i].time};
-        GnnCsr      csr;
-
-        renumber(rows[i].from, rows[i].n, numbers[r->from_type]);
-        renumber(rows[i].to, rows[i].n, numbers[r->to_type]);
-        CHECK_FOR_INTERRUPTS();
-        gnn_csr_build(&csr, &arena, &edges, t->ids[r->from_type].n, t->ids[r->to_type].n);
-        gnn_graph_add_relation(&t->graph, r->name, r->from_type, r->to_type, &csr);
-    }
-    t->newest_event = newest_time(&rows[0]);
-    CHECK_FOR_INTERRUPTS();
-    if (rows[0].hides != NULL)
-        t->hidden = build_hidden(t, &rows[0], &t->w->model->relations[0]);
-}
-
-/* in the reading transaction: the role's name is looked up */
-static void
-check_not_empty(const Training *t, const GnnrecInteractions *learned)
-{
-    if (learned->n > 0)
-        return;
-    ereport(ERROR,
-            (errcode(ERRCODE_NO_DATA),
-             errmsg("there are no interactions to learn from"),
-             errdetail("Rows read: " INT64_FORMAT ", with a NULL id: " INT64_FORMAT ", of unknown kinds: " INT64_FORMAT
-                       ", with a NULL or infinite value or time: " INT64_FORMAT ".",
-                       t->counts.rows, t->counts.null_ids, t->counts.unknown_events, t->counts.bad_values),
-             errhint("Check the interaction table, and whether role \"%s\" may see its rows.",
-                     GetUserNameFromId(GetUserId(), false))));
-}
-
-static void
 read_phase(Training *t)
 {
-    MemoryContext rows_context = AllocSetContextCreate(t->w->context, "gnnrec rows", ALLOCSET_DEFAULT_SIZES);
-    GnnrecInteractions *rows = MemoryContextAllocZero(rows_context, sizeof(GnnrecInteractions) * t->w->model->n_relations);
+    MemoryContext old = MemoryContextSwitchTo(t->w->context);
     GnnrecRoleBefore before;
 
     gnnrec_worker_begin();
     gnnrec_store_check(t->w->model);
     before = gnnrec_role_become(gnnrec_model_reader(t->w->model, t->w->order.role));
     MemoryContextSwitchTo(t->w->context);
-    init_ids(t);
-    MemoryContextSwitchTo(rows_context);
-    read_relations(t, rows);
-    check_not_empty(t, &rows[0]);
+    gnnrec_reading_open(&t->reading, t->w->model, report_rows, t);
+    gnnrec_reading_rows(&t->reading);
+    t->w->rows_read = t->reading.n_rows;
+    gnnrec_reading_check_not_empty(&t->reading);
     gnnrec_role_return(before);
     gnnrec_worker_commit(t->w);
-    build_graph(t, rows);
-    MemoryContextDelete(rows_context);
+    gnnrec_reading_build(&t->reading);
+    MemoryContextSwitchTo(old);
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -289,12 +151,11 @@ check_budget(const Training *t)
 {
     GnnPart     parts[GNN_MAX_PARTS];
     int         n_parts;
-    int64       edges[GNN_MAX_RELATIONS] = {0};
+    int64       edges[GNN_MAX_RELATIONS];
     int64       need;
 
-    for (int i = 0; i < t->graph.n_relations; i++)
-        edges[i] = t->graph.relations[i].edges.ptr[t->graph.relations[i].edges.n];
-    need = gnn_fit_estimate(parts, &n_parts, &t->graph, edges, &t->config, t->w->order.threads);
+    gnnrec_reading_edges(edges, &t->reading.graph);
+    need = gnn_fit_estimate(parts, &n_parts, &t->reading.graph, edges, &t->config, t->w->order.threads);
     if (need > (int64) t->w->order.memory * 1024)
         ereport(ERROR,
                 (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -322,7 +183,7 @@ fit_phase(Training *t)
     GnnrecFitting *f = &t->fitting;
 
     check_budget(t);
-    f->graph = &t->graph;
+    f->graph = &t->reading.graph;
     f->config = &t->config;
     f->threads = t->w->order.threads;
     f->nice = t->w->order.nice;
@@ -337,6 +198,27 @@ fit_phase(Training *t)
  * Storing and publishing
  * ------------------------------------------------------------------------------------------------------------------ */
 
+/* of a graph that is more than users, items and interactions: what it is made of */
+static void
+append_shape(StringInfo s, const GnnGraph *graph)
+{
+    if (graph->n_types <= 2 && graph->n_relations == 1)
+        return;
+    for (int t = 0; t < graph->n_types; t++)
+    {
+        appendStringInfoString(s, t == 0 ? ", \"nodes\": {" : ", ");
+        escape_json(s, graph->types[t].name);
+        appendStringInfo(s, ": %d", graph->types[t].n);
+    }
+    for (int r = 0; r < graph->n_relations; r++)
+    {
+        appendStringInfoString(s, r == 0 ? "}, \"edges\": {" : ", ");
+        escape_json(s, graph->relations[r].name);
+        appendStringInfo(s, ": " INT64_FORMAT, graph->relations[r].edges.ptr[graph->relations[r].edges.n]);
+    }
+    appendStringInfoChar(s, '}');
+}
+
 static Jsonb *
 metrics(const Training *t)
 {
@@ -345,10 +227,11 @@ metrics(const Training *t)
 
     initStringInfo(&s);
     appendStringInfo(&s, "{\"users\": %d, \"items\": %d, \"interactions\": " INT64_FORMAT,
-                     t->ids[GNNREC_USER].n, t->ids[GNNREC_ITEM].n, t->graph.relations[0].edges.ptr[t->ids[GNNREC_USER].n]);
+                     t->reading.ids[GNNREC_USER].n, t->reading.ids[GNNREC_ITEM].n, t->reading.seen.ptr[t->reading.seen.n]);
     appendStringInfo(&s, ", \"steps\": %d, \"best_step\": %d", fit->steps, fit->best_step);
     appendStringInfo(&s, ", \"read_seconds\": %.3f, \"fit_seconds\": %.3f, \"store_seconds\": %.3f",
                      t->seconds[READING], t->seconds[FITTING], t->seconds[STORING]);
+    append_shape(&s, &t->reading.graph);
     if (!isnan(fit->recall))
         appendStringInfo(&s, ", \"recall@20\": %.5f, \"ndcg@20\": %.5f", fit->recall, fit->ndcg);
     appendStringInfoChar(&s, '}');
@@ -358,8 +241,8 @@ metrics(const Training *t)
 static void
 store_rows(const Training *t)
 {
-    GnnrecTrained trained = {t->w->model, t->w->order.run_id, t->config.dim, t->ids, t->fitting.fit,
-                             &t->graph.relations[0].edges, t->hidden};
+    GnnrecTrained trained = {t->w->model, t->w->order.run_id, t->config.dim, t->reading.ids, t->fitting.fit,
+                             &t->reading.seen, t->reading.hidden};
 
     gnnrec_store_run(&trained);
 }
@@ -393,13 +276,13 @@ publish(Training *t)
     Oid         types[] = {INT8OID, INT4OID, JSONBOID, FLOAT8OID, INT8OID, INT8OID, INT8OID, TEXTOID, FLOAT8OID};
     Datum       values[] = {Int64GetDatum(t->w->order.run_id), Int32GetDatum(t->w->model->model_id),
                             JsonbPGetDatum(metrics(t)),
-                            Float8GetDatum(t->fitting.fit->loss), Int64GetDatum(t->counts.rows),
-                            Int64GetDatum(t->counts.null_ids + t->counts.unknown_events + t->counts.bad_values),
+                            Float8GetDatum(t->fitting.fit->loss), Int64GetDatum(t->reading.n_rows),
+                            Int64GetDatum(t->reading.n_skipped),
                             Int64GetDatum(t->w->peak_memory),
-                            t->warning == NULL ? (Datum) 0 : CStringGetTextDatum(t->warning),
-                            Float8GetDatum(t->newest_event)};
-    char        nulls[] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', t->warning == NULL ? 'n' : ' ',
-                           isnan(t->newest_event) ? 'n' : ' ', '\0'};
+                            t->reading.warning == NULL ? (Datum) 0 : CStringGetTextDatum(t->reading.warning),
+                            Float8GetDatum(t->reading.newest_event)};
+    char        nulls[] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', t->reading.warning == NULL ? 'n' : ' ',
+                           isnan(t->reading.newest_event) ? 'n' : ' ', '\0'};
     bool        isnull;
 
     /* the snapshot's file must not outlive the run: a crash might lose an asynchronous commit, and give its number away again */
@@ -465,8 +348,8 @@ train(GnnrecWorker *w)
     gnnrec_config_apply(&t->config, w->params);
     w->steps = t->config.steps;
     timed(t, "reading", READING, read_phase);
-    if (t->warning != NULL)
-        ereport(WARNING, (errmsg("gnnrec: model \"%s\": %s", w->model->name, t->warning)));
+    if (t->reading.warning != NULL)
+        ereport(WARNING, (errmsg("gnnrec: model \"%s\": %s", w->model->name, t->reading.warning)));
     timed(t, "fitting", FITTING, fit_phase);
     timed(t, "storing", STORING, store_phase);
     snapshot_phase(t);

@@ -14,6 +14,7 @@
 #include "core/walk.h"
 #include "model/model.h"
 #include "train/adam.h"
+#include "train/contrast.h"
 #include "train/decay.h"
 #include "train/holdout.h"
 #include "train/loss.h"
@@ -44,7 +45,8 @@ typedef struct Fit
     void       *loss_state;
     GnnAdam     adam;
     GnnDecay    decay;
-    GnnMinibatch minibatch;     /* steps on samples of the graph: then plan only goes forwards, and adam and decay are unused */
+    GnnContrast contrast;
+    GnnMinibatch minibatch;     /* steps on samples of the graph: then plan only goes forwards, and adam, decay, contrast are unused */
     GnnMeasure  measure;
     float      *trial;          /* embeddings being measured, n_nodes x dim */
 } Fit;
@@ -67,18 +69,26 @@ static void
 allocate_graph(Fit *f, GnnArena *arena, const int64_t *n_edges)
 {
     gnn_adjacency_allocate(&f->adjacency, arena, &f->graph, n_edges);
-    if (!f->model->walks)
+    if ((f->model->uses & GNN_USE_WALKS) == 0)
         return;
     f->visits = (GnnVisits) {.walks = f->config->walks, .length = f->config->walk_length,
                              .kept = f->config->importance_neighbours, .seed = f->config->seed};
     gnn_visits_allocate(&f->visits, arena, f->graph.n_nodes, f->team.threads);
 }
 
+/* what the plan's steps know of random walks, if anything */
+static const GnnDirected *
+visited(const Fit *f)
+{
+    return (f->model->uses & GNN_USE_WALKS) != 0 ? &f->visits.shares : NULL;
+}
+
 static void
 allocate_plan(Fit *f, GnnArena *arena)
 {
     gnn_plan_open(&f->plan, &f->adjacency, &f->team, f->config->seed);
-    f->plan.visited = &f->visits.shares;
+    f->plan.visited = visited(f);
+    f->plan.noise = gnn_contrast_noise(f->config);
     f->z = f->model->build(&f->plan, &f->graph, f->config);
     if (samples(f))
         gnn_plan_allocate_forward(&f->plan, arena);
@@ -94,10 +104,12 @@ allocate_optimiser(Fit *f, GnnArena *arena)
 
     if (samples(f))
     {
-        gnn_minibatch_allocate_optimiser(&f->minibatch, arena, &f->plan, rate, decay);
+        gnn_minibatch_allocate_optimiser(&f->minibatch, arena, f->config, &f->plan, rate, decay);
         return;
     }
     gnn_adam_allocate(&f->adam, arena, f->plan.n_learned, rate, GNN_EPSILON_PER_NODE / (double) f->graph.n_nodes);
+    f->adam.weight_decay = f->config->weight_decay;
+    f->adam.clip_norm = f->config->clip_norm;
     gnn_decay_allocate(&f->decay, arena, &f->plan, decay / (double) f->graph.n_nodes);
 }
 
@@ -120,6 +132,13 @@ allocate_loss(Fit *f, GnnArena *arena, int64_t n_edges)
 }
 
 static void
+allocate_contrast(Fit *f, GnnArena *arena, const int64_t *n_edges)
+{
+    gnn_contrast_allocate(&f->contrast, arena, f->config, &f->graph, n_edges, &f->plan, f->z);
+    f->contrast.weight = f->config->contrast_weight > 0 ? f->config->contrast_weight : f->loss->contrast_weight;
+}
+
+static void
 allocate_measure(Fit *f, GnnArena *arena)
 {
     if (!measures(f))
@@ -136,14 +155,35 @@ n_edges_of(const GnnCsr *a)
     return a->ptr[a->n];
 }
 
+/* does a relation tell of the same pairs as relation 0? */
+static bool
+is_beside_learned(const GnnGraph *graph, int r)
+{
+    return r > 0 && graph->relations[r].from == graph->relations[0].from && graph->relations[r].to == graph->relations[0].to;
+}
+
+static void
+hold_out(Fit *f, GnnArena *arena)
+{
+    GnnRelation *relations = f->graph.relations;
+    GnnCsr      all = relations[0].edges;
+
+    gnn_holdout_split(&relations[0].edges, &f->held, arena, &all, f->config->holdout, f->config->seed);
+    for (int r = 1; r < f->graph.n_relations; r++)
+        if (is_beside_learned(&f->graph, r))
+        {
+            all = relations[r].edges;
+            gnn_holdout_drop(&relations[r].edges, arena, &all, &f->held);
+        }
+}
+
 static const char *
 split_interactions(Fit *f, GnnArena *arena)
 {
     GnnCsr     *learned = &f->graph.relations[0].edges;
-    GnnCsr      all = *learned;
 
     if (measures(f))
-        gnn_holdout_split(learned, &f->held, arena, &all, f->config->holdout, f->config->seed);
+        hold_out(f, arena);
     gnn_csr_positive(&f->task.by_user, arena, learned);
     if (n_edges_of(&f->task.by_user) == 0)
         return "there is no interaction with a weight above zero to learn from";
@@ -164,16 +204,18 @@ prepare(Fit *f, GnnArena *arena)
     allocate_plan(f, arena);
     allocate_optimiser(f, arena);
     allocate_loss(f, arena, n_edges[0]);
+    allocate_contrast(f, arena, n_edges);
     allocate_measure(f, arena);
 
     gnn_adjacency_fill(&f->adjacency, &f->graph);
-    if (f->model->walks)
+    if ((f->model->uses & GNN_USE_WALKS) != 0)
         gnn_visits_fill(&f->visits, &f->team, &f->adjacency);
     gnn_plan_start(&f->plan);
     if (samples(f))
         gnn_minibatch_open(&f->minibatch);
     else
         f->loss->open(f->loss_state, &f->task);
+    gnn_contrast_open(&f->contrast);
     if (measures(f))
         gnn_measure_open(&f->measure, &f->held, &f->graph.relations[0].edges, f->config->seed);
 }
@@ -224,10 +266,13 @@ write_result(GnnFit *out, const Fit *f)
     }
 }
 
+/* on the whole graph, undisturbed */
 static void
 forward_as_served(Fit *f)
 {
     f->plan.training = false;
+    f->plan.adjacency = &f->adjacency;
+    f->plan.visited = visited(f);
     gnn_plan_forward(&f->plan);
 }
 
@@ -253,8 +298,10 @@ take_step(Fit *f, int step)
         return gnn_minibatch_step(&f->minibatch, step);
     f->plan.pass = step;
     f->plan.training = true;
+    gnn_contrast_look(&f->contrast, step);
     gnn_plan_forward(&f->plan);
     loss = f->loss->run(f->loss_state, f->z, step);
+    loss += gnn_contrast_run(&f->contrast);
     gnn_plan_backward(&f->plan, f->z);
     loss += gnn_decay_run(&f->decay, &f->plan);
     gnn_adam_step(&f->adam, &f->team, f->plan.learned, f->plan.learned_grad);
@@ -346,6 +393,8 @@ open_fit(Fit *f, GnnArena *arena, const GnnGraph *graph, const GnnConfig *config
     gnn_team_open(&f->team, threads, tick_within, f);
     if (graph->n_nodes > INT32_MAX)
         return "there are more than 2147483647 nodes";
+    if (samples(f) && config->contrast != GNN_CONTRAST_NONE)
+        return "contrast looks at the whole graph: it does not go with sampling";
     gnn_blas_open();
     return gnn_blas_check();
 }
@@ -392,16 +441,24 @@ counted(GnnArena *arena)
     return bytes;
 }
 
-/* copies of the n interactions: those trained on transposed, and, with a holdout, both parts and what marks them */
+/*
+ * Copies of the interactions: those trained on transposed, and, with a holdout, both parts and what marks them, and of relations
+ * beside them the part that is left
+ */
 static int64_t
-interaction_bytes(const Fit *f, int64_t n, int64_t n_trained)
+interaction_bytes(const Fit *f, const int64_t *n_edges, int64_t n_trained)
 {
     const GnnCsr *learned = &f->graph.relations[0].edges;
     int64_t     edge = sizeof(int32_t) + sizeof(float);
+    int64_t     rows = ((int64_t) learned->n + 1) * sizeof(int64_t);
     int64_t     bytes = n_trained * edge + ((int64_t) learned->n_cols + 1) * sizeof(int64_t);
 
-    if (measures(f))
-        bytes += n * (edge + 1) + 2 * ((int64_t) learned->n + 1) * sizeof(int64_t);
+    if (!measures(f))
+        return bytes;
+    bytes += n_edges[0] * (edge + 1) + 2 * rows;
+    for (int r = 1; r < f->graph.n_relations; r++)
+        if (is_beside_learned(&f->graph, r))
+            bytes += n_edges[r] * (edge + 1) + rows;
     return bytes;
 }
 
@@ -425,7 +482,7 @@ gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *gra
     *n_parts = 0;
 
     allocate_graph(&f, &arena, n_trained);
-    add_part(parts, n_parts, "graph", counted(&arena) + interaction_bytes(&f, n_edges[0], n_trained[0]));
+    add_part(parts, n_parts, "graph", counted(&arena) + interaction_bytes(&f, n_edges, n_trained[0]));
     allocate_plan(&f, &arena);
     learned = f.plan.n_learned * (int64_t) sizeof(real);
     gradients = samples(&f) ? 0 : learned;
@@ -436,6 +493,9 @@ gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *gra
     add_part(parts, n_parts, "optimiser", counted(&arena));
     allocate_loss(&f, &arena, n_trained[0]);
     add_part(parts, n_parts, samples(&f) ? "sample" : "loss", counted(&arena));
+    allocate_contrast(&f, &arena, n_trained);
+    if (f.contrast.plan != NULL)
+        add_part(parts, n_parts, "contrast", counted(&arena));
     allocate_measure(&f, &arena);
     if (measures(&f))
         add_part(parts, n_parts, "measure", counted(&arena));

@@ -110,3 +110,32 @@ gnn_holdout_split(GnnCsr *train, GnnCsr *held, GnnArena *arena, const GnnCsr *a,
     take_part(train, a, out, false);
     take_part(held, a, out, true);
 }
+
+/* marks what is in the same row of held; both are ascending. Returns how many */
+static int64_t
+mark_held(bool *out, const GnnCsr *a, const GnnCsr *held, int32_t row)
+{
+    int64_t     h = held->ptr[row];
+    int64_t     n = 0;
+
+    for (int64_t e = a->ptr[row]; e < a->ptr[row + 1]; e++)
+    {
+        while (h < held->ptr[row + 1] && held->idx[h] < a->idx[e])
+            h++;
+        out[e] = h < held->ptr[row + 1] && held->idx[h] == a->idx[e];
+        n += out[e];
+    }
+    return n;
+}
+
+void
+gnn_holdout_drop(GnnCsr *out, GnnArena *arena, const GnnCsr *a, const GnnCsr *held)
+{
+    bool       *marked = gnn_alloc(arena, a->ptr[a->n], sizeof(bool));
+    int64_t     n_held = 0;
+
+    for (int32_t row = 0; row < a->n; row++)
+        n_held += mark_held(marked, a, held, row);
+    allocate(out, arena, a, a->ptr[a->n] - n_held);
+    take_part(out, a, marked, false);
+}

@@ -32,6 +32,7 @@ typedef struct GnnLoss
     const char *what;           /* one sentence */
     int         negatives;      /* where the configuration leaves it to the loss */
     double      reg_weight;     /* likewise */
+    double      contrast_weight;        /* likewise */
 
     /* the loss's state and buffers, from the task's numbers alone: its edges are not read */
     void       *(*allocate)(GnnArena *arena, const GnnTask *task);

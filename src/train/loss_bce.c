@@ -36,6 +36,7 @@ const GnnLoss gnn_bce = {
     .what = "cross entropy: the user has this item, and has not the drawn ones, on inner products",
     .negatives = 4,
     .reg_weight = 0.01,
+    .contrast_weight = 0.02,
     .allocate = bce_allocate,
     .open = gnn_pairs_open,
     .run = gnn_pairs_run,

@@ -42,6 +42,7 @@ const GnnLoss gnn_bpr = {
     .what = "Bayesian personalised ranking: an item of the user's against drawn ones she has not, on inner products",
     .negatives = 4,
     .reg_weight = 0.01,
+    .contrast_weight = 0.02,
     .allocate = bpr_allocate,
     .open = gnn_pairs_open,
     .run = gnn_pairs_run,

@@ -36,6 +36,7 @@ const GnnLoss gnn_mse = {
     .what = "squared error: the score is the weight, such as a rating, over the mean weight, and 0 for drawn items",
     .negatives = 4,
     .reg_weight = 0.01,
+    .contrast_weight = 0.02,
     .allocate = mse_allocate,
     .open = gnn_pairs_open,
     .run = gnn_pairs_run,

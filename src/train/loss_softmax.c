@@ -25,9 +25,8 @@
 #include "core/kernel.h"
 #include "core/scatter.h"
 #include "train/sample.h"
+#include "train/unit.h"
 #include "train/user_sample.h"
-
-#include <math.h>
 
 #define BLOCK 512               /* users that share their negatives */
 #define SLICE 128               /* users of a block whose scores are in cache at once */
@@ -35,7 +34,6 @@
 #define EDGES 256               /* of a node that are gathered at once */
 #define MAX_WAVE 32
 #define MIN_WAVE 4
-#define SMALLEST_NORM 1e-18     /* a vector shorter than this has no direction */
 #define WAVE_REALS (1 << 23)    /* a wave's buffers, where its bounds allow */
 
 typedef struct Softmax
@@ -155,15 +153,7 @@ item_row(const Softmax *s, int64_t item)
 static void
 normalise(Softmax *s, Row row)
 {
-    const real *z = s->z->val + row.node * s->dim;
-    real       *h = s->unit + row.number * s->dim;
-    real        norm = (real) sqrt(gnn_inner(z, z, s->dim));
-    bool        direction = !(norm <= SMALLEST_NORM);
-
-    s->norm[row.number] = direction ? norm : 0;
-    memset(h, 0, s->dim * sizeof(real));
-    if (direction)
-        gnn_add_scaled(h, isinf(norm) ? NAN : 1 / norm, z, s->dim);     /* diverged: the loss shall tell */
+    s->norm[row.number] = gnn_unit(s->unit + row.number * s->dim, s->z->val + row.node * s->dim, s->dim);
 }
 
 static void
@@ -284,19 +274,6 @@ run_waves(Softmax *s)
 
 /* ---- positives, and back through the normalisation ---- */
 
-/* dh becomes dz = (dh - (dh.h) h) / |z|; without a direction there is none to change */
-static void
-through_norm(real *dh, const real *h, real norm, int64_t dim)
-{
-    if (norm > 0)
-    {
-        gnn_add_scaled(dh, -gnn_inner(dh, h, dim), h, dim);
-        gnn_scale(dh, 1 / norm, dim);
-    }
-    else
-        memset(dh, 0, dim * sizeof(real));
-}
-
 /* edges as they are gathered: rows of `unit`, and a_ui */
 typedef struct Pulls
 {
@@ -352,7 +329,7 @@ pull_row(Softmax *s, Row row, int32_t number, const GnnCsr *edges, CollectPulls 
         gnn_add_scaled(dh, -1, sum, s->dim);
         along += gnn_inner(h, sum, s->dim);
     }
-    through_norm(dh, h, s->norm[row.number], s->dim);
+    gnn_through_unit(dh, h, s->norm[row.number], s->dim);
     return along;
 }
 
@@ -422,6 +399,7 @@ const GnnLoss gnn_softmax = {
     .what = "softmax over an item of the user's and negatives shared by a block of users, on cosines",
     .negatives = 2048,
     .reg_weight = 0,
+    .contrast_weight = 0.1,
     .allocate = softmax_allocate,
     .open = softmax_open,
     .run = softmax_run,

@@ -11,17 +11,21 @@
 #define ROWS 512                /* of a block */
 
 void
-gnn_minibatch_allocate_optimiser(GnnMinibatch *batch, GnnArena *arena, const GnnPlan *whole, double rate, double decay_weight)
+gnn_minibatch_allocate_optimiser(GnnMinibatch *batch, GnnArena *arena, const GnnConfig *config, const GnnPlan *whole,
+                                 double rate, double decay_weight)
 {
     batch->decay_weight = decay_weight;
     for (int i = 0; i < whole->n_parameters; i++)
     {
         const GnnMat *mat = whole->parameters[i].mat;
+        GnnAdam    *adam = mat->per_node ? &batch->rows[i].adam : &batch->weights[i];
 
         if (mat->per_node)
             gnn_row_adam_allocate(&batch->rows[i], arena, mat->n, mat->dim, rate);
         else
-            gnn_adam_allocate(&batch->weights[i], arena, mat->n * mat->dim, rate, 0);
+            gnn_adam_allocate(adam, arena, mat->n * mat->dim, rate, 0);
+        adam->weight_decay = config->weight_decay;
+        adam->clip_norm = config->clip_norm;
     }
 }
 
@@ -31,7 +35,7 @@ gnn_minibatch_allocate(GnnMinibatch *batch, GnnArena *arena, const GnnModel *mod
 {
     batch->whole = whole;
     batch->loss = loss;
-    gnn_subgraph_allocate(&batch->sub, arena, graph, whole->adjacency, model->walks ? whole->visited : NULL, task);
+    gnn_subgraph_allocate(&batch->sub, arena, graph, whole->adjacency, whole->visited, task);
     gnn_plan_open(&batch->plan, &batch->sub.sampled, task->team, whole->seed);
     batch->plan.visited = &batch->sub.drawn_by;
     batch->plan.training = true;

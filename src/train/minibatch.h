@@ -27,9 +27,9 @@ typedef struct GnnMinibatch
     GnnAdam     weights[GNN_MAX_MATS];      /* ... and of the others */
 } GnnMinibatch;
 
-/* memory, from shapes alone; rate and decay_weight as of a node */
-extern void gnn_minibatch_allocate_optimiser(GnnMinibatch *batch, GnnArena *arena, const GnnPlan *whole, double rate,
-                                             double decay_weight);
+/* memory, from shapes alone; rate as it is, decay_weight of all nodes; each parameter is clipped by itself */
+extern void gnn_minibatch_allocate_optimiser(GnnMinibatch *batch, GnnArena *arena, const GnnConfig *config,
+                                             const GnnPlan *whole, double rate, double decay_weight);
 extern void gnn_minibatch_allocate(GnnMinibatch *batch, GnnArena *arena, const GnnModel *model, const GnnLoss *loss,
                                    const GnnGraph *graph, const GnnPlan *whole, const GnnTask *task);
 

@@ -22,6 +22,9 @@ static const char *const aggregators[] = {"mean", "pool", NULL};
 /* in the order of GnnSampling */
 static const char *const samplings[] = {"none", "neighbours", "walks", NULL};
 
+/* in the order of GnnContrastKind */
+static const char *const contrasts[] = {"none", "noise", "edges", NULL};
+
 /* the largest seed: every whole number up to it is a double */
 #define MAX_SEED 9007199254740992.0
 
@@ -50,7 +53,18 @@ const GnnParam gnn_params[] = {
     REAL(user_weight, 0, 2, 1, "A user with n interactions counts n^g in the softmax; below 1 evens users out."),
     REAL(reg_weight, 0, 10, 0, "Weight of half the parameters' squared norm, per node, in the loss; "
          "0 takes the loss's own: none for softmax, 0.01 for the others."),
+    REAL(weight_decay, 0, 1, 0, "Share of every parameter, times learning_rate, that a step takes off it (AdamW); 0 takes "
+         "nothing."),
+    REAL(clip_norm, 0, 1000000, 0, "A gradient longer than this is brought down to it; 0 leaves all as they are."),
     REAL(dropout, 0, 0.9, 0, "Share of a layer's results that is dropped in training; lightgcn and mf drop none."),
+    CHOICE(contrast, contrasts, "Two views of a node shall be alike, and unlike those of others: views by noise on what goes "
+           "along edges, or without some of the edges; none with mf, nor with 0 layers."),
+    REAL(contrast_weight, 0, 100, 0, "Weight of the contrast in the loss; 0 takes the loss's own: 0.1 for softmax, 0.02 for "
+         "the others."),
+    REAL(contrast_temperature, 0.01, 10, 0.2, "Temperature of the contrast: small ones look at the nodes most alike."),
+    WHOLE(contrast_nodes, 2, 65536, 2048, "Users, and items, that a step draws to contrast."),
+    REAL(contrast_noise, 0, 1, 0.1, "With noise: its length, as a share of the length of what it is added to."),
+    REAL(edge_dropout, 0, 0.9, 0.1, "With edges: the share of them that a view lacks."),
     {"seed", GNN_PARAM_INT64, offsetof(GnnConfig, seed), 0, MAX_SEED, 1, NULL,
      "Start of all random numbers: the same seed gives the same embeddings, bit for bit."},
     REAL(holdout, 0, 0.5, 0, "Share of each user's interactions, the latest where times are known, kept out to measure; "
@@ -58,6 +72,36 @@ const GnnParam gnn_params[] = {
     WHOLE(patience, 0, 100000, 20, "With a holdout: stop after so many steps without a better ndcg@20; 0 never stops early."),
 };
 const int   gnn_n_params = sizeof(gnn_params) / sizeof(gnn_params[0]);
+
+/* the parameters that not every model looks at */
+static const struct
+{
+    size_t      offset;
+    GnnUse      use;
+}           uses[] = {
+    {offsetof(GnnConfig, layers), GNN_USE_EDGES},
+    {offsetof(GnnConfig, aggregator), GNN_USE_AGGREGATOR},
+    {offsetof(GnnConfig, heads), GNN_USE_HEADS},
+    {offsetof(GnnConfig, walks), GNN_USE_WALKS},
+    {offsetof(GnnConfig, walk_length), GNN_USE_WALKS},
+    {offsetof(GnnConfig, importance_neighbours), GNN_USE_WALKS},
+    {offsetof(GnnConfig, dropout), GNN_USE_DROPOUT},
+    {offsetof(GnnConfig, contrast), GNN_USE_EDGES},
+    {offsetof(GnnConfig, contrast_weight), GNN_USE_EDGES},
+    {offsetof(GnnConfig, contrast_temperature), GNN_USE_EDGES},
+    {offsetof(GnnConfig, contrast_nodes), GNN_USE_EDGES},
+    {offsetof(GnnConfig, contrast_noise), GNN_USE_EDGES},
+    {offsetof(GnnConfig, edge_dropout), GNN_USE_EDGES},
+};
+
+int
+gnn_param_use(const GnnParam *p)
+{
+    for (int i = 0; i < (int) (sizeof(uses) / sizeof(uses[0])); i++)
+        if (uses[i].offset == p->offset)
+            return uses[i].use;
+    return 0;
+}
 
 static void
 store(GnnConfig *c, const GnnParam *p, double value)

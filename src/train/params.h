@@ -7,7 +7,7 @@
 #ifndef GNN_TRAIN_PARAMS_H
 #define GNN_TRAIN_PARAMS_H
 
-#include "model/config.h"
+#include "model/model.h"
 
 typedef enum GnnParamKind
 {
@@ -33,6 +33,9 @@ extern const int gnn_n_params;
 
 extern void gnn_config_defaults(GnnConfig *c);
 extern const GnnParam *gnn_param_find(const char *name);    /* NULL: no such parameter */
+
+/* what a model has to have for a parameter to mean anything: GnnUse, or 0 where it means something to every model */
+extern int gnn_param_use(const GnnParam *p);
 
 /*
  * Set one parameter from a number or a choice's name. Return NULL, or the rule that was broken as a

@@ -43,7 +43,8 @@ touch(const void *array, int64 n, size_t width)
 static void
 touch_nodes(const GnnrecSnapshotNodes *nodes)
 {
-    demand(nodes->n >= 0 && nodes->n_popular >= 0 && nodes->n_isolated >= 0 && nodes->n_popular + nodes->n_isolated == nodes->n);
+    demand(nodes->n >= 0 && nodes->n_popular >= 0 && nodes->n_cold >= 0 && nodes->n_isolated >= 0
+           && (int64) nodes->n_popular + nodes->n_cold + nodes->n_isolated == nodes->n);
     if (nodes->key.kind == GNNREC_KEY_INT)
         touch(nodes->numbers, nodes->n, sizeof(int64));
     else
@@ -56,16 +57,17 @@ touch_nodes(const GnnrecSnapshotNodes *nodes)
     touch(nodes->inverse_norm, nodes->n, sizeof(float));
     touch(nodes->quantised, gnn_quantised_blocks(nodes->n), gnn_quantised_width(nodes->dim));
     touch(nodes->degree, nodes->n, sizeof(float));
-    touch(nodes->log_degree, nodes->n, sizeof(float));
+    touch(nodes->popularity, nodes->n, sizeof(float));
+    touch(nodes->log_popularity, nodes->n, sizeof(float));
     touch(nodes->popular, nodes->n_popular, sizeof(int32));
+    touch(nodes->cold, nodes->n_cold, sizeof(int32));
     touch(nodes->isolated, nodes->n_isolated, sizeof(int32));
+    touch(nodes->unpopular, nodes->n - nodes->n_popular, sizeof(int32));
 }
 
 static void
 touch_edges(const GnnrecSnapshotEdges *edges, const GnnrecSnapshot *snapshot)
 {
-    if (edges->ptr == NULL)
-        return;
     touch(edges->ptr, (int64) snapshot->types[edges->from_type].n + 1, sizeof(int64));
     touch(edges->idx, edges->n, sizeof(int32));
     touch(edges->val, edges->n, sizeof(float));
@@ -79,14 +81,14 @@ describe(uint8 what)
 
     s.types[0].key.kind = what & 1 ? GNNREC_KEY_INT : GNNREC_KEY_TEXT;
     s.types[1].key.kind = what & 2 ? GNNREC_KEY_INT : GNNREC_KEY_UUID;
-    s.relations[0] = (GnnrecSnapshotEdges) {.from_type = 0, .to_type = 1};
-    s.reverse[0] = (GnnrecSnapshotEdges) {.from_type = 1, .to_type = 0};
+    s.interactions = (GnnrecSnapshotEdges) {.from_type = 0, .to_type = 1};
+    s.reverse = (GnnrecSnapshotEdges) {.from_type = 1, .to_type = 0};
     return s;
 }
 
-/* how many elements a section has, of n nodes, n_popular of them with edges, and n_edges */
+/* how many elements a section has, of n nodes, n_popular and n_cold of them, and n_edges */
 static int64
-count_of(int kind, int64 n, int64 n_popular, int64 n_edges)
+count_of(int kind, int64 n, int64 n_popular, int64 n_cold, int64 n_edges)
 {
     switch (kind)
     {
@@ -97,8 +99,14 @@ count_of(int kind, int64 n, int64 n_popular, int64 n_edges)
             return n + 1;
         case GNNREC_SECTION_POPULAR:
             return n_popular;
+        case GNNREC_SECTION_COLD:
+            return n_cold;
         case GNNREC_SECTION_ISOLATED:
+            return n - n_popular - n_cold;
+        case GNNREC_SECTION_UNPOPULAR:
             return n - n_popular;
+        case GNNREC_SECTION_TABLE:
+            return 1;
         case GNNREC_SECTION_IDX:
         case GNNREC_SECTION_VAL:
         case GNNREC_SECTION_SHOWN:
@@ -111,7 +119,7 @@ count_of(int kind, int64 n, int64 n_popular, int64 n_edges)
 }
 
 static bool
-is_of_relation(int kind)
+is_of_edges(int kind)
 {
     return kind == GNNREC_SECTION_PTR || kind == GNNREC_SECTION_IDX || kind == GNNREC_SECTION_VAL || kind == GNNREC_SECTION_SHOWN;
 }
@@ -127,12 +135,13 @@ lay_out(GnnrecImageHeader *h, Bytes *in)
     {
         int64       n = take_number(in, 100);
         int64       n_popular = take_number(in, n + 1);
+        int64       n_cold = take_number(in, n - n_popular + 1);
 
         for (int kind = GNNREC_SECTION_NUMBERS; kind < GNNREC_SECTION_END; kind++)
         {
-            int         owner = !is_of_relation(kind) ? type : type == 0 ? 0 : GNNREC_REVERSE(0);
+            int         owner = !is_of_edges(kind) ? type : type == 0 ? GNNREC_EDGES : GNNREC_REVERSE;
 
-            gnnrec_image_add(h, kind, owner, count_of(kind, n, n_popular, n_edges));
+            gnnrec_image_add(h, kind, owner, count_of(kind, n, n_popular, n_cold, n_edges));
         }
     }
 }
@@ -176,8 +185,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     {
         for (int t = 0; t < snapshot.n_types; t++)
             touch_nodes(&snapshot.types[t]);
-        touch_edges(&snapshot.relations[0], &snapshot);
-        touch_edges(&snapshot.reverse[0], &snapshot);
+        touch_edges(&snapshot.interactions, &snapshot);
+        touch_edges(&snapshot.reverse, &snapshot);
     }
     free(image);
     return 0;

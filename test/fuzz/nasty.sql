@@ -77,4 +77,7 @@ INSERT INTO likely SELECT 'run_id', 'bigint', $$(SELECT live_run FROM gnnrec.mod
 INSERT INTO likely VALUES ('user_column', 'name', $$'user_id'$$), ('item_column', 'name', $$'product_id'$$), ('rank_column', 'name', $$'rank'$$), ('recs', 'regclass', $$'ranked'$$),
     ('schema', 'name', $$'monkey_room'$$), ('keep_runs', 'integer', '2'), ('node_type', 'text', $$'item'$$), ('node_type', 'text', $$'user'$$),
     ('if_running', 'text', $$'skip'$$), ('user_vectors', 'text', $$'trained'$$), ('user_vectors', 'text', $$'folded'$$), ('params', 'jsonb', $$'{"dim": 8}'$$),
-    ('new_name', 'text', 'NULL'), ('status', 'text', $$'running'$$);
+    ('new_name', 'text', 'NULL'), ('status', 'text', $$'running'$$),
+    ('behaviours', 'text', $$'merged'$$), ('target_event', 'text', 'NULL'), ('items', 'regclass', 'NULL'), ('users', 'regclass', 'NULL'),
+    ('relation', 'text', $$'another'$$), ('from_type', 'text', $$'user'$$), ('to_type', 'text', $$'item'$$), ('to_type', 'text', $$'maker'$$),
+    ('from_column', 'name', $$'user_id'$$), ('to_column', 'name', $$'product_id'$$), ('weight', 'real', '2');

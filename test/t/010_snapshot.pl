@@ -25,7 +25,7 @@ CREATE FUNCTION fill(run bigint) RETURNS void LANGUAGE sql AS $$
     INSERT INTO gnnrec.run (run_id, model_id, status, stored, params, trained_by)
     SELECT run, model_id, 'succeeded', true, '{}', 'hand' FROM gnnrec.model;
     INSERT INTO shop.item_embedding
-    SELECT 'item' || lpad(n::text, 4, '0'), run, n, vector('i' || n || run), vector('f' || n || run), n % 5
+    SELECT 'item' || lpad(n::text, 4, '0'), run, n, vector('i' || n || run), vector('f' || n || run), n % 5, n % 5
     FROM generate_series(0, 199) n;
     INSERT INTO shop.user_embedding
     SELECT n, run, vector('u' || n || run), 3, ARRAY[n % 60, 60 + n % 60, 120 + n % 60],
@@ -225,8 +225,8 @@ for my $value (-1, 1 << 30)
     for my $section (0 .. $n_sections - 1)
     {
         my ($kind, $owner, $width, $count, $offset) = unpack('SSLqq', substr($sound, 72 + $section * 24, 24));
-        # popular, isolated and idx
-        substr($image, $offset, 4 * $count) = pack('l', $value) x $count if $kind == 8 || $kind == 9 || $kind == 11;
+        # popular, isolated, idx, cold and unpopular
+        substr($image, $offset, 4 * $count) = pack('l', $value) x $count if grep { $kind == $_ } 8, 9, 11, 17, 18;
     }
     write_unnoticed($image);
     my ($ret, $out, $err) = $node->psql('postgres', "SELECT count(*) FROM shop.recommend(3);\n$all", on_error_stop => 0);
@@ -332,7 +332,7 @@ CREATE FUNCTION ask(x real) RETURNS SETOF text LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM gnnrec.create_model('m', 'events', user_column => 'who', item_column => 'what');
     INSERT INTO gnnrec.run (run_id, model_id, status, stored, params, trained_by) VALUES (1, 1, 'succeeded', true, '{}', 'hand');
-    INSERT INTO m.item_embedding VALUES (1, 1, 0, ARRAY[x]::gnnrec.embedding, ARRAY[x]::gnnrec.embedding, 1);
+    INSERT INTO m.item_embedding VALUES (1, 1, 0, ARRAY[x]::gnnrec.embedding, ARRAY[x]::gnnrec.embedding, 1, 1);
     INSERT INTO m.user_embedding VALUES (1, 1, '[1]', 1, '{}', NULL);
     UPDATE gnnrec.model SET live_run = 1;
 END $$;

@@ -16,7 +16,7 @@ $node->start;
 my $dump = "$PostgreSQL::Test::Utils::tmp_check/dump";
 my @restore = ('pg_restore', '--exit-on-error', '--port' => $node->port, '--host' => $node->host);
 
-# m has two runs, of which the first is live again; t has ids that are not numbers, and a hole where a column was
+# m has two runs, of which the first is live again; t has ids that are not numbers, a hole where a column was, and a further node type
 make_model($node, $_) for ('m', 'n');
 my $first = answers($node, 'm');
 $node->safe_psql('postgres', q{CALL gnnrec.retrain('m', '{"steps": 3, "seed": 2}')});
@@ -26,6 +26,8 @@ $node->safe_psql('postgres', q{SELECT gnnrec.rollback('m');
     CREATE TABLE rows_t AS SELECT 0 AS gone, 'user ' || user_id AS user_id, md5(item_id::text)::uuid AS item_id FROM rows_m;
     ALTER TABLE rows_t DROP gone;
     SELECT gnnrec.create_model('t', 'rows_t', params => '{"dim": 16, "steps": 3, "negatives": 256}');
+    CREATE TABLE things AS SELECT DISTINCT item_id, left(item_id::text, 1) AS maker FROM rows_t;
+    SELECT gnnrec.add_relation('t', 'made_by', 'things', 'item', 'item_id', 'maker', 'maker', weight => 0.5), gnnrec.set_catalogue('t', 'item', 'things');
     CALL gnnrec.retrain('t')});
 
 # all there is to know of the models, and what t recommends
@@ -36,7 +38,10 @@ sub state_of
         SELECT m, (SELECT string_agg(r::text, ' ' ORDER BY run_id) FROM gnnrec.run r WHERE stored AND r.model_id = g.model_id)
         FROM gnnrec.models m JOIN gnnrec.model g USING (name) ORDER BY name;
         SELECT md5(string_agg(concat_ws(' ', u, item_id, score, rank), ',' ORDER BY u, rank))
-        FROM generate_series(1, 600) u, t.recommend('user ' || u, 10)});
+        FROM generate_series(1, 600) u, t.recommend('user ' || u, 10);
+        SELECT md5(string_agg(concat_ws(' ', u, maker_id, score, rank), ',' ORDER BY u, rank))
+        FROM generate_series(1, 600) u, t.recommend_maker('user ' || u, 10);
+        SELECT r FROM gnnrec.relations r; SELECT n FROM gnnrec.node_types n});
 }
 
 my $before = state_of('postgres');

@@ -6,6 +6,7 @@
 #include "core/topk.h"
 #include "model/model.h"
 #include "train/fit.h"
+#include "train/holdout.h"
 #include "train/loss.h"
 
 #include <math.h>
@@ -146,7 +147,7 @@ communities_by_samples(void)
 
             gnn_config_defaults(&c);
             c.model = m;
-            c.loss = sampling == GNN_SAMPLING_NONE ? m % 3 : 0;
+            c.loss = sampling == GNN_SAMPLING_NONE && m == 0;
             c.dim = 16;
             c.steps = 80;
             c.users_per_step = 100;
@@ -165,6 +166,124 @@ communities_by_samples(void)
             CHECK_SAY(found > 0.85, "%s with %s, sampling %d, folded in, found %g", gnn_models[m]->name,
                       gnn_losses[c.loss]->name, sampling, found);
         }
+}
+
+/* what is found without is found with it, if not quite so well: it asks users to differ of whom many are alike */
+static void
+contrast_finds_them_too(void)
+{
+    int32_t     from[USERS * EACH];
+    int32_t     to[USERS * EACH];
+    GnnGraph    g;
+
+    planted(&g, from, to);
+    for (int m = 0; m < gnn_n_models; m++)
+        for (int kind = GNN_CONTRAST_NOISE; kind <= GNN_CONTRAST_EDGES; kind++)
+        {
+            double      found;
+            GnnConfig   c;
+            GnnFit      fit;
+
+            gnn_config_defaults(&c);
+            c.model = m;
+            c.dim = 16;
+            c.steps = 40;
+            c.reg_weight = 0.3;
+            c.temperature = 0.3;
+            c.negatives = 200;
+            c.contrast = kind;
+            c.contrast_nodes = 200;
+            CHECK(train(&fit, &g, &c, 2) == NULL);
+            found = share_found(&fit, &g, fit.embedding[0], c.dim);
+            CHECK_SAY(found > 0.8, "%s with contrast of kind %d found %g", gnn_models[m]->name, kind, found);
+        }
+}
+
+/* steps too small to learn by: what is served is what it is without contrast, of the whole graph and without noise */
+static void
+views_are_not_served(void)
+{
+    GnnGraph    g;
+
+    random_graph(&g, 60, 40, 400, true, 1);
+    for (int m = 0; m < gnn_n_models; m++)
+    {
+        GnnFit      fit[3];
+        GnnConfig   c;
+
+        gnn_config_defaults(&c);
+        c.model = m;
+        c.learning_rate = 1e-12;
+        c.steps = 2;
+        c.negatives = 20;
+        c.dim = 8;
+        c.edge_dropout = c.contrast_noise = 0.5;
+        for (c.contrast = GNN_CONTRAST_NONE; c.contrast <= GNN_CONTRAST_EDGES; c.contrast++)
+        {
+            CHECK(train(&fit[c.contrast], &g, &c, 1) == NULL);
+            for (int i = 0; i < 40 * c.dim; i++)
+            {
+                CHECK_NEAR(fit[c.contrast].embedding[1][i], fit[0].embedding[1][i], 1e-6);
+                CHECK_NEAR(fit[c.contrast].fold_in[1][i], fit[0].fold_in[1][i], 1e-6);
+            }
+        }
+    }
+}
+
+/* mean cosine of two users of one community */
+static double
+likeness(const GnnFit *fit, int dim)
+{
+    double      sum = 0;
+
+    for (int32_t u = COMMUNITIES; u < USERS; u++)
+    {
+        const float *a = fit->embedding[0] + u * dim;
+        const float *b = a - COMMUNITIES * dim;
+        double      ab = 0;
+        double      aa = 0;
+        double      bb = 0;
+
+        for (int c = 0; c < dim; c++)
+        {
+            ab += a[c] * b[c];
+            aa += a[c] * a[c];
+            bb += b[c] * b[c];
+        }
+        sum += ab / sqrt(aa * bb) / (USERS - COMMUNITIES);
+    }
+    return sum;
+}
+
+/* that is what contrast is for: what the interactions make alike it spreads */
+static void
+contrast_spreads(void)
+{
+    int32_t     from[USERS * EACH];
+    int32_t     to[USERS * EACH];
+    GnnGraph    g;
+
+    planted(&g, from, to);
+    for (int kind = GNN_CONTRAST_NOISE; kind <= GNN_CONTRAST_EDGES; kind++)
+    {
+        double      alike[2];
+
+        for (int with = 0; with < 2; with++)
+        {
+            GnnConfig   c;
+            GnnFit      fit;
+
+            gnn_config_defaults(&c);
+            c.loss = 1;
+            c.dim = 16;
+            c.steps = 30;
+            c.contrast = with ? kind : GNN_CONTRAST_NONE;
+            c.contrast_nodes = 200;
+            CHECK(train(&fit, &g, &c, 2) == NULL);
+            alike[with] = likeness(&fit, c.dim);
+        }
+        CHECK_SAY(alike[1] < alike[0] - 0.05, "cosine %g without, %g with contrast of kind %d", alike[0], alike[1], kind);
+    }
 }
 
 /* untrained, or trained to nothing, the test above fails: chance finds a quarter */
@@ -234,11 +353,16 @@ threads_do_not_show(void)
             c.dropout = 0.2;
             c.aggregator = l % 2;
             c.reg_weight = 0.01;
+            c.weight_decay = 0.01;
+            c.clip_norm = 1e-3;
+            c.contrast = (m + l) % 3;
+            c.contrast_nodes = 150;
             c.holdout = 0.2;
-            c.sampling = (m + l) % 3;
-            c.users_per_step = c.sampling > 0 ? 300 : m % 2 * 700;
+            c.users_per_step = m % 2 * 700;
             check_same(&g, &c);
-            c.sampling = (m + l + 1) % 3;
+            c.contrast = GNN_CONTRAST_NONE;
+            c.users_per_step = 300;
+            c.sampling = 1 + (m + l) % 2;
             check_same(&g, &c);
         }
 }
@@ -279,6 +403,79 @@ seeds_show(void)
     c.seed++;
     CHECK(train(&b, &g, &c, 1) == NULL);
     CHECK(memcmp(a.embedding[0], b.embedding[0], 50 * c.dim * sizeof(float)) != 0);
+}
+
+/* ---- what a model looks at ---- */
+
+/* a value that is neither the default nor out of range */
+static double
+another_value(const GnnParam *p)
+{
+    if (p->kind == GNN_PARAM_CHOICE)
+        return p->def + 1;
+    return p->kind == GNN_PARAM_REAL ? p->min + (p->max - p->min) / 7 : p->def / 2;
+}
+
+static void
+set(GnnConfig *c, const GnnParam *p, double value)
+{
+    char        buf[200];
+    const char *problem = p->kind == GNN_PARAM_CHOICE ? gnn_param_set_choice(c, p, p->choices[(int) value], buf, sizeof(buf))
+        : gnn_param_set_number(c, p, value, buf, sizeof(buf));
+
+    CHECK_SAY(problem == NULL, "%s", problem);
+}
+
+/* does the result depend on a parameter, with the one or the other kind of contrast? */
+static bool
+shows(const GnnGraph *g, int model, const GnnParam *p)
+{
+    bool        differs = false;
+
+    for (int kind = GNN_CONTRAST_NOISE; kind <= GNN_CONTRAST_EDGES; kind++)
+    {
+        GnnFit      fit[2];
+
+        for (int changed = 0; changed < 2; changed++)
+        {
+            GnnConfig   c;
+
+            gnn_config_defaults(&c);
+            c.contrast = kind;
+            c.contrast_nodes = 20;
+            c.steps = 2;
+            c.negatives = 20;
+            c.dim = 8;
+            if (changed)
+                set(&c, p, another_value(p));
+            c.model = model;
+            CHECK(train(&fit[changed], g, &c, 1) == NULL);
+        }
+        differs |= memcmp(fit[0].embedding[0], fit[1].embedding[0], g->types[0].n * 8 * sizeof(float)) != 0;
+    }
+    return differs;
+}
+
+/* a parameter that not every model looks at changes what those learn that have what it is about, and no others */
+static void
+uses(void)
+{
+    GnnGraph    g;
+    int         n = 0;
+
+    random_graph(&g, 60, 40, 400, true, 1);
+    for (int i = 0; i < gnn_n_params; i++)
+        for (int m = 0; m < gnn_n_models; m++)
+        {
+            int         use = gnn_param_use(&gnn_params[i]);
+
+            if (use == 0)
+                continue;
+            n++;
+            CHECK_SAY(shows(&g, m, &gnn_params[i]) == ((gnn_models[m]->uses & use) != 0), "%s with %s", gnn_params[i].name,
+                      gnn_models[m]->name);
+        }
+    CHECK(n == 13 * gnn_n_models);
 }
 
 /* ---- graphs at the edge ---- */
@@ -340,10 +537,15 @@ check_trains_anyhow(const GnnGraph *g)
                 c.aggregator = kind % 2;
                 c.temperature = kind == 0 ? 0.01 : 0.1;
                 c.user_weight = kind == 5 ? 0 : 1;
-                c.holdout = kind == 4 ? 0.5 : 0;
-                c.sampling = kind == 6 ? GNN_SAMPLING_NEIGHBOURS : kind == 7 ? GNN_SAMPLING_WALKS : GNN_SAMPLING_NONE;
+                c.contrast = kind < 6 ? kind % 3 : GNN_CONTRAST_NONE;
+                c.sampling = kind < 6 ? GNN_SAMPLING_NONE : kind - 5;
                 c.fanout = kind == 6 ? 1 : 5;
                 c.users_per_step = kind == 5 || kind == 6 ? 1 : 0;
+                c.contrast_temperature = kind == 1 ? 0.01 : 0.2;
+                c.contrast_noise = kind == 4 ? 1 : 0.1;
+                c.edge_dropout = kind == 5 ? 0.9 : 0.1;
+                c.clip_norm = kind == 3 ? 1e-6 : 0;
+                c.holdout = kind == 4 ? 0.5 : 0;
                 check_trains(g, &c);
             }
 }
@@ -378,6 +580,22 @@ exotic_weights(void)
     check_trains_anyhow(&g);
     graph_of(&g, 3, 3, 5, few_users, few_items, most);
     check_trains_anyhow(&g);
+}
+
+static void
+contrast_with_sampling(void)
+{
+    GnnGraph    g;
+    GnnConfig   c;
+    GnnFit      fit;
+    const char *problem;
+
+    graph_of(&g, 3, 3, 5, few_users, few_items, NULL);
+    gnn_config_defaults(&c);
+    c.contrast = GNN_CONTRAST_NOISE;
+    c.sampling = GNN_SAMPLING_WALKS;
+    problem = train(&fit, &g, &c, 1);
+    CHECK(problem != NULL && strstr(problem, "sampling") != NULL);
 }
 
 static void
@@ -619,6 +837,36 @@ nothing_to_measure(void)
     CHECK(memcmp(fit.embedding[1], plain.embedding[1], 3 * c.dim * sizeof(float)) == 0);
 }
 
+/* a relation that says the same as the interactions: only what is trained on is in the graph */
+static void
+held_out_everywhere(void)
+{
+    GnnGraph    g;
+    GnnConfig   c;
+    GnnFit      fit;
+    GnnCsr      train_part, held, *all;
+
+    random_graph(&g, 100, 40, 900, false, 1);
+    all = &g.relations[0].edges;
+    gnn_graph_add_relation(&g, "view", 0, 1, all);
+    gnn_config_defaults(&c);
+    c.dim = 4;
+    c.steps = 5;
+    c.negatives = 5;
+    c.holdout = 0.3;
+    CHECK(train(&fit, &g, &c, 1) == NULL);
+    gnn_holdout_split(&train_part, &held, arena, all, c.holdout, c.seed);
+    CHECK(held.ptr[100] > 0);
+    for (int32_t u = 0; u < 100; u++)
+    {
+        double      sum = 0;
+
+        for (int64_t e = train_part.ptr[u]; e < train_part.ptr[u + 1]; e++)
+            sum += 2 * (train_part.val == NULL ? 1 : train_part.val[e]);
+        CHECK_NEAR(fit.degree[0][u], sum, 1e-4);
+    }
+}
+
 static void
 estimate(void)
 {
@@ -650,6 +898,7 @@ estimate(void)
                 c.layers = kind == 2 ? 4 : 2;
                 c.aggregator = kind % 2;
                 c.negatives = kind == 3 ? 7 : 100;
+                c.contrast = kind < 4 ? kind % 3 : GNN_CONTRAST_NONE;
                 c.holdout = kind == 3 ? 0.2 : 0;
                 c.users_per_step = kind > 3 ? 50 : 0;
                 c.sampling = kind > 3 ? kind - 4 : 0;
@@ -712,6 +961,9 @@ more_node_types(void)
 
 static const Test tests[] = {
     {"planted communities are found by every model and loss", communities},
+    {"so they are with contrast", contrast_finds_them_too},
+    {"views are not what is served", views_are_not_served},
+    {"contrast spreads what is alike", contrast_spreads},
     {"and from samples of users and of the graph", communities_by_samples},
     {"chance finds little", chance_finds_little},
     {"further node types take part", more_node_types},
@@ -720,8 +972,10 @@ static const Test tests[] = {
     {"nor do waves", waves_do_not_show},
 #endif
     {"the seed does", seeds_show},
+    {"so do the parameters that a model looks at, and no others", uses},
     {"small graphs", small_graphs},
     {"exotic weights", exotic_weights},
+    {"contrast and sampling together are refused", contrast_with_sampling},
     {"nothing to learn from is a sentence", nothing_to_learn},
     {"2^31 nodes are refused", too_many_nodes},
     {"nodes without edges get zeros", nodes_without_edges},
@@ -733,6 +987,7 @@ static const Test tests[] = {
     {"early stopping keeps the best", early_stopping},
     {"little patience", little_patience},
     {"nothing to measure", nothing_to_measure},
+    {"what is held out is nowhere in the graph", held_out_everywhere},
     {"the estimate is what is taken", estimate},
     {0},
 };

@@ -301,6 +301,16 @@ case_gru(Problem *p, int64_t n)
     return gru(p, 0);
 }
 
+/* noise is a constant to the gradient, which differences see only where it is too small to change much with its row */
+#define LITTLE_NOISE 1e-8
+
+static GnnMat *
+case_perturb(Problem *p, int64_t n)
+{
+    p->plan.noise = (real) LITTLE_NOISE;
+    return gnn_op_along_edges(&p->plan, learned(p, n));
+}
+
 static GnnMat *
 case_gru_dropped(Problem *p, int64_t n)
 {
@@ -414,6 +424,15 @@ case_gru_shared(Problem *p, int64_t n)
     return case_shared(p, x, gnn_op_gru(&p->plan, x, x, w, w, 0));
 }
 
+static GnnMat *
+case_perturb_shared(Problem *p, int64_t n)
+{
+    GnnMat     *x = square(p, n);
+
+    p->plan.noise = (real) LITTLE_NOISE;
+    return case_shared(p, x, gnn_op_along_edges(&p->plan, x));
+}
+
 typedef struct OpCase
 {
     const GnnOp *op;
@@ -444,6 +463,7 @@ static const OpCase op_cases[] = {
     {&gnn_attend, case_attend_9},
     {&gnn_gru, case_gru},
     {&gnn_gru, case_gru_dropped},
+    {&gnn_perturb, case_perturb},
     {&gnn_propagate, case_propagate_shared},
     {&gnn_propagate_mean, case_mean_shared},
     {&gnn_dense, case_dense_shared},
@@ -453,6 +473,7 @@ static const OpCase op_cases[] = {
     {&gnn_neighbour_max, case_neighbour_max_shared},
     {&gnn_attend, case_attend_shared},
     {&gnn_gru, case_gru_shared},
+    {&gnn_perturb, case_perturb_shared},
 };
 #define N_OP_CASES ((int) (sizeof(op_cases) / sizeof(op_cases[0])))
 
@@ -523,16 +544,18 @@ static void
 check_ops(World *w)
 {
     for (int c = 0; c < N_OP_CASES; c++)
-    {
-        Problem     p;
-        double      error;
+        for (int noisy = 0; noisy < 2; noisy++)
+        {
+            Problem     p;
+            double      error;
 
-        open_problem(&p, w);
-        p.out = op_cases[c].write(&p, w->graph.n_nodes);
-        close_problem(&p, 0);
-        error = gradient_error(&p);
-        CHECK_SAY(error < GOOD, "%s (case %d): %g", op_cases[c].op->name, c, error);
-    }
+            open_problem(&p, w);
+            p.plan.noise = noisy ? (real) LITTLE_NOISE : 0;
+            p.out = op_cases[c].write(&p, w->graph.n_nodes);
+            close_problem(&p, 0);
+            error = gradient_error(&p);
+            CHECK_SAY(error < GOOD, "%s (case %d%s): %g", op_cases[c].op->name, c, noisy ? ", with noise" : "", error);
+        }
 }
 
 static void
@@ -585,6 +608,44 @@ ops_on_a_sample(void)
     check_ops(&w);
 }
 
+static void
+differentiate_case(Problem *p, World *w, int c, double noise)
+{
+    open_problem(p, w);
+    p->plan.noise = (real) noise;
+    p->out = op_cases[c].write(p, w->graph.n_nodes);
+    close_problem(p, 0);
+    gnn_plan_forward(&p->plan);
+    p->loss(p);
+    gnn_plan_backward(&p->plan, p->out);
+}
+
+/* what is linear in a step's result has the same gradient with noise, which is a constant, as without */
+static void
+noise_is_a_constant(void)
+{
+    int         n_cases = 0;
+    World       w;
+
+    make_world(&w, true);
+    for (int c = 0; c < N_OP_CASES; c++)
+    {
+        Problem     clean;
+        Problem     noisy;
+
+        differentiate_case(&clean, &w, c, 0);
+        differentiate_case(&noisy, &w, c, 0.5);
+        if (clean.plan.n_steps > 1 || !clean.plan.along_edges)
+            continue;
+        CHECK(memcmp(clean.out->val, noisy.out->val, clean.out->n * clean.out->dim * sizeof(real)) != 0 ||
+              op_cases[c].op == &gnn_perturb);
+        for (int64_t i = 0; i < clean.plan.n_learned; i++)
+            CHECK_NEAR(noisy.plan.learned_grad[i], clean.plan.learned_grad[i], 1e-12);
+        n_cases++;
+    }
+    CHECK(n_cases >= 10);
+}
+
 /* ---- models and losses: all pairs ---- */
 
 static void
@@ -594,6 +655,7 @@ check_pair(World *w, int m, int l)
     double      error;
 
     open_problem(&p, w);
+    p.plan.noise = w->config.layers % 2 ? (real) LITTLE_NOISE : 0;
     p.out = gnn_models[m]->build(&p.plan, &w->graph, &w->config);
     close_problem(&p, 0.01);
     p.how = gnn_losses[l];
@@ -1238,6 +1300,7 @@ static const Test tests[] = {
 #ifdef GNN_DOUBLE
     {"every op", ops},
     {"every op where the matrix is not symmetric", ops_on_a_sample},
+    {"noise is a constant to every op", noise_is_a_constant},
     {"every model with every loss", models_and_losses},
     {"every loss with many users", many_users},
     {"a broken backward pass is caught", a_broken_backward_is_caught},

@@ -6,6 +6,7 @@
 #include "core/adjacency.h"
 
 #include <math.h>
+#include <string.h>
 
 /* all edges above zero, both ways, dense: n_nodes x n_nodes */
 static double *
@@ -37,28 +38,31 @@ dense_adjacency(const GnnGraph *g)
 }
 
 static void
-check_adjacency(const GnnGraph *g)
+allocate_for(GnnAdjacency *adjacency, const GnnGraph *g)
 {
     int64_t     n_edges[GNN_MAX_RELATIONS];
-    int64_t     n = g->n_nodes;
-    double     *a = dense_adjacency(g);
-    double     *d = gnn_alloc(arena, n, sizeof(double));
-    GnnAdjacency adjacency;
-    double     *is;
 
     for (int r = 0; r < g->n_relations; r++)
         n_edges[r] = g->relations[r].edges.ptr[g->relations[r].edges.n];
-    gnn_adjacency_allocate(&adjacency, arena, g, n_edges);
-    gnn_adjacency_fill(&adjacency, g);
-    is = dense_of(&adjacency.a);
+    gnn_adjacency_allocate(adjacency, arena, g, n_edges);
+}
+
+/* a: what it should be, before it is normalised */
+static void
+check_normalised(const GnnAdjacency *adjacency, const double *a)
+{
+    int64_t     n = adjacency->a.n;
+    double     *d = gnn_alloc(arena, n, sizeof(double));
+    double     *is = dense_of(&adjacency->a);
+
     for (int64_t v = 0; v < n; v++)
         for (int64_t w = 0; w < n; w++)
             d[v] += a[v * n + w];
     for (int64_t v = 0; v < n; v++)
     {
-        CHECK_NEAR(adjacency.degree[v], d[v], 1e-6 * d[v]);
-        for (int64_t e = adjacency.a.ptr[v] + 1; e < adjacency.a.ptr[v + 1]; e++)
-            CHECK(adjacency.a.idx[e - 1] < adjacency.a.idx[e]);
+        CHECK_NEAR(adjacency->degree[v], d[v], 1e-6 * d[v]);
+        for (int64_t e = adjacency->a.ptr[v] + 1; e < adjacency->a.ptr[v + 1]; e++)
+            CHECK(adjacency->a.idx[e - 1] < adjacency->a.idx[e]);
         for (int64_t w = 0; w < n; w++)
         {
             double      should = a[v * n + w] > 0 ? a[v * n + w] / sqrt(d[v]) / sqrt(d[w]) : 0;
@@ -67,6 +71,36 @@ check_adjacency(const GnnGraph *g)
             CHECK(is[v * n + w] == is[w * n + v]);
         }
     }
+}
+
+/* without a share of the edges: whatever is left has degrees and a normalisation of its own */
+static void
+check_dropped(const GnnAdjacency *whole, const GnnGraph *g, double *a)
+{
+    GnnAdjacency some;
+    GnnTeam     team;
+    double     *is;
+
+    gnn_team_open(&team, 2, NULL, NULL);
+    allocate_for(&some, g);
+    gnn_adjacency_drop(&some, &team, whole, 0.4, gnn_rng(1, GNN_STREAM_EDGES, 1));
+    is = dense_of(&some.a);
+    for (int64_t i = 0; i < g->n_nodes * g->n_nodes; i++)
+        if (is[i] == 0)
+            a[i] = 0;
+    check_normalised(&some, a);
+}
+
+static void
+check_adjacency(const GnnGraph *g)
+{
+    double     *a = dense_adjacency(g);
+    GnnAdjacency adjacency;
+
+    allocate_for(&adjacency, g);
+    gnn_adjacency_fill(&adjacency, g);
+    check_normalised(&adjacency, a);
+    check_dropped(&adjacency, g, a);
 }
 
 static void
@@ -126,8 +160,53 @@ exotic_weights(void)
     check_adjacency(&g);
 }
 
+/* ---- without a share of the edges ---- */
+
+static void
+drop(GnnAdjacency *some, const GnnGraph *g, const GnnAdjacency *whole, double share, int64_t pass, int threads)
+{
+    GnnTeam     team;
+
+    gnn_team_open(&team, threads, NULL, NULL);
+    allocate_for(some, g);
+    gnn_adjacency_drop(some, &team, whole, share, gnn_rng(1, GNN_STREAM_EDGES, (uint64_t) pass));
+}
+
+static bool
+same_edges(const GnnAdjacency *a, const GnnAdjacency *b)
+{
+    int64_t     n = a->a.ptr[a->a.n];
+
+    return n == b->a.ptr[b->a.n] && memcmp(a->a.idx, b->a.idx, n * sizeof(int32_t)) == 0
+        && memcmp(a->a.val, b->a.val, n * sizeof(float)) == 0;
+}
+
+static void
+dropped_edges(void)
+{
+    GnnGraph    g;
+    GnnAdjacency whole;
+    GnnAdjacency some;
+    GnnAdjacency other;
+    double      kept;
+
+    random_graph(&g, 400, 300, 8000, true, 8);
+    allocate_for(&whole, &g);
+    gnn_adjacency_fill(&whole, &g);
+    drop(&some, &g, &whole, 0.3, -1, 1);
+    kept = (double) some.a.ptr[some.a.n] / (double) whole.a.ptr[whole.a.n];
+    CHECK_SAY(kept > 0.67 && kept < 0.73, "kept %g", kept);
+    drop(&other, &g, &whole, 0.3, -1, 3);
+    CHECK(same_edges(&some, &other));
+    drop(&other, &g, &whole, 0.3, 1, 1);
+    CHECK(!same_edges(&some, &other));
+    drop(&other, &g, &whole, 0, 1, 1);
+    CHECK(other.a.ptr[other.a.n] == whole.a.ptr[whole.a.n]);
+}
+
 static const Test tests[] = {
     {"node types are ranges", node_ranges},
+    {"a share of the edges is left out, the same by any number of threads, others in another pass", dropped_edges},
     {"the adjacency of one relation", one_relation},
     {"the adjacency of many relations", many_relations},
     {"the adjacency with exotic weights", exotic_weights},

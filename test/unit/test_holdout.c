@@ -124,10 +124,32 @@ by_seed(void)
     CHECK(held.ptr[USERS] != other.ptr[USERS] || memcmp(held.idx, other.idx, held.ptr[USERS] * sizeof(int32_t)) != 0);
 }
 
+/* another relation keeps what is not held out, and nothing else */
+static void
+beside(void)
+{
+    GnnCsr      a, b, train, held, rest;
+    double     *whole;
+    double     *kept;
+    double     *out;
+
+    interactions(&a, false, true, 4);
+    interactions(&b, true, true, 7);
+    gnn_holdout_split(&train, &held, arena, &a, 0.3, 5);
+    gnn_holdout_drop(&rest, arena, &b, &held);
+    whole = dense_of(&b);
+    kept = dense_of(&rest);
+    out = dense_of(&held);
+    for (int32_t i = 0; i < USERS * ITEMS; i++)
+        CHECK(kept[i] == (out[i] != 0 ? 0 : whole[i]));
+    CHECK(rest.ptr[USERS] < b.ptr[USERS]);
+}
+
 static const Test tests[] = {
     {"shares of each user, nothing lost", shares},
     {"the latest, where there are times", latest},
     {"by chance else, and by seed", by_seed},
+    {"from another relation too", beside},
     {0},
 };
 

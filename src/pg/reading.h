@@ -1,0 +1,64 @@
+/*
+ * reading.h: everything a model is made of, from its sources to a graph.
+ *
+ * Two steps: the rows of all relations and the ids of all catalogues are read in one transaction, as the role that may read them;
+ * then, without one, ids are numbered in their order and rows become the relations of a graph, see parts.h. All memory is that of
+ * one context, the caller's.
+ */
+#ifndef GNNREC_PG_READING_H
+#define GNNREC_PG_READING_H
+
+#include "postgres.h"
+
+#include "core/graph.h"
+#include "pg/catalog.h"
+#include "pg/idmap.h"
+#include "pg/source.h"
+
+typedef struct GnnrecReading
+{
+    const GnnrecModel *model;
+    MemoryContext context;
+    GnnrecReadTick tick;        /* NULL: none */
+    void       *tick_arg;
+
+    /* by gnnrec_reading_rows */
+    GnnrecIdMap ids[GNN_MAX_TYPES];
+    int32       n_active[GNN_MAX_TYPES];    /* of the ids, those that interactions mention: the first ones, before they are sorted */
+    int32       n_known[GNN_MAX_TYPES];     /* those that interactions or a catalogue mention: the next ones */
+    int64       n_null[GNN_MAX_TYPES];      /* rows of its catalogue that have no id */
+    MemoryContext rows_context;
+    GnnrecInteractions *rows;   /* by place of the relation in the model; gone after gnnrec_reading_build */
+    int64       n_rows;         /* of all sources */
+    int64       n_skipped;
+    double      newest_event;   /* of the interactions; NaN: they have no time */
+    char       *warning;        /* what a run says though it succeeded; NULL: nothing */
+
+    /* by gnnrec_reading_build */
+    GnnGraph    graph;          /* types as the model's; relation 0 is what is learned */
+    GnnCsr      seen;           /* the interactions of all kinds together */
+    GnnCsr     *hidden;         /* those that hide their item from the user; NULL: all do */
+} GnnrecReading;
+
+/* for the model, into the current memory context */
+extern void gnnrec_reading_open(GnnrecReading *r, const GnnrecModel *model, GnnrecReadTick tick, void *tick_arg);
+
+/* needs a transaction with an active snapshot; reads as the current role */
+extern void gnnrec_reading_rows(GnnrecReading *r);
+
+/* ERROR where there is nothing to learn from; the role's name is looked up, which needs the transaction */
+extern void gnnrec_reading_check_not_empty(const GnnrecReading *r);
+
+/* listens for interrupts in between */
+extern void gnnrec_reading_build(GnnrecReading *r);
+
+/* how many edges each relation of a graph has */
+extern void gnnrec_reading_edges(int64 n_edges[GNN_MAX_RELATIONS], const GnnGraph *graph);
+
+/*
+ * The shape of the graph that a reading would make, with the numbers of its edges, counted by the server: nothing is read into
+ * memory. Like gnnrec_reading_rows it needs a transaction and goes by the current role's rights.
+ */
+extern void gnnrec_reading_count(GnnGraph *graph, int64 n_edges[GNN_MAX_RELATIONS], const GnnrecModel *model);
+
+#endif

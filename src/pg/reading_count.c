@@ -1,0 +1,151 @@
+/*
+ * reading_count.c: the shape of the graph that a reading would make, counted by the server; see reading.h.
+ *
+ * Rows that a reading skips or merges are counted too: what is estimated from this is an upper bound.
+ */
+#include "postgres.h"
+
+#include "pg/reading.h"
+
+#include "executor/spi.h"
+#include "utils/builtins.h"
+
+#include "pg/parts.h"
+#include "pg/source_rows.h"
+
+/* the first column of all rows of a query, bigints */
+static int64 *
+numbers_of(const char *sql, int64 *n)
+{
+    MemoryContext context = CurrentMemoryContext;
+    int64      *numbers;
+    bool        isnull;
+
+    SPI_connect();
+    if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
+        elog(ERROR, "could not execute \"%s\"", sql);
+    *n = SPI_processed;
+    numbers = MemoryContextAllocHuge(context, sizeof(int64) * Max(*n, 1));
+    for (int64 i = 0; i < *n; i++)
+        numbers[i] = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+    SPI_finish();
+    return numbers;
+}
+
+static int64
+number_of(const char *sql)
+{
+    int64       n;
+
+    return *numbers_of(sql, &n);
+}
+
+static char *
+from_source(const GnnrecRelation *r)
+{
+    return psprintf("FROM %s s%s%s", gnnrec_relation_name(r->source),
+                    r->has_since ? " WHERE " : "", r->has_since ? gnnrec_source_since_condition(r) : "");
+}
+
+static void
+add_ids(StringInfo sql, const char *column, const char *from)
+{
+    appendStringInfo(sql, "%sSELECT s.%s AS id %s", sql->len == 0 ? "" : " UNION ALL ", quote_identifier(column), from);
+}
+
+/* all ids of a type that any source mentions */
+static int32
+count_nodes(const GnnrecModel *model, int type)
+{
+    StringInfoData ids;
+
+    initStringInfo(&ids);
+    for (int i = 0; i < model->n_relations; i++)
+    {
+        const GnnrecRelation *r = &model->relations[i];
+
+        if (r->from_type == type)
+            add_ids(&ids, r->from_column, from_source(r));
+        if (r->to_type == type)
+            add_ids(&ids, r->to_column, from_source(r));
+    }
+    if (OidIsValid(model->types[type].catalogue))
+        add_ids(&ids, model->types[type].catalogue_id,
+                psprintf("FROM %s s", gnnrec_relation_name(model->types[type].catalogue)));
+    return (int32) Min(number_of(psprintf("SELECT pg_catalog.count(DISTINCT i.id) FROM (%s) i", ids.data)), PG_INT32_MAX);
+}
+
+static int
+count_behaviours(int64 *n_edges, const GnnrecRelation *r)
+{
+    GnnrecEventWeights weights;
+    GnnrecParts parts;
+
+    gnnrec_event_weights_read(&weights, r);
+    gnnrec_parts_of_behaviours(&parts, r);
+    for (int kind = 0; kind < weights.n; kind++)
+        if (parts.of_kind[kind] < parts.n)
+            n_edges[parts.of_kind[kind]] = number_of(
+                psprintf("SELECT pg_catalog.count(*) FILTER (WHERE s.%s::pg_catalog.text OPERATOR(pg_catalog.=) %s) %s",
+                         quote_identifier(r->event_column), quote_literal_cstr(weights.kinds[kind].kind), from_source(r)));
+    return parts.n;
+}
+
+static int
+count_values(int64 *n_edges, const GnnrecRelation *r, GnnrecRoom *room)
+{
+    char       *column = psprintf("s.%s::pg_catalog.text", quote_identifier(r->relation_column));
+    int64       n_values;
+    int64      *numbers = numbers_of(psprintf("SELECT pg_catalog.count(*) %s %s %s IS NOT NULL GROUP BY %s ORDER BY 1 DESC",
+                                              from_source(r), r->has_since ? "AND" : "WHERE", column, column), &n_values);
+    int         n_parts = gnnrec_room_take(room, n_values);
+
+    for (int64 i = 0; i < n_values; i++)
+        n_edges[Min(i, n_parts - 1)] += numbers[i];
+    return n_parts;
+}
+
+/* returns how many relations of the graph the model's makes */
+static int
+count_edges(int64 *n_edges, const GnnrecRelation *r, GnnrecRoom *room)
+{
+    if (r->separate)
+        return count_behaviours(n_edges, r);
+    if (r->relation_column != NULL)
+        return count_values(n_edges, r, room);
+    *n_edges = number_of(psprintf("SELECT pg_catalog.count(*) %s", from_source(r)));
+    return 1;
+}
+
+static void
+check_sources(const GnnrecModel *model)
+{
+    for (int i = 0; i < model->n_relations; i++)
+        gnnrec_source_check_there(&model->relations[i]);
+    for (int type = 0; type < model->n_types; type++)
+        if (OidIsValid(model->types[type].catalogue))
+            gnnrec_source_check_catalogue_there(&model->types[type]);
+}
+
+void
+gnnrec_reading_count(GnnGraph *graph, int64 n_edges[GNN_MAX_RELATIONS], const GnnrecModel *model)
+{
+    GnnrecRoom  room;
+
+    check_sources(model);
+    gnnrec_parts_check(model);
+    room = gnnrec_room_for_values(model);
+    memset(graph, 0, sizeof(*graph));
+    memset(n_edges, 0, sizeof(int64) * GNN_MAX_RELATIONS);
+    for (int type = 0; type < model->n_types; type++)
+        gnn_graph_add_nodes(graph, model->types[type].name, count_nodes(model, type));
+    for (int i = 0; i < model->n_relations; i++)
+    {
+        const GnnrecRelation *r = &model->relations[i];
+        GnnCsr      shape = {.n = graph->types[r->from_type].n, .n_cols = graph->types[r->to_type].n};
+        int         n = count_edges(n_edges + graph->n_relations, r, &room);
+
+        for (int part = 0; part < n; part++)
+            gnn_graph_add_relation(graph, r->name, r->from_type, r->to_type, &shape);
+    }
+}
