@@ -10,8 +10,8 @@
  * Nothing is kept for an edge. A weight a_vu is computed again where it is needed from s_v, t_u and lse_v, the logarithm of
  * the sum; and the softmax's gradient, da_vu - sum_u a_vu da_vu with da_vu = dy_v . h_u, needs but one number a node and
  * head: that sum is dy_v . y_v. The places of the matrix are symmetric, so a node finds in its own row both whom it attends to
- * and who attends to it (in a sample of the graph, where p_vu may be 0, perhaps but one of the two): gradients are gathered, no two threads write one row. `keep` has s, t, lse and that sum, n x heads each,
- * and the parts' gradients of att.
+ * and who attends to it (in a sample of the graph, where p_vu may be 0, perhaps but one of the two): gradients are gathered, no
+ * two threads write one row. `keep` has s, t, lse and that sum, n x heads each, and the parts' gradients of att.
  */
 #include "core/ops.h"
 
