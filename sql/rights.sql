@@ -19,8 +19,10 @@ SET ROLE regress_gnnrec_owner;
 CREATE TABLE events AS SELECT u AS user_id, (u * i * i) % 17 AS item_id FROM generate_series(1, 40) u, generate_series(1, 8) i;
 CREATE INDEX ON events (user_id);
 CREATE TABLE listed (user_id int, item_id int, score real, rank int);
-GRANT SELECT ON events, listed TO PUBLIC;
-SELECT gnnrec.create_model('rights', 'events', params => '{"dim": 4, "steps": 2}');
+CREATE TABLE things AS SELECT i AS item_id, 'thing ' || i AS name, i / 2 AS size FROM generate_series(0, 16) i;
+GRANT SELECT ON events, listed, things TO PUBLIC;
+SELECT gnnrec.create_model('rights', 'events', params => '{"dim": 4, "steps": 2}', items => 'things');
+SELECT gnnrec.add_feature('rights', 'item', 'size');
 SELECT gnnrec.create_model('rights_untrained', 'events');
 SELECT gnnrec.add_relation('rights', 'made_by', 'events', 'item', 'item_id', 'brand', 'user_id');
 CALL gnnrec.retrain('rights');
@@ -57,6 +59,9 @@ INSERT INTO calls VALUES
     ('gnnrec.create_model', $$gnnrec.create_model('rights_other', 'rights_test.events')$$),
     ('gnnrec.alter_model', $$gnnrec.alter_model('rights', keep_runs => 3)$$),
     ('gnnrec.drop_model', $$gnnrec.drop_model('rights')$$),
+    ('gnnrec.add_feature', $$gnnrec.add_feature('rights', 'item', 'name')$$),
+    ('gnnrec.drop_feature', $$gnnrec.drop_feature('rights', 'item', 'size')$$),
+    ('gnnrec.features', $$gnnrec.features() WHERE model LIKE 'rights%'$$),
     ('gnnrec.add_relation', $$gnnrec.add_relation('rights', 'next', 'rights_test.events', 'item', 'item_id', 'shelf', 'user_id')$$),
     ('gnnrec.drop_relation', $$gnnrec.drop_relation('rights', 'made_by')$$),
     ('gnnrec.set_catalogue', $$gnnrec.set_catalogue('rights', 'item', 'rights_test.events')$$),

@@ -499,6 +499,9 @@ check_data(Check *c)
     if ((n_interactions > 0 && !succeeds(c, check_learned)) || !succeeds(c, build))
         return;
     check_graph(c, n_interactions);
+    if (c->reading.empty_features != NULL)
+        find(c, WARNING_LEVEL, -1, psprintf("features tell no nodes apart: %s", c->reading.empty_features),
+             "All their values are missing, or the same.");
     check_budget(c);
 }
 

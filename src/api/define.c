@@ -398,6 +398,7 @@ delete_rows(int32 model_id)
 {
     static const char *const statements[] = {
         "DELETE FROM gnnrec.run WHERE model_id = $1",
+        "DELETE FROM gnnrec.feature WHERE model_id = $1",
         "DELETE FROM gnnrec.relation WHERE model_id = $1",
         "DELETE FROM gnnrec.node_type WHERE model_id = $1",
         "DELETE FROM gnnrec.model WHERE model_id = $1",

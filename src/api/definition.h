@@ -1,6 +1,6 @@
 /*
- * definition.h: a model's definition as it is written: the rows of node types and relations, what is checked of them wherever they
- * come from, and arguments of functions.
+ * definition.h: a model's definition as it is written: the rows of node types and relations, what is checked of them wherever
+ * they come from, and arguments of functions.
  *
  * Who changes a definition has the model's request lock to the end of the transaction.
  */
@@ -27,8 +27,8 @@ extern void gnnrec_definition_write_type(int32 model_id, const GnnrecNodeType *t
 extern void gnnrec_definition_write_relation(int32 model_id, const GnnrecRelation *r, const GnnrecNodeType *types);
 
 /*
- * Gives the type a catalogue. id_column NULL: the column of the name given, or else that of the primary key. ERROR where neither is
- * there, and where the catalogue will not do.
+ * Gives the type a catalogue. id_column NULL: the column like_column, or else that of the primary key. ERROR where neither is there,
+ * and where the catalogue will not do.
  */
 extern void gnnrec_definition_set_catalogue(GnnrecNodeType *type, Oid source, const char *id_column, const char *like_column);
 

@@ -119,8 +119,8 @@ type_of_end(GnnrecModel *m, const char *name, Oid source, const char *column)
     if (m->types[t].id_type != id_type)
         ereport(ERROR,
                 (errcode(ERRCODE_DATATYPE_MISMATCH),
-                 errmsg("column \"%s\" has type %s, but the ids of node type \"%s\" have type %s", column, format_type_be(id_type),
-                        name, format_type_be(m->types[t].id_type)),
+                 errmsg("column \"%s\" has type %s, but the ids of node type \"%s\" have type %s", column,
+                        format_type_be(id_type), name, format_type_be(m->types[t].id_type)),
                  errhint("A view can cast the column.")));
     return t;
 }
@@ -232,6 +232,7 @@ drop_type(const GnnrecModel *m, int type, bool cascade)
 {
     gnnrec_job_stop(m->model_id);
     gnnrec_schema_drop_type(m, type, cascade);
+    delete_row("DELETE FROM gnnrec.feature WHERE model_id = $1 AND type_no = $2", m->model_id, m->types[type].type_no);
     forget_nodes(m, m->types[type].name);
     delete_row("DELETE FROM gnnrec.node_type WHERE model_id = $1 AND type_no = $2", m->model_id, m->types[type].type_no);
 }
@@ -305,11 +306,12 @@ gnnrec_set_catalogue(PG_FUNCTION_ARGS)
         ereport(ERROR,
                 (errcode(ERRCODE_UNDEFINED_OBJECT),
                  errmsg("model \"%s\" has no node type \"%s\"", m->name, name),
-                 errhint("It has user and item, and those that gnnrec.add_relation brings along; gnnrec.node_types lists them.")));
+                 errhint("It has user and item, and what gnnrec.add_relation brings along; gnnrec.node_types lists them.")));
     m->types[type].catalogue = InvalidOid;
     m->types[type].catalogue_id = NULL;
     if (!PG_ARGISNULL(2))
-        gnnrec_definition_set_catalogue(&m->types[type], PG_GETARG_OID(2), gnnrec_name_argument(fcinfo, 3), id_column_of(m, type));
+        gnnrec_definition_set_catalogue(&m->types[type], PG_GETARG_OID(2), gnnrec_name_argument(fcinfo, 3),
+                                        id_column_of(m, type));
     gnnrec_definition_write_type(m->model_id, &m->types[type]);
     gnnrec_definition_touch(m->model_id);
     PG_RETURN_VOID();

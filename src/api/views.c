@@ -21,6 +21,7 @@ PG_FUNCTION_INFO_V1(gnnrec_run_steps);
 PG_FUNCTION_INFO_V1(gnnrec_progress);
 PG_FUNCTION_INFO_V1(gnnrec_relations);
 PG_FUNCTION_INFO_V1(gnnrec_node_types);
+PG_FUNCTION_INFO_V1(gnnrec_features);
 PG_FUNCTION_INFO_V1(gnnrec_run_state);
 PG_FUNCTION_INFO_V1(gnnrec_owns);
 
@@ -111,6 +112,17 @@ gnnrec_node_types(PG_FUNCTION_ARGS)
                   "SELECT m.name, t.name, t.id_type, gnnrec.table_name(t.embedding_table), gnnrec.table_name(t.catalogue), "
                   "t.catalogue_id FROM gnnrec.model m JOIN gnnrec.node_type t USING (model_id) "
                   "WHERE m.model_id = ANY ($1) ORDER BY m.name, t.type_no");
+}
+
+/* gnnrec.features(): what is known of these */
+Datum
+gnnrec_features(PG_FUNCTION_ARGS)
+{
+    return answer(fcinfo, gnnrec_may_own,
+                  "SELECT m.name, t.name, gnnrec.table_name(t.catalogue), f.column_name, f.kind, f.size "
+                  "FROM gnnrec.model m JOIN gnnrec.feature f USING (model_id) "
+                  "JOIN gnnrec.node_type t ON t.model_id = m.model_id AND t.type_no = f.type_no "
+                  "WHERE m.model_id = ANY ($1) ORDER BY m.name, f.feature_no");
 }
 
 /* run_state(model_id, status, requested_at) -> the state as it is now: a run whose worker is gone is lost */

@@ -23,3 +23,11 @@ gnn_graph_add_relation(GnnGraph *g, const char *name, int from, int to, const Gn
     g->relations[g->n_relations] = (GnnRelation) {.name = name, .from = from, .to = to, .edges = *edges};
     return g->n_relations++;
 }
+
+void
+gnn_graph_set_features(GnnGraph *g, int type, const GnnCsr *features)
+{
+    assert(type >= 0 && type < g->n_types && features->n == g->types[type].n);
+    g->features[type] = *features;
+    g->n_feature_values[type] = features->ptr[features->n];
+}

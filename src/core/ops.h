@@ -11,6 +11,7 @@ extern const GnnOp gnn_propagate_mean;
 extern const GnnOp gnn_dense;
 extern const GnnOp gnn_join;
 extern const GnnOp gnn_interact;
+extern const GnnOp gnn_bi_interact;
 extern const GnnOp gnn_mean;
 extern const GnnOp gnn_sized_mean;
 extern const GnnOp gnn_neighbour_mean;
@@ -18,6 +19,11 @@ extern const GnnOp gnn_neighbour_max;
 extern const GnnOp gnn_visited_sum;
 extern const GnnOp gnn_attend;
 extern const GnnOp gnn_gru;
+extern const GnnOp gnn_encode;
+extern const GnnOp gnn_relation_sum;
+extern const GnnOp gnn_relation_attention;
+extern const GnnOp gnn_weighted_sum;
+extern const GnnOp gnn_transr;
 extern const GnnOp gnn_perturb;
 
 /* all of them, so that tests can leave none out */
@@ -47,11 +53,14 @@ extern const real *gnn_propagate_mean_inner(const GnnPlanStep *step);
  * Products with weights. f(y) is y where y > 0, slope y elsewhere: slope 1 is no activation, 0 is ReLU. In training, a number of
  * the result is 0 with probability `dropout`, else divided by 1 - dropout.
  *
- *     dense: f(x w);  join: f(x w + a v);  interact: f((x + a) w + (x * a) v), * element by element
+ *     dense: f(x w);  join: f(x w + a v);  interact: f((x + a) w + (x * a) v), * element by element;
+ *     bi_interact: f((x + a) w) + f((x * a) v)
  */
 extern GnnMat *gnn_op_dense(GnnPlan *plan, GnnMat *x, GnnMat *w, double slope, double dropout);
+extern void gnn_op_dense_into(GnnPlan *plan, GnnMat *out, GnnMat *x, GnnMat *w, double slope, double dropout);
 extern GnnMat *gnn_op_join(GnnPlan *plan, GnnMat *x, GnnMat *w, GnnMat *a, GnnMat *v, double slope, double dropout);
 extern GnnMat *gnn_op_interact(GnnPlan *plan, GnnMat *x, GnnMat *w, GnnMat *a, GnnMat *v, double slope, double dropout);
+extern GnnMat *gnn_op_bi_interact(GnnPlan *plan, GnnMat *x, GnnMat *w, GnnMat *a, GnnMat *v, double slope, double dropout);
 
 /* the mean of n matrices, n <= GNN_MAX_INPUTS; of one several times, if it is there so often */
 extern GnnMat *gnn_op_mean(GnnPlan *plan, GnnMat *const *x, int n);
@@ -73,5 +82,27 @@ extern GnnMat *gnn_op_attend(GnnPlan *plan, GnnMat *h, GnnMat *att, int heads, d
 
 /* the next state, from state h and message m; w and u are dim x 3 dim: candidate, update and reset gate; see core/ops_gru.c */
 extern GnnMat *gnn_op_gru(GnnPlan *plan, GnnMat *h, GnnMat *m, GnnMat *w, GnnMat *u, double dropout);
+
+/*
+ * Learned vectors x plus what features say: F e, or f(F e) w where there is a w; F is plan->features, which has to be there. x of
+ * a node without edges is left out. alone: features stand alone for types that have some, and x has the rows of the other types
+ * only; see core/ops_encode.c.
+ */
+extern GnnMat *gnn_op_encode(GnnPlan *plan, GnnMat *x, GnnMat *e, GnnMat *w, double slope, bool alone);
+
+/*
+ * f(x w_0 + sum of D_r^-1 A_r x w_r), w_r = sum of mix_rb v_b, over the directed relations r of the typed graph; w has w_0 and
+ * the bases v one below the other, mix a row a directed relation; see core/ops_relation.c
+ */
+extern GnnMat *gnn_op_relation_sum(GnnPlan *plan, GnnMat *x, GnnMat *w, GnnMat *mix, double slope, double dropout);
+
+/*
+ * On the typed graph, with matrices w (one a directed relation, one below the other, each x's dim square) and rows b (likewise):
+ * what each edge weighs among its node's, from what relates its ends (see core/ops_attend_relation.c), a constant; the sum over
+ * neighbours by such weights; and TransR's objective, 1 x 1, times `weight` (see core/ops_transr.c).
+ */
+extern GnnMat *gnn_op_relation_attention(GnnPlan *plan, GnnMat *x, GnnMat *w, GnnMat *b);
+extern GnnMat *gnn_op_weighted_sum(GnnPlan *plan, GnnMat *x, GnnMat *weight);
+extern GnnMat *gnn_op_transr(GnnPlan *plan, GnnMat *x, GnnMat *w, GnnMat *b, double weight);
 
 #endif

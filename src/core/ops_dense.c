@@ -1,16 +1,18 @@
 /*
  * ops_dense.c: the steps that look at each row alone: products with weights, an activation, dropout, in one pass.
  *
- *     out = drop(f(P W))  or  drop(f(P W + Q V)),     f(y) = y where y > 0, slope y elsewhere
+ *     out = drop(f(P W)),  drop(f(P W + Q V))  or  drop(f(P W) + f(Q V)),    f(y) = y where y > 0, slope y elsewhere
  *
  * P and Q are made of a row of x and a row of a, two numbers at a time; what they are is all that tells these steps apart. One
- * fused step keeps no matrix but its result: P, Q, the activation's side and the dropped numbers are made again for the backward
- * pass, from x, a, the result's sign and the random numbers, which are a function of pass, step and element.
+ * fused step keeps no matrix but its result: P, Q, the activation's side and the dropped numbers are made again for the
+ * backward pass, from x, a, the result's sign and the random numbers, which are a function of pass, step and element; of two
+ * activations the sum's sign says nothing, and both are computed again.
  *
  * Rows go in parts (see core/rows.h), whose buffers are all there is in `keep`.
  */
 #include "core/ops.h"
 
+#include "core/activate.h"
 #include "core/blas.h"
 #include "core/rows.h"
 
@@ -19,6 +21,7 @@ typedef struct Product
 {
     void        (*gather)(real *p, real *q, const real *x, const real *a, int64_t n);
     void        (*spread)(real *dx, real *da, const real *dp, const real *dq, const real *x, const real *a, int64_t n);
+    bool        apart;          /* each product has an activation of its own */
 } Product;
 
 typedef struct StepWork
@@ -38,13 +41,16 @@ typedef struct Part
     real       *q;
     real       *dp;
     real       *dq;
-    real       *dy;             /* GNN_SLICE x out's dim */
+    real       *y;              /* GNN_SLICE x out's dim: P W and Q V, where each has its activation ... */
+    real       *z;
+    real       *dy;             /* ... and the gradients by them; one, dy, where they are summed before */
+    real       *dz;
 } Part;
 
 static int64_t
 part_size(const GnnMat *x, const GnnMat *out)
 {
-    return 2 * x->dim * out->dim + 4 * GNN_SLICE * x->dim + GNN_SLICE * out->dim;
+    return 2 * x->dim * out->dim + 4 * GNN_SLICE * x->dim + 4 * GNN_SLICE * out->dim;
 }
 
 static Part
@@ -52,10 +58,13 @@ part_of(const GnnPlanStep *s, int64_t part)
 {
     int64_t     weight = s->in->dim * s->out->dim;
     int64_t     slice = GNN_SLICE * s->in->dim;
+    int64_t     result = GNN_SLICE * s->out->dim;
     real       *at = s->keep + part * part_size(s->in, s->out);
+    real       *rows = at + 2 * weight;
+    real       *results = rows + 4 * slice;
 
-    return (Part) {.dw = at, .dv = at + weight, .p = at + 2 * weight, .q = at + 2 * weight + slice,
-                   .dp = at + 2 * weight + 2 * slice, .dq = at + 2 * weight + 3 * slice, .dy = at + 2 * weight + 4 * slice};
+    return (Part) {.dw = at, .dv = at + weight, .p = rows, .q = rows + slice, .dp = rows + 2 * slice, .dq = rows + 3 * slice,
+                   .y = results, .z = results + result, .dy = results + 2 * result, .dz = results + 3 * result};
 }
 
 static const real *
@@ -64,28 +73,20 @@ row_of(const GnnMat *m, int64_t row)
     return m != NULL ? m->val + row * m->dim : NULL;
 }
 
-/* ---- activation and dropout: to = from where y > 0, slope from elsewhere, and the same numbers dropped each time ---- */
+/* ---- out = drop(f(P W + Q V)), or drop(f(y) + f(z)) with y = P W, z = Q V ---- */
+/* so dy = drop(f'(y) dout), dz = dy or drop(f'(z) dout); dP = dy W', dQ = dz V', dW += P' dy, dV += Q' dz */
 
-/* y is before or after the activation: a slope above 0 leaves the sign, and one of 0 makes zeros of what has that derivative */
+/* y = drop(f(y) + f(z)) */
 static void
-activate(real *to, const real *from, const real *y, const StepWork *w, int64_t row, int64_t n)
+add_activated(real *y, real *z, const StepWork *w, int64_t row, int64_t n)
 {
     const GnnPlanStep *s = w->step;
-    GnnRng      rng = gnn_rng(w->plan->seed, GNN_STREAM_DROPOUT, (uint64_t) w->plan->pass * GNN_MAX_STEPS + s->number);
-    bool        drops = w->plan->training && s->own > 0;
-    real        slope = s->scale;
 
-    for (int64_t i = 0; i < n * s->out->dim; i++)
-        to[i] = y[i] > 0 ? from[i] : slope * from[i];
-    if (!drops)
-        return;
-    rng.counter = (uint64_t) (row * s->out->dim);
-    for (int64_t i = 0; i < n * s->out->dim; i++)
-        to[i] = gnn_rng_uniform(&rng) >= s->own ? to[i] / (1 - s->own) : 0;
+    gnn_leaky(y, y, y, s->scale, n * s->out->dim);
+    gnn_leaky(z, z, z, s->scale, n * s->out->dim);
+    gnn_add_scaled(y, 1, z, n * s->out->dim);
+    gnn_drop_rows(y, w->plan, s, row, n);
 }
-
-/* ---- out = drop(f(P W + Q V)) ---- */
-/* so dy = drop(f'(y) dout), dP = dy W', dQ = dy V', dW += P' dy, dV += Q' dy */
 
 static void
 forward_part(void *arg, int64_t number, int thread)
@@ -96,6 +97,7 @@ forward_part(void *arg, int64_t number, int thread)
     Part        part = part_of(s, number);
     int64_t     inner = s->in->dim;
     int64_t     dim = s->out->dim;
+    bool        apart = w->product->apart;
     int64_t     n;
 
     for (int64_t row = gnn_part_start(s->out->n, number); (n = gnn_slice_rows(s->out->n, number, row)) > 0; row += n)
@@ -105,9 +107,29 @@ forward_part(void *arg, int64_t number, int thread)
         w->product->gather(part.p, part.q, row_of(s->in, row), row_of(s->with[0], row), n * inner);
         gnn_gemm(out, dim, n, dim, inner, 1, gnn_plain(part.p, inner), gnn_plain(s->weight->val, dim), 0);
         if (v != NULL)
-            gnn_gemm(out, dim, n, dim, inner, 1, gnn_plain(part.q, inner), gnn_plain(v->val, dim), 1);
-        activate(out, out, out, w, row, n);
+            gnn_gemm(apart ? part.z : out, dim, n, dim, inner, 1, gnn_plain(part.q, inner), gnn_plain(v->val, dim),
+                     apart ? 0 : 1);
+        if (apart)
+            add_activated(out, part.z, w, row, n);
+        else
+            gnn_activate_rows(out, out, out, w->plan, s, row, n);
     }
+}
+
+/* dy and dz of two activations, from p and q */
+static void
+derive_apart(const StepWork *w, const Part *part, int64_t row, int64_t n)
+{
+    const GnnPlanStep *s = w->step;
+    int64_t     inner = s->in->dim;
+    int64_t     dim = s->out->dim;
+
+    gnn_gemm(part->y, dim, n, dim, inner, 1, gnn_plain(part->p, inner), gnn_plain(s->weight->val, dim), 0);
+    gnn_gemm(part->z, dim, n, dim, inner, 1, gnn_plain(part->q, inner), gnn_plain(s->with[1]->val, dim), 0);
+    memcpy(part->dy, s->out->grad + row * dim, n * dim * sizeof(real));
+    gnn_drop_rows(part->dy, w->plan, s, row, n);
+    gnn_leaky(part->dz, part->dy, part->z, s->scale, n * dim);
+    gnn_leaky(part->dy, part->dy, part->y, s->scale, n * dim);
 }
 
 static void
@@ -118,15 +140,19 @@ backward_slice(const StepWork *w, const Part *part, int64_t row, int64_t n)
     const GnnMat *v = s->with[1];
     int64_t     inner = s->in->dim;
     int64_t     dim = s->out->dim;
+    const real *dz = w->product->apart ? part->dz : part->dy;
 
-    activate(part->dy, s->out->grad + row * dim, s->out->val + row * dim, w, row, n);
     w->product->gather(part->p, part->q, row_of(s->in, row), row_of(a, row), n * inner);
+    if (w->product->apart)
+        derive_apart(w, part, row, n);
+    else
+        gnn_activate_rows(part->dy, s->out->grad + row * dim, s->out->val + row * dim, w->plan, s, row, n);
     gnn_gemm(part->dw, dim, inner, dim, n, 1, gnn_transposed(part->p, inner), gnn_plain(part->dy, dim), 1);
     gnn_gemm(part->dp, inner, n, inner, dim, 1, gnn_plain(part->dy, dim), gnn_transposed(s->weight->val, dim), 0);
     if (v != NULL)
     {
-        gnn_gemm(part->dv, dim, inner, dim, n, 1, gnn_transposed(part->q, inner), gnn_plain(part->dy, dim), 1);
-        gnn_gemm(part->dq, inner, n, inner, dim, 1, gnn_plain(part->dy, dim), gnn_transposed(v->val, dim), 0);
+        gnn_gemm(part->dv, dim, inner, dim, n, 1, gnn_transposed(part->q, inner), gnn_plain(dz, dim), 1);
+        gnn_gemm(part->dq, inner, n, inner, dim, 1, gnn_plain(dz, dim), gnn_transposed(v->val, dim), 0);
     }
     w->product->spread(s->in->grad + row * inner, a != NULL ? a->grad + row * inner : NULL, part->dp, part->dq,
                        row_of(s->in, row), row_of(a, row), n * inner);
@@ -167,10 +193,8 @@ forward(GnnPlan *plan, const GnnPlanStep *s, const Product *product)
 }
 
 static GnnMat *
-add_step(GnnPlan *plan, const GnnOp *op, GnnMat *x, GnnMat *w, GnnMat *a, GnnMat *v, double slope, double dropout)
+add_step(GnnPlan *plan, const GnnOp *op, GnnMat *out, GnnMat *x, GnnMat *w, GnnMat *a, GnnMat *v, double slope, double dropout)
 {
-    GnnMat     *out = gnn_plan_mat(plan, x->n, w->dim);
-
     gnn_plan_add(plan, (GnnPlanStep) {.op = op, .out = out, .in = x, .weight = w, .with = {a, v}, .scale = (real) slope,
                                       .own = (real) dropout, .n_keep = gnn_parts(x->n) * part_size(x, out)});
     return out;
@@ -210,7 +234,13 @@ const GnnOp gnn_dense = {"dense", dense_forward, dense_backward};
 GnnMat *
 gnn_op_dense(GnnPlan *plan, GnnMat *x, GnnMat *w, double slope, double dropout)
 {
-    return add_step(plan, &gnn_dense, x, w, NULL, NULL, slope, dropout);
+    return add_step(plan, &gnn_dense, gnn_plan_mat(plan, x->n, w->dim), x, w, NULL, NULL, slope, dropout);
+}
+
+void
+gnn_op_dense_into(GnnPlan *plan, GnnMat *out, GnnMat *x, GnnMat *w, double slope, double dropout)
+{
+    add_step(plan, &gnn_dense, out, x, w, NULL, NULL, slope, dropout);
 }
 
 /* ---- join: P = x, Q = a ---- */
@@ -249,7 +279,7 @@ const GnnOp gnn_join = {"join", join_forward, join_backward};
 GnnMat *
 gnn_op_join(GnnPlan *plan, GnnMat *x, GnnMat *w, GnnMat *a, GnnMat *v, double slope, double dropout)
 {
-    return add_step(plan, &gnn_join, x, w, a, v, slope, dropout);
+    return add_step(plan, &gnn_join, gnn_plan_mat(plan, x->n, w->dim), x, w, a, v, slope, dropout);
 }
 
 /* ---- interact: P = x + a, Q = a * x ---- */
@@ -294,5 +324,29 @@ const GnnOp gnn_interact = {"interact", interact_forward, interact_backward};
 GnnMat *
 gnn_op_interact(GnnPlan *plan, GnnMat *x, GnnMat *w, GnnMat *a, GnnMat *v, double slope, double dropout)
 {
-    return add_step(plan, &gnn_interact, x, w, a, v, slope, dropout);
+    return add_step(plan, &gnn_interact, gnn_plan_mat(plan, x->n, w->dim), x, w, a, v, slope, dropout);
+}
+
+/* ---- bi_interact: the same, but two activations ---- */
+
+static const Product bi_interact = {interact_gather, interact_spread, .apart = true};
+
+static void
+bi_interact_forward(GnnPlan *plan, const GnnPlanStep *s)
+{
+    forward(plan, s, &bi_interact);
+}
+
+static void
+bi_interact_backward(GnnPlan *plan, const GnnPlanStep *s)
+{
+    backward(plan, s, &bi_interact);
+}
+
+const GnnOp gnn_bi_interact = {"bi_interact", bi_interact_forward, bi_interact_backward};
+
+GnnMat *
+gnn_op_bi_interact(GnnPlan *plan, GnnMat *x, GnnMat *w, GnnMat *a, GnnMat *v, double slope, double dropout)
+{
+    return add_step(plan, &gnn_bi_interact, gnn_plan_mat(plan, x->n, w->dim), x, w, a, v, slope, dropout);
 }

@@ -3,7 +3,8 @@
  *
  * A model that averages over neighbours forgets how many there were, and a loss on cosines does not ask how long a vector is. But
  * vectors are served by their inner products, in which the popular should be ahead where all else is alike; a sum over neighbours
- * sees to it by itself. Hence D^power, on unit vectors.
+ * sees to it by itself. Hence D^power, on unit vectors. A node without edges, which its features
+ * are all there is of, is as long as one with a single edge.
  */
 #include "core/ops.h"
 
@@ -93,6 +94,12 @@ gnn_op_mean(GnnPlan *plan, GnnMat *const *x, int n)
 /* ---- sized mean: m = 1/n (x_1 + ... x_n);  out = D^power m / |m| ---- */
 /* so dm = D^power / |m| (dout - (dout.e) e), e = m / |m|;  dx_i += 1/n dm; `keep` has |m|, 0 where there is no direction */
 
+static double
+size_of(const MeanWork *w, int64_t v)
+{
+    return w->degree[v] > 0 ? pow(w->degree[v], w->step->scale) : 1;
+}
+
 static void
 sized_mean_rows(void *arg, int64_t block, int thread)
 {
@@ -106,8 +113,8 @@ sized_mean_rows(void *arg, int64_t block, int thread)
         real       *out = s->out->val + v * dim;
         real        norm = (real) sqrt(gnn_inner(out, out, dim));
 
-        s->keep[v] = norm > SMALLEST_NORM && w->degree[v] > 0 ? norm : 0;
-        gnn_scale(out, s->keep[v] > 0 ? (real) (pow(w->degree[v], s->scale) / norm) : 0, dim);
+        s->keep[v] = norm > SMALLEST_NORM ? norm : 0;
+        gnn_scale(out, s->keep[v] > 0 ? (real) (size_of(w, v) / norm) : 0, dim);
     }
 }
 
@@ -122,7 +129,7 @@ sized_mean_grad_rows(void *arg, int64_t block, int thread)
     {
         const real *out = s->out->val + v * dim;
         const real *dout = s->out->grad + v * dim;
-        double      size = pow(w->degree[v], s->scale);
+        double      size = size_of(w, v);
         real        along;
         real        scale;
 

@@ -34,6 +34,7 @@ gnn_plan_parameter(GnnPlan *plan, int64_t n, int64_t dim, GnnStart start, double
 {
     GnnMat     *mat = gnn_plan_mat(plan, n, dim);
 
+    mat->is_learned = true;
     plan->parameters[plan->n_parameters++] = (GnnParameter) {.mat = mat, .start = start, .scale = scale};
     plan->n_learned += n * dim;
     return mat;
@@ -48,6 +49,17 @@ gnn_plan_node_parameter(GnnPlan *plan, int64_t n_nodes, int64_t dim, GnnStart st
     return mat;
 }
 
+GnnMat *
+gnn_plan_rows(GnnPlan *plan, GnnMat *mat, int64_t first, int64_t n)
+{
+    GnnMat     *rows = gnn_plan_mat(plan, n, mat->dim);
+
+    assert(mat->of == NULL && first >= 0 && first + n <= mat->n);
+    rows->of = mat;
+    rows->first = first;
+    return rows;
+}
+
 void
 gnn_plan_add(GnnPlan *plan, GnnPlanStep step)
 {
@@ -55,6 +67,22 @@ gnn_plan_add(GnnPlan *plan, GnnPlanStep step)
     step.out->per_node |= step.in->per_node;
     step.number = plan->n_steps;
     plan->steps[plan->n_steps++] = step;
+}
+
+static void
+point_into(GnnMat *rows)
+{
+    int64_t     at = rows->first * rows->dim;
+
+    rows->val = rows->of->val + at;
+    rows->grad = rows->of->grad != NULL ? rows->of->grad + at : NULL;
+}
+
+void
+gnn_plan_minimise(GnnPlan *plan, GnnMat *objective)
+{
+    assert(plan->objective == NULL && objective->n == 1 && objective->dim == 1);
+    plan->objective = objective;
 }
 
 static void
@@ -72,14 +100,27 @@ allocate(GnnPlan *plan, GnnArena *arena, bool gradients)
         mat->grad = gradients ? plan->learned_grad + at : NULL;
         at += mat->n * mat->dim;
     }
+    for (int i = 0; i < plan->n_mats; i++)
+    {
+        GnnMat     *mat = &plan->mats[i];
+
+        if (mat->is_learned || mat->of != NULL)
+            continue;
+        mat->val = gnn_alloc(arena, mat->n * mat->dim, sizeof(real));
+        if (gradients && !mat->constant)
+            mat->grad = gnn_alloc(arena, mat->n * mat->dim, sizeof(real));
+    }
+    for (int i = 0; i < plan->n_mats; i++)
+        if (plan->mats[i].of != NULL)
+            point_into(&plan->mats[i]);
     for (int i = 0; i < plan->n_steps; i++)
     {
         GnnPlanStep *step = &plan->steps[i];
 
-        step->out->val = gnn_alloc(arena, step->out->n * step->out->dim, sizeof(real));
-        if (gradients || step->op->borrows_grad)
+        if (!gradients && step->op->borrows_grad)
             step->out->grad = gnn_alloc(arena, step->out->n * step->out->dim, sizeof(real));
         step->keep = gnn_alloc(arena, step->n_keep, sizeof(real));
+        step->ints = gnn_alloc(arena, step->n_ints, sizeof(int32_t));
     }
 }
 
@@ -127,8 +168,8 @@ start_rows(void *arg, int64_t block, int thread)
         rng.counter = (uint64_t) (row * p->mat->dim) * 2;      /* a normal takes two numbers */
         for (int64_t c = 0; c < p->mat->dim; c++)
             val[c] = (real) (p->scale * gnn_rng_normal(&rng));
-        if (p->start == GNN_START_IDENTITY && row < p->mat->dim)
-            val[row] += 1;
+        if (p->start == GNN_START_IDENTITIES || (p->start == GNN_START_IDENTITY && row < p->mat->dim))
+            val[row % p->mat->dim] += 1;
     }
 }
 
@@ -150,6 +191,12 @@ gnn_plan_forward(GnnPlan *plan)
 {
     for (int i = 0; i < plan->n_steps; i++)
         plan->steps[i].op->forward(plan, &plan->steps[i]);
+}
+
+double
+gnn_plan_objective(const GnnPlan *plan)
+{
+    return plan->objective != NULL ? plan->objective->val[0] : 0;
 }
 
 typedef struct ClearWork
@@ -179,8 +226,10 @@ void
 gnn_plan_backward(GnnPlan *plan, const GnnMat *from)
 {
     for (int i = 0; i < plan->n_mats; i++)
-        if (&plan->mats[i] != from)
+        if (&plan->mats[i] != from && plan->mats[i].of == NULL && !plan->mats[i].constant)
             clear(plan->team, &plan->mats[i]);
+    if (plan->objective != NULL)
+        plan->objective->grad[0] = 1;
     for (int i = plan->n_steps - 1; i >= 0; i--)
         plan->steps[i].op->backward(plan, &plan->steps[i]);
 }

@@ -11,8 +11,10 @@
 
 #include "core/adjacency.h"
 #include "core/directed.h"
+#include "core/features.h"
 #include "core/rng.h"
 #include "core/team.h"
+#include "core/typed.h"
 
 #define GNN_MAX_MATS 64
 #define GNN_MAX_STEPS 64
@@ -23,8 +25,12 @@ typedef struct GnnMat
     int64_t     n;
     int64_t     dim;
     real       *val;            /* n x dim */
-    real       *grad;           /* of the loss, by val; NULL in a plan that only goes forwards */
+    real       *grad;           /* of the loss, by val; NULL where constant, and in a plan that only goes forwards */
+    bool        constant;       /* a result that is taken for given: no gradient goes through it */
     bool        per_node;       /* n is the number of nodes */
+    struct GnnMat *of;          /* the matrix whose rows from `first` on these are; NULL: it is no part of another */
+    int64_t     first;
+    bool        is_learned;
 } GnnMat;
 
 struct GnnPlan;
@@ -51,13 +57,16 @@ typedef struct GnnPlanStep
     int         number;         /* of this step in the plan */
     int64_t     n_keep;
     real       *keep;           /* n_keep reals that last from forward to backward, or past it */
+    int64_t     n_ints;
+    int32_t    *ints;           /* likewise */
 } GnnPlanStep;
 
 /* how a parameter starts */
 typedef enum GnnStart
 {
     GNN_START_NORMAL,           /* normal, deviation `scale` */
-    GNN_START_IDENTITY          /* the identity plus normal noise, deviation `scale` */
+    GNN_START_IDENTITY,         /* the identity plus normal noise, deviation `scale` */
+    GNN_START_IDENTITIES        /* the same, again and again, one below the other */
 } GnnStart;
 
 typedef struct GnnParameter
@@ -71,6 +80,8 @@ typedef struct GnnPlan
 {
     const GnnAdjacency *adjacency;
     const GnnDirected *visited;         /* shares of a node's random walks by where they went; NULL where no step asks */
+    const GnnFeatures *features;    /* NULL: no node has any */
+    const GnnTyped *typed;      /* where the model needs it (see model/model.h) */
     GnnTeam    *team;
     int64_t     seed;
     int64_t     pass;           /* number of the step of training: dropout and noise draw by it */
@@ -86,16 +97,27 @@ typedef struct GnnPlan
     int64_t     n_learned;      /* reals in the parameters */
     real       *learned;        /* all parameters, in order */
     real       *learned_grad;
+    GnnMat     *objective;      /* 1 x 1: what the plan itself adds to the loss; NULL: nothing */
 } GnnPlan;
 
-/* adjacency: of which gnn_plan_forward reads; its shape is enough before */
+/*
+ * adjacency: of which gnn_plan_forward reads; its shape is enough before. Where nodes have features, plan->features is set
+ * next.
+ */
 extern void gnn_plan_open(GnnPlan *plan, const GnnAdjacency *adjacency, GnnTeam *team, int64_t seed);
 
-/* while writing a plan: a learned matrix, one with a row a node, the result of a step (per node if the step's `in` is), a step */
+/* while writing a plan: a learned matrix, one with a row a node, the result of a step or of several, a step */
 extern GnnMat *gnn_plan_parameter(GnnPlan *plan, int64_t n, int64_t dim, GnnStart start, double scale);
 extern GnnMat *gnn_plan_node_parameter(GnnPlan *plan, int64_t n_nodes, int64_t dim, GnnStart start, double scale);
 extern GnnMat *gnn_plan_mat(GnnPlan *plan, int64_t n, int64_t dim);
+
+/* rows first .. first + n - 1 of a matrix, as a matrix: steps on several of them may make up their matrix */
+extern GnnMat *gnn_plan_rows(GnnPlan *plan, GnnMat *mat, int64_t first, int64_t n);
+
 extern void gnn_plan_add(GnnPlan *plan, GnnPlanStep step);
+
+/* a result of 1 x 1 becomes part of what is minimised */
+extern void gnn_plan_minimise(GnnPlan *plan, GnnMat *objective);
 
 /* all memory of the plan */
 extern void gnn_plan_allocate(GnnPlan *plan, GnnArena *arena);
@@ -110,6 +132,9 @@ extern void gnn_plan_resize(GnnPlan *plan, int64_t n_nodes);
 extern void gnn_plan_start(GnnPlan *plan);
 
 extern void gnn_plan_forward(GnnPlan *plan);
+
+/* the plan's own part of the loss, as the last forward pass left it */
+extern double gnn_plan_objective(const GnnPlan *plan);
 
 /* clears all gradients but that of `from`, which a loss has set, and replays the steps from the end; `from` may be a parameter */
 extern void gnn_plan_backward(GnnPlan *plan, const GnnMat *from);

@@ -21,6 +21,7 @@ typedef enum GnnStream
     GNN_STREAM_NOISE,           /* index: pass, step and layer */
     GNN_STREAM_EDGES,           /* index: pass */
     GNN_STREAM_CONTRAST,        /* index: step of training and side */
+    GNN_STREAM_TRIPLES,         /* index: pass and step of the plan */
     GNN_STREAM_USERS,           /* index: step */
     GNN_STREAM_POSITIVES,       /* index: step and user */
     GNN_STREAM_POOL,            /* index: step */

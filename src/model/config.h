@@ -24,6 +24,13 @@ typedef enum GnnSampling
 
 #define GNN_MAX_FANOUT 256
 
+/* what makes a vector of a node's features */
+typedef enum GnnEncoder
+{
+    GNN_ENCODER_LINEAR,
+    GNN_ENCODER_MLP
+} GnnEncoder;
+
 /* what not every model has: parameters that are about it mean nothing to the others */
 typedef enum GnnUse
 {
@@ -31,7 +38,10 @@ typedef enum GnnUse
     GNN_USE_DROPOUT = 2,
     GNN_USE_HEADS = 4,
     GNN_USE_AGGREGATOR = 8,
-    GNN_USE_WALKS = 16          /* those of random walks, which come before training: the plan's `visited` */
+    GNN_USE_BASES = 16,
+    GNN_USE_OBJECTIVE = 32,     /* of its own, beside the loss */
+    GNN_USE_LAYERS = 64,        /* of another kind than steps along edges */
+    GNN_USE_WALKS = 128         /* those of random walks, which come before training: the plan's `visited` */
 } GnnUse;
 
 /* how the two views of a contrastive term are disturbed */
@@ -53,6 +63,9 @@ typedef struct GnnConfig
     int         walks;
     int         walk_length;
     int         importance_neighbours;
+    int         encoder;        /* GnnEncoder */
+    int         bases;
+    double      relation_weight;
     int         steps;
     int         users_per_step; /* 0: all */
     int         sampling;       /* GnnSampling */

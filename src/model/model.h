@@ -21,6 +21,9 @@ typedef struct GnnModel
      */
     bool        linear;
 
+    /* the plan's steps read `typed`: the graph with its relations apart */
+    bool        typed;
+
     /* writes the plan, from shapes alone; returns the matrix of all nodes' embeddings, n_nodes x dim */
     GnnMat     *(*build)(GnnPlan *plan, const GnnGraph *graph, const GnnConfig *config);
 
@@ -34,6 +37,9 @@ typedef struct GnnModel
 /* what a model starts from: n_nodes x dim; see model/input.c */
 extern GnnMat *gnn_model_input(GnnPlan *plan, const GnnGraph *graph, const GnnConfig *config);
 
+/* the same with features alone for the types that have some */
+extern GnnMat *gnn_model_features(GnnPlan *plan, const GnnGraph *graph, const GnnConfig *config);
+
 extern const GnnModel gnn_lightgcn;
 extern const GnnModel gnn_gcn;
 extern const GnnModel gnn_mf;
@@ -42,6 +48,9 @@ extern const GnnModel gnn_graphsage;
 extern const GnnModel gnn_gat;
 extern const GnnModel gnn_ggnn;
 extern const GnnModel gnn_pinsage;
+extern const GnnModel gnn_rgcn;
+extern const GnnModel gnn_kgat;
+extern const GnnModel gnn_dnn;
 
 extern const GnnModel *const gnn_models[];
 extern const int gnn_n_models;

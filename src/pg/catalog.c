@@ -37,6 +37,7 @@ enum {TYPE_MODEL = 1, TYPE_NO, TYPE_NAME, TYPE_ID_TYPE, TYPE_TABLE, TYPE_CATALOG
 enum {REL_MODEL = 1, REL_NO, REL_NAME, REL_SOURCE, REL_FROM_TYPE, REL_FROM_COLUMN, REL_TO_TYPE, REL_TO_COLUMN,
       REL_EVENT_COLUMN, REL_EVENT_WEIGHTS, REL_VALUE_COLUMN, REL_TIME_COLUMN, REL_HALF_LIFE, REL_SINCE, REL_SEEN_EVENTS,
       REL_RELATION_COLUMN, REL_WEIGHT, REL_BEHAVIOURS, REL_TARGET_EVENT};
+enum {FEATURE_MODEL = 1, FEATURE_NO, FEATURE_TYPE, FEATURE_COLUMN, FEATURE_KIND, FEATURE_SIZE};
 enum {RUN_ID = 1, RUN_MODEL, RUN_STATUS, RUN_METRICS = 8, RUN_MESSAGE, RUN_PARAMS, RUN_STORED, RUN_PID, RUN_REQUESTED_AT = 17,
       RUN_STARTED_AT, RUN_EXPLAINABLE = 20, RUN_NEWEST_EVENT, RUN_TASK};
 
@@ -69,7 +70,7 @@ check_columns(const char *table, int n_columns)
         const char *table;
         int         last;
     }           known[] = {{"model", MODEL_MADE_SCHEMA}, {"node_type", TYPE_CATALOGUE_ID}, {"relation", REL_TARGET_EVENT},
-                           {"run", RUN_TASK}};
+                           {"feature", FEATURE_SIZE}, {"run", RUN_TASK}};
 
     for (int i = 0; i < lengthof(known); i++)
         if (strcmp(known[i].table, table) == 0 && n_columns < known[i].last)
@@ -240,6 +241,42 @@ read_whole_model(const char *index, ScanKey key)
     if (m->n_types <= GNNREC_ITEM || m->n_relations == 0)
         incomplete(m);
     return m;
+}
+
+/* what gnnrec_model_features has found */
+typedef struct Features
+{
+    const GnnrecModel *model;
+    int         n;
+    GnnrecFeature *list;
+} Features;
+
+static void
+read_feature(void *arg, HeapTuple row, Datum *values, bool *nulls)
+{
+    Features   *found = arg;
+
+    if (found->n >= GNNREC_MAX_FEATURES)
+        elog(ERROR, "model %d has more than %d features", found->model->model_id, GNNREC_MAX_FEATURES);
+    found->list[found->n++] = (GnnrecFeature) {
+        .feature_no = DatumGetInt32(values[FEATURE_NO - 1]),
+        .type = place_of_type(found->model, DatumGetInt32(values[FEATURE_TYPE - 1])),
+        .column = name_or_null(values[FEATURE_COLUMN - 1], false),
+        .kind = TextDatumGetCString(values[FEATURE_KIND - 1]),
+        .size = nulls[FEATURE_SIZE - 1] ? 0 : DatumGetInt32(values[FEATURE_SIZE - 1]),
+    };
+}
+
+GnnrecFeature *
+gnnrec_model_features(const GnnrecModel *model, int *n)
+{
+    Features    found = {.model = model, .list = palloc(sizeof(GnnrecFeature) * GNNREC_MAX_FEATURES)};
+    ScanKeyData key;
+
+    int4_key(&key, FEATURE_MODEL, model->model_id);
+    scan("feature", "feature_pkey", &key, 1, active_snapshot(), false, read_feature, &found);
+    *n = found.n;
+    return found.list;
 }
 
 static void

@@ -59,6 +59,18 @@ typedef struct GnnrecRelation
     char       *target_event;   /* NULL: the kind of largest weight */
 } GnnrecRelation;
 
+#define GNNREC_MAX_FEATURES 64  /* of a model */
+
+/* a column of a catalogue that says something of its nodes; see features.h */
+typedef struct GnnrecFeature
+{
+    int32       feature_no;     /* its row's */
+    int         type;           /* place in the model's types */
+    char       *column;
+    char       *kind;
+    int32       size;           /* 0: as the kind has it */
+} GnnrecFeature;
+
 typedef struct GnnrecModel
 {
     int32       model_id;
@@ -106,6 +118,9 @@ typedef struct GnnrecModelVersion
  */
 extern GnnrecModel *gnnrec_model_by_name(const char *name, bool missing_ok);
 extern GnnrecModel *gnnrec_model_by_id(int32 model_id);
+
+/* the features of a model's nodes in the order of their numbers: of which only definitions and trainings know */
+extern GnnrecFeature *gnnrec_model_features(const GnnrecModel *model, int *n);
 
 /* has any model the name, seen or not? Names are unique in a database */
 extern bool gnnrec_model_name_is_taken(const char *name);

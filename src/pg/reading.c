@@ -77,6 +77,34 @@ read_catalogue(GnnrecReading *r, int type)
     r->n_skipped += r->n_null[type];
 }
 
+/* the features of a type; returns how many there are */
+static int
+features_of_type(const GnnrecFeature **of_type, const GnnrecFeature *all, int n_all, int type)
+{
+    int         n = 0;
+
+    for (int i = 0; i < n_all; i++)
+        if (all[i].type == type)
+            of_type[n++] = &all[i];
+    return n;
+}
+
+static void
+read_features(GnnrecReading *r)
+{
+    int         n_all;
+    const GnnrecFeature *all = gnnrec_model_features(r->model, &n_all);
+
+    for (int type = 0; type < r->model->n_types; type++)
+    {
+        const GnnrecFeature *of_type[GNNREC_MAX_FEATURES];
+        int         n = features_of_type(of_type, all, n_all, type);
+
+        if (n > 0)
+            r->features[type] = gnnrec_features_read(&r->model->types[type], of_type, n, &r->ids[type], r->tick, r->tick_arg);
+    }
+}
+
 /* NaN: no times */
 static double
 newest_time(const GnnrecInteractions *rows)
@@ -108,6 +136,7 @@ gnnrec_reading_rows(GnnrecReading *r)
     }
     for (int i = GNNREC_INTERACTIONS + 1; i < m->n_relations; i++)
         read_relation(r, i);
+    read_features(r);
     MemoryContextSwitchTo(old);
 }
 
@@ -362,6 +391,23 @@ build_interactions(GnnrecReading *r, GnnrecRoom *room)
         r->hidden = build_hidden(r, rows, relation);
 }
 
+static void
+build_features(GnnrecReading *r, int type, const int32 *numbers)
+{
+    GnnArena    arena = gnnrec_arena(r->context);
+    GnnCsr      features;
+    char       *empty;
+
+    if (r->features[type] == NULL)
+        return;
+    gnnrec_features_build(&features, &arena, r->features[type], numbers, r->ids[type].n, &empty);
+    gnn_graph_set_features(&r->graph, type, &features);
+    if (empty == NULL)
+        return;
+    r->empty_features = MemoryContextStrdup(r->context, r->empty_features == NULL ? empty
+                                            : psprintf("%s, %s", r->empty_features, empty));
+}
+
 /* ids have been seen all, so numbers and rows are put in their final order */
 static void
 settle_numbers(GnnrecReading *r)
@@ -373,7 +419,10 @@ settle_numbers(GnnrecReading *r)
         CHECK_FOR_INTERRUPTS();
         numbers[type] = gnnrec_idmap_sort(&r->ids[type]);
         gnn_graph_add_nodes(&r->graph, r->model->types[type].name, r->ids[type].n);
+        build_features(r, type, numbers[type]);
     }
+    if (r->empty_features != NULL)
+        warn(r, psprintf("found nothing to tell nodes apart by in features: %s", r->empty_features));
     for (int i = 0; i < r->model->n_relations; i++)
     {
         const GnnrecRelation *relation = &r->model->relations[i];

@@ -1,7 +1,7 @@
 /*
  * reading.h: everything a model is made of, from its sources to a graph.
  *
- * Two steps: the rows of all relations and the ids of all catalogues are read in one transaction, as the role that may read them;
+ * Two steps: the rows of all relations, the ids of all catalogues and features are read in one transaction, as the role that may read them;
  * then, without one, ids are numbered in their order and rows become the relations of a graph, see parts.h. All memory is that of
  * one context, the caller's.
  */
@@ -12,6 +12,7 @@
 
 #include "core/graph.h"
 #include "pg/catalog.h"
+#include "pg/features.h"
 #include "pg/idmap.h"
 #include "pg/source.h"
 
@@ -29,6 +30,7 @@ typedef struct GnnrecReading
     int64       n_null[GNN_MAX_TYPES];      /* rows of its catalogue that have no id */
     MemoryContext rows_context;
     GnnrecInteractions *rows;   /* by place of the relation in the model; gone after gnnrec_reading_build */
+    GnnrecFeatureRows *features[GNN_MAX_TYPES];     /* so are these; NULL: the type has none */
     int64       n_rows;         /* of all sources */
     int64       n_skipped;
     double      newest_event;   /* of the interactions; NaN: they have no time */
@@ -37,6 +39,7 @@ typedef struct GnnrecReading
     /* by gnnrec_reading_build */
     GnnGraph    graph;          /* types as the model's; relation 0 is what is learned */
     GnnCsr      seen;           /* the interactions of all kinds together */
+    char       *empty_features; /* columns of catalogues in which there is nothing to tell nodes apart by; NULL: none */
     GnnCsr     *hidden;         /* those that hide their item from the user; NULL: all do */
 } GnnrecReading;
 

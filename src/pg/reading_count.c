@@ -10,6 +10,7 @@
 #include "executor/spi.h"
 #include "utils/builtins.h"
 
+#include "pg/feature_column.h"
 #include "pg/parts.h"
 #include "pg/source_rows.h"
 
@@ -121,10 +122,33 @@ static void
 check_sources(const GnnrecModel *model)
 {
     for (int i = 0; i < model->n_relations; i++)
-        gnnrec_source_check_there(&model->relations[i]);
+    {
+        const GnnrecRelation *r = &model->relations[i];
+
+        gnnrec_source_check_columns(r, model->types[r->from_type].id_type, model->types[r->to_type].id_type);
+    }
     for (int type = 0; type < model->n_types; type++)
         if (OidIsValid(model->types[type].catalogue))
             gnnrec_source_check_catalogue_there(&model->types[type]);
+}
+
+static void
+count_features(GnnGraph *graph, const GnnrecModel *model)
+{
+    int         n_all;
+    const GnnrecFeature *all = gnnrec_model_features(model, &n_all);
+
+    for (int i = 0; i < n_all; i++)
+    {
+        const GnnrecFeature *feature = &all[i];
+        int64       n_columns;
+        int64       n_values;
+
+        gnnrec_feature_count(&n_columns, &n_values, &model->types[feature->type], feature);
+        graph->features[feature->type].n = graph->types[feature->type].n;
+        graph->features[feature->type].n_cols += (int32) Min(n_columns, PG_INT32_MAX / GNNREC_MAX_FEATURES);
+        graph->n_feature_values[feature->type] += n_values;
+    }
 }
 
 void
@@ -148,4 +172,5 @@ gnnrec_reading_count(GnnGraph *graph, int64 n_edges[GNN_MAX_RELATIONS], const Gn
         for (int part = 0; part < n; part++)
             gnn_graph_add_relation(graph, r->name, r->from_type, r->to_type, &shape);
     }
+    count_features(graph, model);
 }

@@ -258,7 +258,7 @@ gnnrec_event_target(const GnnrecEventWeights *weights, const GnnrecRelation *r)
         ereport(ERROR,
                 (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                  errmsg("the kind of event that is learned must have a weight above zero"),
-                 errhint("event_weights gives the weights; target_event names the kind, by default that of the largest weight.")));
+                 errhint("event_weights gives the weights; target_event names the kind, by default that of most weight.")));
     return target;
 }
 

@@ -198,23 +198,33 @@ fit_phase(Training *t)
  * Storing and publishing
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* of a graph that is more than users, items and interactions: what it is made of */
+/* how many nodes of each type: a snapshot is not made of tables that have yet to arrive */
 static void
-append_shape(StringInfo s, const GnnGraph *graph)
+append_nodes(StringInfo s, const GnnGraph *graph)
 {
-    if (graph->n_types <= 2 && graph->n_relations == 1)
-        return;
+    appendStringInfoString(s, ", \"nodes\": {");
     for (int t = 0; t < graph->n_types; t++)
     {
-        appendStringInfoString(s, t == 0 ? ", \"nodes\": {" : ", ");
+        appendStringInfoString(s, t == 0 ? "" : ", ");
         escape_json(s, graph->types[t].name);
         appendStringInfo(s, ": %d", graph->types[t].n);
     }
+    appendStringInfoChar(s, '}');
+}
+
+/* and how many edges each relation of the graph has */
+static void
+append_edges(StringInfo s, const GnnGraph *graph)
+{
+    int64       n_edges[GNN_MAX_RELATIONS];
+
+    gnnrec_reading_edges(n_edges, graph);
+    appendStringInfoString(s, ", \"edges\": {");
     for (int r = 0; r < graph->n_relations; r++)
     {
-        appendStringInfoString(s, r == 0 ? "}, \"edges\": {" : ", ");
+        appendStringInfoString(s, r == 0 ? "" : ", ");
         escape_json(s, graph->relations[r].name);
-        appendStringInfo(s, ": " INT64_FORMAT, graph->relations[r].edges.ptr[graph->relations[r].edges.n]);
+        appendStringInfo(s, ": " INT64_FORMAT, n_edges[r]);
     }
     appendStringInfoChar(s, '}');
 }
@@ -228,10 +238,11 @@ metrics(const Training *t)
     initStringInfo(&s);
     appendStringInfo(&s, "{\"users\": %d, \"items\": %d, \"interactions\": " INT64_FORMAT,
                      t->reading.ids[GNNREC_USER].n, t->reading.ids[GNNREC_ITEM].n, t->reading.seen.ptr[t->reading.seen.n]);
+    append_nodes(&s, &t->reading.graph);
+    append_edges(&s, &t->reading.graph);
     appendStringInfo(&s, ", \"steps\": %d, \"best_step\": %d", fit->steps, fit->best_step);
     appendStringInfo(&s, ", \"read_seconds\": %.3f, \"fit_seconds\": %.3f, \"store_seconds\": %.3f",
                      t->seconds[READING], t->seconds[FITTING], t->seconds[STORING]);
-    append_shape(&s, &t->reading.graph);
     if (!isnan(fit->recall))
         appendStringInfo(&s, ", \"recall@20\": %.5f, \"ndcg@20\": %.5f", fit->recall, fit->ndcg);
     appendStringInfoChar(&s, '}');

@@ -63,12 +63,15 @@ gnn_contrast_allocate(GnnContrast *c, GnnArena *arena, const GnnConfig *config, 
         return;
     c->plan = plan;
     c->whole = plan->adjacency;
+    c->typed = plan->typed;
     if (drops_edges(c))
     {
         gnn_adjacency_allocate(&c->view, arena, graph, n_edges);
         c->visited = plan->visited;
         if (c->visited != NULL)
             gnn_directed_allocate(&c->visited_view, arena, graph->n_nodes, graph->n_nodes * config->importance_neighbours);
+        if (c->typed != NULL)
+            gnn_typed_allocate_view(&c->typed_view, arena, c->typed);
     }
     allocate_side(c, &c->sides[0], arena, &graph->types[learned->from]);
     allocate_side(c, &c->sides[1], arena, &graph->types[learned->to]);
@@ -115,17 +118,23 @@ draw_nodes(GnnContrastSide *s, GnnRng rng)
 static void
 draw_view(GnnContrast *c, int64_t pass)
 {
+    GnnRng      rng = gnn_rng(c->config->seed, GNN_STREAM_EDGES, (uint64_t) pass);
+
     c->plan->pass = pass;
     if (!drops_edges(c))
         return;
-    gnn_adjacency_drop(&c->view, c->plan->team, c->whole, c->config->edge_dropout,
-                       gnn_rng(c->config->seed, GNN_STREAM_EDGES, (uint64_t) pass));
+    gnn_adjacency_drop(&c->view, c->plan->team, c->whole, c->config->edge_dropout, rng);
     c->plan->adjacency = &c->view;
-    if (c->visited == NULL)
+    if (c->visited != NULL)
+    {
+        gnn_directed_drop(&c->visited_view, c->visited, c->config->edge_dropout,
+                          gnn_rng(c->config->seed, GNN_STREAM_VISITS, (uint64_t) pass));
+        c->plan->visited = &c->visited_view;
+    }
+    if (c->typed == NULL)
         return;
-    gnn_directed_drop(&c->visited_view, c->visited, c->config->edge_dropout,
-                      gnn_rng(c->config->seed, GNN_STREAM_VISITS, (uint64_t) pass));
-    c->plan->visited = &c->visited_view;
+    gnn_typed_drop(&c->typed_view, c->plan->team, c->typed, c->config->edge_dropout, rng);
+    c->plan->typed = &c->typed_view;
 }
 
 static const real *

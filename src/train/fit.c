@@ -39,6 +39,8 @@ typedef struct Fit
     GnnCsr      held;           /* what is held out; n = 0 where nothing is measured */
     GnnAdjacency adjacency;
     GnnVisits   visits;         /* of random walks, for models that ask */
+    GnnFeatures features;       /* n = 0 where no node has any */
+    GnnTyped    typed;          /* where the model needs it */
     GnnPlan     plan;
     GnnMat     *z;
     GnnTask     task;
@@ -69,6 +71,8 @@ static void
 allocate_graph(Fit *f, GnnArena *arena, const int64_t *n_edges)
 {
     gnn_adjacency_allocate(&f->adjacency, arena, &f->graph, n_edges);
+    if (f->model->typed)
+        gnn_typed_allocate(&f->typed, arena, &f->graph, n_edges);
     if ((f->model->uses & GNN_USE_WALKS) == 0)
         return;
     f->visits = (GnnVisits) {.walks = f->config->walks, .length = f->config->walk_length,
@@ -88,6 +92,10 @@ allocate_plan(Fit *f, GnnArena *arena)
 {
     gnn_plan_open(&f->plan, &f->adjacency, &f->team, f->config->seed);
     f->plan.visited = visited(f);
+    gnn_features_open(&f->features, &f->graph);
+    if (f->features.n > 0)
+        f->plan.features = &f->features;
+    f->plan.typed = f->model->typed ? &f->typed : NULL;
     f->plan.noise = gnn_contrast_noise(f->config);
     f->z = f->model->build(&f->plan, &f->graph, f->config);
     if (samples(f))
@@ -210,6 +218,9 @@ prepare(Fit *f, GnnArena *arena)
     gnn_adjacency_fill(&f->adjacency, &f->graph);
     if ((f->model->uses & GNN_USE_WALKS) != 0)
         gnn_visits_fill(&f->visits, &f->team, &f->adjacency);
+    gnn_features_fill(&f->features, arena);
+    if (f->model->typed)
+        gnn_typed_fill(&f->typed, &f->graph);
     gnn_plan_start(&f->plan);
     if (samples(f))
         gnn_minibatch_open(&f->minibatch);
@@ -222,31 +233,34 @@ prepare(Fit *f, GnnArena *arena)
 
 /* ---- results ---- */
 
-/* a node without edges gets zeros: whatever it holds was never learned */
+/* a node without edges and features gets zeros: whatever it holds was never learned */
 static void
-forget_unconnected(float *rows, const Fit *f, const GnnNodes *nodes)
+forget_unknown(float *rows, const Fit *f, int type)
 {
+    const GnnNodes *nodes = &f->graph.types[type];
+
     for (int64_t i = 0; i < nodes->n; i++)
-        if (f->adjacency.degree[nodes->first + i] == 0)
+        if (f->adjacency.degree[nodes->first + i] == 0 && !gnn_node_has_features(&f->graph, type, i))
             memset(rows + i * f->z->dim, 0, f->z->dim * sizeof(float));
 }
 
 /* one type's rows of z */
 static void
-copy_type(float *to, const Fit *f, const GnnNodes *nodes)
+copy_type(float *to, const Fit *f, int type)
 {
+    const GnnNodes *nodes = &f->graph.types[type];
     const real *z = f->z->val + nodes->first * f->z->dim;
 
     for (int64_t i = 0; i < nodes->n * f->z->dim; i++)
         to[i] = (float) z[i];
-    forget_unconnected(to, f, nodes);
+    forget_unknown(to, f, type);
 }
 
 static void
-fold_in_type(float *to, const Fit *f, const GnnNodes *nodes)
+fold_in_type(float *to, const Fit *f, int type)
 {
-    f->model->fold_in(to, &f->plan, f->z, nodes);
-    forget_unconnected(to, f, nodes);
+    f->model->fold_in(to, &f->plan, f->z, &f->graph.types[type]);
+    forget_unknown(to, f, type);
 }
 
 static void
@@ -257,9 +271,9 @@ write_result(GnnFit *out, const Fit *f)
         const GnnNodes *nodes = &f->graph.types[t];
 
         if (out->embedding[t] != NULL)
-            copy_type(out->embedding[t], f, nodes);
+            copy_type(out->embedding[t], f, t);
         if (out->fold_in[t] != NULL)
-            fold_in_type(out->fold_in[t], f, nodes);
+            fold_in_type(out->fold_in[t], f, t);
         if (out->degree[t] != NULL)
             for (int64_t i = 0; i < nodes->n; i++)
                 out->degree[t][i] = (float) f->adjacency.degree[nodes->first + i];
@@ -273,6 +287,7 @@ forward_as_served(Fit *f)
     f->plan.training = false;
     f->plan.adjacency = &f->adjacency;
     f->plan.visited = visited(f);
+    f->plan.typed = f->model->typed ? &f->typed : NULL;
     gnn_plan_forward(&f->plan);
 }
 
@@ -282,8 +297,8 @@ measure(double mean[GNN_N_METRICS], Fit *f)
     float      *users = f->trial + f->task.users.first * f->z->dim;
     float      *items = f->trial + f->task.items.first * f->z->dim;
 
-    copy_type(users, f, &f->task.users);
-    copy_type(items, f, &f->task.items);
+    copy_type(users, f, f->graph.relations[0].from);
+    copy_type(items, f, f->graph.relations[0].to);
     gnn_measure_run(mean, &f->measure, &f->team, users, items);
 }
 
@@ -300,7 +315,7 @@ take_step(Fit *f, int step)
     f->plan.training = true;
     gnn_contrast_look(&f->contrast, step);
     gnn_plan_forward(&f->plan);
-    loss = f->loss->run(f->loss_state, f->z, step);
+    loss = f->loss->run(f->loss_state, f->z, step) + gnn_plan_objective(&f->plan);
     loss += gnn_contrast_run(&f->contrast);
     gnn_plan_backward(&f->plan, f->z);
     loss += gnn_decay_run(&f->decay, &f->plan);
@@ -381,6 +396,20 @@ tick_within(void *arg)
     report(arg, NULL);
 }
 
+/* what cannot be had on samples of the graph; NULL: all of it can */
+static const char *
+refusal(const Fit *f)
+{
+    if (f->config->contrast != GNN_CONTRAST_NONE)
+        return "contrast looks at the whole graph: it does not go with sampling";
+    if (f->model->typed)
+        return "a model that keeps relations apart does not go with sampling";
+    for (int t = 0; t < f->graph.n_types; t++)
+        if (gnn_type_has_features(&f->graph, t))
+            return "features of nodes do not go with sampling";
+    return NULL;
+}
+
 static const char *
 open_fit(Fit *f, GnnArena *arena, const GnnGraph *graph, const GnnConfig *config, int threads, const GnnTick *tick)
 {
@@ -393,8 +422,8 @@ open_fit(Fit *f, GnnArena *arena, const GnnGraph *graph, const GnnConfig *config
     gnn_team_open(&f->team, threads, tick_within, f);
     if (graph->n_nodes > INT32_MAX)
         return "there are more than 2147483647 nodes";
-    if (samples(f) && config->contrast != GNN_CONTRAST_NONE)
-        return "contrast looks at the whole graph: it does not go with sampling";
+    if (samples(f) && refusal(f) != NULL)
+        return refusal(f);
     gnn_blas_open();
     return gnn_blas_check();
 }
@@ -484,6 +513,8 @@ gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *gra
     allocate_graph(&f, &arena, n_trained);
     add_part(parts, n_parts, "graph", counted(&arena) + interaction_bytes(&f, n_edges, n_trained[0]));
     allocate_plan(&f, &arena);
+    if (f.features.n > 0)
+        add_part(parts, n_parts, "features", gnn_features_bytes(&f.features));
     learned = f.plan.n_learned * (int64_t) sizeof(real);
     gradients = samples(&f) ? 0 : learned;
     add_part(parts, n_parts, "parameters", learned);

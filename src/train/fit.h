@@ -37,7 +37,8 @@ typedef struct GnnFit
 {
     float      *embedding[GNN_MAX_TYPES];
     float      *fold_in[GNN_MAX_TYPES];     /* NULL where not wanted */
-    float      *degree[GNN_MAX_TYPES];      /* sum of edge weights of each node, infinite where no float holds it; no edges: 0 and a zero vector */
+    float      *degree[GNN_MAX_TYPES];      /* sum of edge weights of each node, infinite where no float holds it; 0: no edges,
+                                             * and, where it has no features either, a zero vector */
     int         steps;          /* steps taken (early stopping) */
     int         best_step;      /* the step whose vectors these are */
     double      loss;           /* at best_step */

@@ -13,7 +13,8 @@
 #define REAL(name, min, max, def, what) {#name, GNN_PARAM_REAL, offsetof(GnnConfig, name), min, max, def, NULL, what}
 
 /* in the order of gnn_models and gnn_losses */
-static const char *const models[] = {"lightgcn", "gcn", "mf", "ngcf", "graphsage", "gat", "ggnn", "pinsage", NULL};
+static const char *const models[] = {"lightgcn", "gcn", "mf", "ngcf", "graphsage", "gat", "ggnn", "pinsage", "rgcn", "kgat", "dnn",
+    NULL};
 static const char *const losses[] = {"softmax", "bpr", "bce", "mse", NULL};
 
 /* in the order of GnnAggregator */
@@ -22,6 +23,9 @@ static const char *const aggregators[] = {"mean", "pool", NULL};
 /* in the order of GnnSampling */
 static const char *const samplings[] = {"none", "neighbours", "walks", NULL};
 
+/* in the order of GnnEncoder */
+static const char *const encoders[] = {"linear", "mlp", NULL};
+
 /* in the order of GnnContrastKind */
 static const char *const contrasts[] = {"none", "noise", "edges", NULL};
 
@@ -29,14 +33,20 @@ static const char *const contrasts[] = {"none", "noise", "edges", NULL};
 #define MAX_SEED 9007199254740992.0
 
 const GnnParam gnn_params[] = {
-    CHOICE(model, models, "What is learned: lightgcn, a linear propagation; mf, without a graph; the others, networks with "
-           "learned weights and activations."),
+    CHOICE(model, models, "What is learned: lightgcn, a linear propagation; mf, without a graph; dnn, from features without a "
+           "graph; the others, networks with learned weights and activations."),
     CHOICE(loss, losses, "What is minimised: softmax over sampled negatives; bpr, pairs of an item seen and one not; bce, "
            "has it or has not; mse, the weight's square error, for ratings."),
     WHOLE(dim, 1, GNN_MAX_DIM, 64, "Numbers in an embedding, d."),
-    WHOLE(layers, 0, 8, 2, "Steps along edges that an embedding sees, L; none with mf, nor with 0."),
+    WHOLE(layers, 0, 8, 2, "Steps along edges that an embedding sees, L; none with mf, nor with 0. With dnn: layers of a tower."),
     CHOICE(aggregator, aggregators, "What graphsage takes of neighbours: their mean, or the largest of each number (pool)."),
     WHOLE(heads, 1, 64, 4, "Heads of gat's attention, each on its share of the numbers."),
+    CHOICE(encoder, encoders, "What makes a vector of a node's features: the sum of the features' own vectors (linear), or a net "
+           "of two layers (mlp)."),
+    WHOLE(bases, 1, 128, 4, "Matrices in a layer of rgcn, of which each relation mixes its own; no more than there are "
+          "relations, twice."),
+    REAL(relation_weight, 0, 100, 0.1, "Weight of kgat's second objective, TransR's, in the loss: what is related is near in "
+         "its relation's space."),
     WHOLE(walks, 1, 10000, 100, "Random walks from each node, by which pinsage finds its neighbours."),
     WHOLE(walk_length, 1, 100, 2, "Steps of such a walk."),
     WHOLE(importance_neighbours, 1, 1000, 20, "Nodes, of those that the walks visit most, that pinsage takes for neighbours."),
@@ -79,12 +89,14 @@ static const struct
     size_t      offset;
     GnnUse      use;
 }           uses[] = {
-    {offsetof(GnnConfig, layers), GNN_USE_EDGES},
+    {offsetof(GnnConfig, layers), GNN_USE_EDGES | GNN_USE_LAYERS},
     {offsetof(GnnConfig, aggregator), GNN_USE_AGGREGATOR},
     {offsetof(GnnConfig, heads), GNN_USE_HEADS},
     {offsetof(GnnConfig, walks), GNN_USE_WALKS},
     {offsetof(GnnConfig, walk_length), GNN_USE_WALKS},
     {offsetof(GnnConfig, importance_neighbours), GNN_USE_WALKS},
+    {offsetof(GnnConfig, bases), GNN_USE_BASES},
+    {offsetof(GnnConfig, relation_weight), GNN_USE_OBJECTIVE},
     {offsetof(GnnConfig, dropout), GNN_USE_DROPOUT},
     {offsetof(GnnConfig, contrast), GNN_USE_EDGES},
     {offsetof(GnnConfig, contrast_weight), GNN_USE_EDGES},

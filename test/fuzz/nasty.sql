@@ -80,4 +80,5 @@ INSERT INTO likely VALUES ('user_column', 'name', $$'user_id'$$), ('item_column'
     ('new_name', 'text', 'NULL'), ('status', 'text', $$'running'$$),
     ('behaviours', 'text', $$'merged'$$), ('target_event', 'text', 'NULL'), ('items', 'regclass', 'NULL'), ('users', 'regclass', 'NULL'),
     ('relation', 'text', $$'another'$$), ('from_type', 'text', $$'user'$$), ('to_type', 'text', $$'item'$$), ('to_type', 'text', $$'maker'$$),
+    ('column_name', 'name', $$'shelf'$$), ('column_name', 'name', $$'title'$$), ('kind', 'text', $$'category'$$), ('size', 'integer', '10'),
     ('from_column', 'name', $$'user_id'$$), ('to_column', 'name', $$'product_id'$$), ('weight', 'real', '2');

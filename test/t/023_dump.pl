@@ -27,7 +27,8 @@ $node->safe_psql('postgres', q{SELECT gnnrec.rollback('m');
     ALTER TABLE rows_t DROP gone;
     SELECT gnnrec.create_model('t', 'rows_t', params => '{"dim": 16, "steps": 3, "negatives": 256}');
     CREATE TABLE things AS SELECT DISTINCT item_id, left(item_id::text, 1) AS maker FROM rows_t;
-    SELECT gnnrec.add_relation('t', 'made_by', 'things', 'item', 'item_id', 'maker', 'maker', weight => 0.5), gnnrec.set_catalogue('t', 'item', 'things');
+    SELECT gnnrec.add_relation('t', 'made_by', 'things', 'item', 'item_id', 'maker', 'maker', weight => 0.5), gnnrec.set_catalogue('t', 'item', 'things'),
+        gnnrec.add_feature('t', 'item', 'maker', 'category', 100);
     CALL gnnrec.retrain('t')});
 
 # all there is to know of the models, and what t recommends
@@ -41,7 +42,7 @@ sub state_of
         FROM generate_series(1, 600) u, t.recommend('user ' || u, 10);
         SELECT md5(string_agg(concat_ws(' ', u, maker_id, score, rank), ',' ORDER BY u, rank))
         FROM generate_series(1, 600) u, t.recommend_maker('user ' || u, 10);
-        SELECT r FROM gnnrec.relations r; SELECT n FROM gnnrec.node_types n});
+        SELECT r FROM gnnrec.relations r; SELECT n FROM gnnrec.node_types n; SELECT f FROM gnnrec.features f});
 }
 
 my $before = state_of('postgres');

@@ -19,27 +19,73 @@
 
 #define DIM 5
 
-/* a graph with a third node type and a node without edges, and its adjacency */
+/* a graph with a third node type, several relations, a node without edges, and features of items and brands */
 typedef struct World
 {
     GnnGraph    graph;
     GnnAdjacency adjacency;
     GnnVisits   visits;
+    GnnFeatures features;       /* of which plans are told by who tests them */
+    GnnTyped    typed;
     GnnTeam     team;
     GnnConfig   config;
     GnnTask     task;
 } World;
 
+/* some below zero, some nodes without any */
+static void
+set_features(GnnGraph *g, int type, int n)
+{
+    GnnCsr      features;
+
+    random_csr(&features, g->types[type].n, n, 2 * g->types[type].n, true, 13 + type);
+    for (int64_t i = 0; i < features.ptr[features.n]; i += 3)
+        features.val[i] *= -1;
+    gnn_graph_set_features(g, type, &features);
+}
+
+/* items beside items, none beside itself */
+static void
+neighbouring_items(GnnCsr *out, int32_t n_items)
+{
+    int32_t     from[7];
+    int32_t     to[7];
+    float       weight[7];
+    int64_t     n = n_items > 7 ? 7 : 0;
+
+    for (int32_t i = 0; i < n; i++)
+    {
+        from[i] = i;
+        to[i] = (2 * i + 1) % n_items;
+        weight[i] = (float) (1 + i % 3);
+    }
+    gnn_csr_build(out, arena, &(GnnEdges) {.n = n, .from = from, .to = to, .weight = weight}, n_items, n_items);
+}
+
+/* brands by two relations that share pairs, items among themselves, and a relation without edges */
+static void
+add_relations(GnnGraph *g, int32_t n_users, int32_t n_items)
+{
+    GnnCsr      edges;
+
+    gnn_graph_add_nodes(g, "brand", 3);
+    random_csr(&edges, n_items, 3, 7, false, 12);
+    gnn_graph_add_relation(g, "made by", 1, 2, &edges);
+    random_csr(&edges, n_items, 3, 9, true, 13);
+    gnn_graph_add_relation(g, "sold by", 1, 2, &edges);
+    neighbouring_items(&edges, n_items);
+    gnn_graph_add_relation(g, "goes with", 1, 1, &edges);
+    random_csr(&edges, n_users, 3, 0, false, 14);
+    gnn_graph_add_relation(g, "likes", 0, 2, &edges);
+}
+
 static void
 make_world_of(World *w, int32_t n_users, int32_t n_items, int64_t n, bool weighted)
 {
     int64_t     n_edges[GNN_MAX_RELATIONS];
-    GnnCsr      brands;
 
     random_graph(&w->graph, n_users, n_items, n, weighted, 11);
-    gnn_graph_add_nodes(&w->graph, "brand", 3);
-    random_csr(&brands, n_items, 3, 7, false, 12);
-    gnn_graph_add_relation(&w->graph, "made by", 1, 2, &brands);
+    add_relations(&w->graph, n_users, n_items);
     for (int r = 0; r < w->graph.n_relations; r++)
         n_edges[r] = w->graph.relations[r].edges.ptr[w->graph.relations[r].edges.n];
     gnn_team_open(&w->team, 2, NULL, NULL);
@@ -48,6 +94,12 @@ make_world_of(World *w, int32_t n_users, int32_t n_items, int64_t n, bool weight
     w->visits = (GnnVisits) {.walks = 10, .length = 3, .kept = 4, .seed = 1};
     gnn_visits_allocate(&w->visits, arena, w->graph.n_nodes, w->team.threads);
     gnn_visits_fill(&w->visits, &w->team, &w->adjacency);
+    set_features(&w->graph, 1, 6);
+    set_features(&w->graph, 2, 4);
+    gnn_features_open(&w->features, &w->graph);
+    gnn_features_fill(&w->features, arena);
+    gnn_typed_allocate(&w->typed, arena, &w->graph, n_edges);
+    gnn_typed_fill(&w->typed, &w->graph);
     gnn_config_defaults(&w->config);
     w->config.dim = DIM;
 }
@@ -75,6 +127,7 @@ typedef struct Problem
     GnnMat     *out;
     double      (*loss)(struct Problem *p);
     const GnnLoss *how;
+    const GnnFeatures *features;
     void       *state;
     GnnDecay    decay;
 } Problem;
@@ -100,9 +153,11 @@ open_problem(Problem *p, World *w)
     memset(p, 0, sizeof(*p));
     gnn_plan_open(&p->plan, &w->adjacency, &w->team, 5);
     p->plan.visited = &w->visits.shares;
+    p->plan.typed = &w->typed;
     p->plan.training = true;
     p->plan.pass = 1;
     p->loss = random_sum;
+    p->features = &w->features;
 }
 
 static void
@@ -317,6 +372,128 @@ case_gru_dropped(Problem *p, int64_t n)
     return gru(p, 0.4);
 }
 
+/* alone: x has no rows of items and brands */
+static GnnMat *
+encoded(Problem *p, bool alone, bool two_layers)
+{
+    GnnMat     *x;
+    GnnMat     *e;
+
+    p->plan.features = p->features;
+    x = learned(p, alone ? p->features->graph->types[0].n : p->features->graph->n_nodes);
+    e = learned(p, p->features->n);
+    return gnn_op_encode(&p->plan, x, e, two_layers ? learned(p, DIM) : NULL, 0.2, alone);
+}
+
+static GnnMat *
+case_encode(Problem *p, int64_t n)
+{
+    return encoded(p, false, false);
+}
+
+static GnnMat *
+case_encode_twice(Problem *p, int64_t n)
+{
+    return encoded(p, false, true);
+}
+
+static GnnMat *
+case_encode_alone(Problem *p, int64_t n)
+{
+    return encoded(p, true, true);
+}
+
+/* what is encoded is read by others too: its gradient adds up before it is used up */
+static GnnMat *
+case_encode_shared(Problem *p, int64_t n)
+{
+    GnnMat     *h = encoded(p, true, true);
+
+    return gnn_op_mean(&p->plan, (GnnMat *[]) {gnn_op_propagate(&p->plan, h, 0.5, 0.5), h}, 2);
+}
+
+/* steps on parts of a matrix; what no step writes is 0 */
+static GnnMat *
+case_dense_of_rows(Problem *p, int64_t n)
+{
+    GnnMat     *x = many_rows(p);
+    GnnMat     *out = gnn_plan_mat(&p->plan, MANY, 2);
+
+    gnn_op_dense_into(&p->plan, gnn_plan_rows(&p->plan, out, 0, 100), gnn_plan_rows(&p->plan, x, 0, 100), weight(p), 0.2, 0);
+    gnn_op_dense_into(&p->plan, gnn_plan_rows(&p->plan, out, 300, MANY - 300), gnn_plan_rows(&p->plan, x, 300, MANY - 300),
+                      weight(p), 1, 0.4);
+    return out;
+}
+
+/* two bases for eight directed relations */
+static GnnMat *
+relations(Problem *p, GnnMat *x, int64_t dim, double slope, double dropout)
+{
+    GnnMat     *w = gnn_plan_parameter(&p->plan, 3 * x->dim, dim, GNN_START_NORMAL, 0.5);
+
+    return gnn_op_relation_sum(&p->plan, x, w, gnn_plan_parameter(&p->plan, p->plan.typed->n_relations, 2, GNN_START_NORMAL, 1),
+                               slope, dropout);
+}
+
+static GnnMat *
+case_relation_sum(Problem *p, int64_t n)
+{
+    return relations(p, learned(p, n), 3, 1, 0);
+}
+
+static GnnMat *
+case_relation_sum_dropped(Problem *p, int64_t n)
+{
+    return relations(p, learned(p, n), DIM + 2, 0.2, 0.4);
+}
+
+/* the matrices and rows of all directed relations, for rows of dim */
+static GnnMat *
+relation_matrices(Problem *p, int64_t dim)
+{
+    return gnn_plan_parameter(&p->plan, p->plan.typed->n_relations * dim, dim, GNN_START_NORMAL, 0.5);
+}
+
+static GnnMat *
+relation_rows(Problem *p, int64_t dim)
+{
+    return gnn_plan_parameter(&p->plan, p->plan.typed->n_relations, dim, GNN_START_NORMAL, 0.5);
+}
+
+/* attention pays heed to x, and x is what is summed */
+static GnnMat *
+attended(Problem *p, GnnMat *x)
+{
+    GnnMat     *w = relation_matrices(p, x->dim);
+
+    return gnn_op_weighted_sum(&p->plan, x, gnn_op_relation_attention(&p->plan, x, w, relation_rows(p, x->dim)));
+}
+
+static GnnMat *
+case_attended(Problem *p, int64_t n)
+{
+    return attended(p, learned(p, n));
+}
+
+static GnnMat *
+case_transr(Problem *p, int64_t n)
+{
+    GnnMat     *x = learned(p, n);
+    GnnMat     *w = relation_matrices(p, DIM);
+
+    return gnn_op_transr(&p->plan, x, w, relation_rows(p, DIM), 0.7);
+}
+
+static GnnMat *
+case_bi_interact(Problem *p, int64_t n)
+{
+    GnnMat     *x = many_rows(p);
+    GnnMat     *w = weight(p);
+    GnnMat     *a = many_rows(p);
+
+    return gnn_op_bi_interact(&p->plan, x, w, a, weight(p), 0.2, 0.4);
+}
+
 /* several layers */
 static GnnMat *
 case_chain(Problem *p, int64_t n)
@@ -425,6 +602,41 @@ case_gru_shared(Problem *p, int64_t n)
 }
 
 static GnnMat *
+case_relation_sum_shared(Problem *p, int64_t n)
+{
+    GnnMat     *x = square(p, n);
+
+    return case_shared(p, x, relations(p, x, n, 0.2, 0));
+}
+
+static GnnMat *
+case_attended_shared(Problem *p, int64_t n)
+{
+    GnnMat     *x = square(p, n);
+
+    return case_shared(p, x, attended(p, x));
+}
+
+static GnnMat *
+case_bi_interact_shared(Problem *p, int64_t n)
+{
+    GnnMat     *x = square(p, n);
+
+    return case_shared(p, x, gnn_op_bi_interact(&p->plan, x, x, x, x, 0.2, 0));
+}
+
+/* the objective is no part of the result: what it adds to the gradient of x is */
+static GnnMat *
+case_transr_shared(Problem *p, int64_t n)
+{
+    GnnMat     *x = learned(p, n);
+    GnnMat     *w = relation_matrices(p, DIM);
+
+    gnn_plan_minimise(&p->plan, gnn_op_transr(&p->plan, x, w, relation_rows(p, DIM), 3));
+    return gnn_op_propagate(&p->plan, x, 0.3, -0.7);
+}
+
+static GnnMat *
 case_perturb_shared(Problem *p, int64_t n)
 {
     GnnMat     *x = square(p, n);
@@ -463,6 +675,12 @@ static const OpCase op_cases[] = {
     {&gnn_attend, case_attend_9},
     {&gnn_gru, case_gru},
     {&gnn_gru, case_gru_dropped},
+    {&gnn_relation_sum, case_relation_sum},
+    {&gnn_relation_sum, case_relation_sum_dropped},
+    {&gnn_relation_attention, case_attended},
+    {&gnn_weighted_sum, case_attended},
+    {&gnn_transr, case_transr},
+    {&gnn_bi_interact, case_bi_interact},
     {&gnn_perturb, case_perturb},
     {&gnn_propagate, case_propagate_shared},
     {&gnn_propagate_mean, case_mean_shared},
@@ -473,6 +691,15 @@ static const OpCase op_cases[] = {
     {&gnn_neighbour_max, case_neighbour_max_shared},
     {&gnn_attend, case_attend_shared},
     {&gnn_gru, case_gru_shared},
+    {&gnn_dense, case_dense_of_rows},
+    {&gnn_encode, case_encode},
+    {&gnn_encode, case_encode_twice},
+    {&gnn_encode, case_encode_alone},
+    {&gnn_encode, case_encode_shared},
+    {&gnn_relation_sum, case_relation_sum_shared},
+    {&gnn_weighted_sum, case_attended_shared},
+    {&gnn_transr, case_transr_shared},
+    {&gnn_bi_interact, case_bi_interact_shared},
     {&gnn_perturb, case_perturb_shared},
 };
 #define N_OP_CASES ((int) (sizeof(op_cases) / sizeof(op_cases[0])))
@@ -495,6 +722,22 @@ every_op_has_a_case(void)
 /* of a right gradient, the error is below; of a wrong one, far above */
 #define GOOD 1e-6
 
+static void
+do_nothing(GnnPlan *plan, const GnnPlanStep *step)
+{
+}
+
+/* what is constant to the gradient stays as it is while we differ */
+static void
+freeze_constants(GnnPlan *plan)
+{
+    static const GnnOp frozen = {"frozen", do_nothing, do_nothing};
+
+    for (int i = 0; i < plan->n_steps; i++)
+        if (plan->steps[i].out->constant)
+            plan->steps[i].op = &frozen;
+}
+
 static double
 training_loss(Problem *p)
 {
@@ -505,7 +748,7 @@ static double
 value_at(Problem *p)
 {
     gnn_plan_forward(&p->plan);
-    return p->loss(p) + gnn_decay_run(&p->decay, &p->plan);
+    return p->loss(p) + gnn_decay_run(&p->decay, &p->plan) + gnn_plan_objective(&p->plan);
 }
 
 /* the largest difference between gradient and finite difference, over the largest gradient; 1 for a gradient of zeros */
@@ -523,6 +766,7 @@ gradient_error(Problem *p)
     gnn_plan_backward(&p->plan, p->out);
     gnn_decay_run(&p->decay, &p->plan);
     memcpy(grad, p->plan.learned_grad, n * sizeof(real));
+    freeze_constants(&p->plan);
     for (int64_t i = 0; i < n; i += n > 1000 ? n / 150 : 1)
     {
         real        x = p->plan.learned[i];
@@ -649,12 +893,13 @@ noise_is_a_constant(void)
 /* ---- models and losses: all pairs ---- */
 
 static void
-check_pair(World *w, int m, int l)
+check_pair(World *w, int m, int l, bool features)
 {
     Problem     p;
     double      error;
 
     open_problem(&p, w);
+    p.plan.features = features ? &w->features : NULL;
     p.plan.noise = w->config.layers % 2 ? (real) LITTLE_NOISE : 0;
     p.out = gnn_models[m]->build(&p.plan, &w->graph, &w->config);
     close_problem(&p, 0.01);
@@ -683,9 +928,28 @@ models_and_losses(void)
                 w.config.dropout = kind == 3 ? 0.3 : 0;
                 w.config.aggregator = kind % 2;
                 w.config.heads = 1 + kind;
+                w.config.bases = 1 + 3 * kind;
+                w.config.relation_weight = kind;
                 w.config.temperature = 0.5;
-                check_pair(&w, m, l);
+                w.config.encoder = kind % 2;
+                check_pair(&w, m, l, kind >= 2);
             }
+}
+
+/* an objective over more nodes than a wave has */
+static void
+many_nodes(void)
+{
+    World       w;
+    Problem     p;
+    double      error;
+
+    make_world_of(&w, 5000, 40, 6000, true);
+    open_problem(&p, &w);
+    p.out = case_transr(&p, w.graph.n_nodes);
+    close_problem(&p, 0);
+    error = gradient_error(&p);
+    CHECK_SAY(error < GOOD, "%g", error);
 }
 
 /* more users than a block has, some without edges */
@@ -699,7 +963,7 @@ many_users(void)
         make_world_of(&w, 700, 40, 1200, true);
         make_task(&w, 5);
         w.config.temperature = 0.5;
-        check_pair(&w, 0, l);
+        check_pair(&w, 0, l, false);
     }
 }
 
@@ -917,6 +1181,7 @@ sized_mean_by_definition(void)
 
     for (int64_t v = 0; v < w.graph.n_nodes; v++)
     {
+        double      size = w.adjacency.degree[v] > 0 ? pow(w.adjacency.degree[v], 0.3) : 1;
         double      m[DIM];
         double      square = 0;
 
@@ -926,7 +1191,7 @@ sized_mean_by_definition(void)
             square += m[c] * m[c];
         }
         for (int c = 0; c < DIM; c++)
-            CHECK_NEAR(p.out->val[v * DIM + c], pow(w.adjacency.degree[v], 0.3) * m[c] / sqrt(square), 1e-5);
+            CHECK_NEAR(p.out->val[v * DIM + c], size * m[c] / sqrt(square), 1e-5);
     }
 }
 
@@ -1000,6 +1265,66 @@ attention_by_definition(void)
         }
 }
 
+/* the weights of relation d / 2 between all nodes, seen from the end d % 2 says, over each row's sum */
+static double *
+dense_shares(const World *w, int d)
+{
+    const GnnRelation *relation = &w->graph.relations[d / 2];
+    int64_t     n = w->graph.n_nodes;
+    double     *edges = dense_of(&relation->edges);
+    double     *a = gnn_alloc(arena, n * n, sizeof(double));
+
+    for (int64_t i = 0; i < relation->edges.n; i++)
+        for (int64_t j = 0; j < relation->edges.n_cols; j++)
+        {
+            int64_t     from = w->graph.types[relation->from].first + i;
+            int64_t     to = w->graph.types[relation->to].first + j;
+
+            a[d % 2 == 0 ? from * n + to : to * n + from] = fmax(0, edges[i * relation->edges.n_cols + j]);
+        }
+    for (int64_t v = 0; v < n; v++)
+    {
+        double      sum = 0;
+
+        for (int64_t u = 0; u < n; u++)
+            sum += a[v * n + u];
+        for (int64_t u = 0; u < n && sum > 0; u++)
+            a[v * n + u] /= sum;
+    }
+    return a;
+}
+
+/* relation by relation, each with its matrix written out */
+static void
+relation_sum_by_definition(void)
+{
+    World       w;
+    Problem     p;
+    const real *x = run_case(&p, &w, case_relation_sum);
+    const real *weights = p.plan.parameters[1].mat->val;        /* W_0, V_1, V_2: DIM x 3 each */
+    const real *mix = p.plan.parameters[2].mat->val;
+    int64_t     n = w.graph.n_nodes;
+    double     *sum = gnn_alloc(arena, n * 3, sizeof(double));
+
+    for (int64_t v = 0; v < n; v++)
+        for (int c = 0; c < 3; c++)
+            for (int i = 0; i < DIM; i++)
+                sum[v * 3 + c] += x[v * DIM + i] * weights[i * 3 + c];
+    for (int d = 0; d < 2 * w.graph.n_relations; d++)
+    {
+        double     *a = dense_shares(&w, d);
+
+        for (int64_t v = 0; v < n; v++)
+            for (int64_t u = 0; u < n; u++)
+                for (int c = 0; c < 3; c++)
+                    for (int i = 0; i < DIM; i++)
+                        sum[v * 3 + c] += a[v * n + u] * x[u * DIM + i] *
+                            (mix[d * 2] * weights[(DIM + i) * 3 + c] + mix[d * 2 + 1] * weights[(2 * DIM + i) * 3 + c]);
+    }
+    for (int64_t i = 0; i < n * 3; i++)
+        CHECK_NEAR(p.out->val[i], sum[i], 2e-5);
+}
+
 static double
 logistic(double x)
 {
@@ -1044,13 +1369,150 @@ gru_by_definition(void)
     }
 }
 
+/* own x + F e, or own x + f(F e) w */
+static void
+encoding_by_definition(void)
+{
+    static GnnMat *(*const writes[])(Problem *p, int64_t n) = {case_encode, case_encode_twice, case_encode_alone};
+
+    for (int which = 0; which < 3; which++)
+    {
+        World       w;
+        Problem     p;
+        const real *x = run_case(&p, &w, writes[which]);
+        const real *e = p.plan.parameters[1].mat->val;
+        const real *weights = which > 0 ? p.plan.parameters[2].mat->val : NULL;
+
+        for (int t = 0; t < w.graph.n_types; t++)
+        {
+            const GnnNodes *nodes = &w.graph.types[t];
+            double     *f = t > 0 ? dense_of(&w.graph.features[t]) : NULL;
+
+            for (int32_t i = 0; i < nodes->n; i++)
+                for (int c = 0; c < DIM; c++)
+                {
+                    int64_t     v = nodes->first + i;
+                    double      y = w.adjacency.degree[v] > 0 && (which < 2 || t == 0) ? x[v * DIM + c] : 0;
+                    double      sum[DIM] = {0};
+
+                    for (int b = 0; t > 0 && b < DIM; b++)
+                        for (int j = 0; j < w.graph.features[t].n_cols; j++)
+                            sum[b] += f[i * w.graph.features[t].n_cols + j] * e[(w.features.first[t] + j) * DIM + b];
+                    if (which == 0)
+                        y += sum[c];
+                    else
+                        for (int b = 0; b < DIM; b++)
+                            y += leaky((real) sum[b]) * weights[b * DIM + c];
+                    CHECK_NEAR(p.out->val[v * DIM + c], y, 1e-5);
+                }
+        }
+    }
+}
+
+/* each node asks all its edges, relation by relation */
+static void
+relation_attention_by_definition(void)
+{
+    World       w;
+    Problem     p;
+    const real *x = run_case(&p, &w, case_attended);
+    const real *matrices = p.plan.parameters[1].mat->val;
+    const real *rows = p.plan.parameters[2].mat->val;
+    int64_t     n = w.graph.n_nodes;
+    double     *sum = gnn_alloc(arena, n * DIM, sizeof(double));
+    double     *total = gnn_alloc(arena, n, sizeof(double));
+
+    for (int d = 0; d < 2 * w.graph.n_relations; d++)
+    {
+        double     *share = dense_shares(&w, d);
+
+        for (int64_t v = 0; v < n; v++)
+        {
+            int         edges = 0;
+
+            for (int64_t u = 0; u < n; u++)
+                edges += share[v * n + u] > 0;
+            for (int64_t u = 0; u < n; u++)
+            {
+                double      exponent = 0;
+                double      weight;
+
+                for (int c = 0; c < DIM; c++)
+                {
+                    double      head = rows[d * DIM + c];
+                    double      tail = 0;
+
+                    for (int i = 0; i < DIM; i++)
+                    {
+                        head += x[v * DIM + i] * matrices[(d * DIM + i) * DIM + c];
+                        tail += x[u * DIM + i] * matrices[(d * DIM + i) * DIM + c];
+                    }
+                    exponent += tail * tanh(head);
+                }
+                weight = share[v * n + u] * edges * exp(exponent);
+                total[v] += weight;
+                for (int c = 0; c < DIM; c++)
+                    sum[v * DIM + c] += weight * x[u * DIM + c];
+            }
+        }
+    }
+    for (int64_t v = 0; v < n; v++)
+        for (int c = 0; c < DIM; c++)
+            CHECK_NEAR(p.out->val[v * DIM + c], total[v] > 0 ? sum[v * DIM + c] / total[v] : 0, 1e-5);
+}
+
+/* |x_h W_r + b_r - x_t W_r|^2 */
+static double
+distance(const Problem *p, int64_t head, int relation, int64_t tail)
+{
+    const real *x = p->plan.learned;
+    const real *matrix = p->plan.parameters[1].mat->val + relation * DIM * DIM;
+    const real *row = p->plan.parameters[2].mat->val + relation * DIM;
+    double      sum = 0;
+
+    for (int c = 0; c < DIM; c++)
+    {
+        double      way = row[c];
+
+        for (int i = 0; i < DIM; i++)
+            way += (x[head * DIM + i] - x[tail * DIM + i]) * matrix[i * DIM + c];
+        sum += way * way;
+    }
+    return sum;
+}
+
+/* one edge, from the only user to one of two items: against the other item from her end, against herself from its end */
+static void
+transr_by_definition(void)
+{
+    World       w;
+    Problem     p;
+
+    make_world(&w, false);
+    w.graph = (GnnGraph) {0};
+    gnn_graph_add_nodes(&w.graph, "user", 1);
+    gnn_graph_add_nodes(&w.graph, "item", 2);
+    gnn_graph_add_relation(&w.graph, "interaction", 0, 1,
+                           &(GnnCsr) {.n = 1, .n_cols = 2, .ptr = (int64_t[]) {0, 1}, .idx = (int32_t[]) {1}});
+    gnn_typed_allocate(&w.typed, arena, &w.graph, (int64_t[GNN_MAX_RELATIONS]) {1});
+    gnn_typed_fill(&w.typed, &w.graph);
+    open_problem(&p, &w);
+    p.out = case_transr(&p, 3);
+    close_problem(&p, 0);
+    gnn_plan_forward(&p.plan);
+    CHECK_NEAR(p.out->val[0], 0.7 / 3 * (-log(logistic(distance(&p, 0, 0, 1) - distance(&p, 0, 0, 2))) + log(2)), 1e-5);
+    p.plan.training = false;
+    gnn_plan_forward(&p.plan);
+    CHECK(p.out->val[0] == 0);
+}
+
 /* both inputs are 3 numbers a row, results 2 */
 static void
 products_by_definition(void)
 {
-    static GnnMat *(*const writes[])(Problem *p, int64_t n) = {case_dense_dropped, case_join, case_interact};
+    static GnnMat *(*const writes[])(Problem *p, int64_t n) = {case_dense_dropped, case_join, case_interact, case_bi_interact};
 
-    for (int which = 0; which < 3; which++)
+    for (int which = 0; which < 4; which++)
     {
         World       w;
         Problem     p;
@@ -1062,17 +1524,19 @@ products_by_definition(void)
         for (int row = 0; row < MANY; row++)
             for (int c = 0; c < 2; c++)
             {
-                double      sum = 0;
+                double      first = 0;
+                double      second = 0;
 
                 for (int i = 0; i < 3; i++)
                 {
                     real        xi = x[row * 3 + i];
                     real        ai = a[row * 3 + i];
 
-                    sum += (which == 2 ? xi + ai : xi) * weights[i * 2 + c];
-                    sum += which == 0 ? 0 : (which == 2 ? xi * ai : ai) * v[i * 2 + c];
+                    first += (which >= 2 ? xi + ai : xi) * weights[i * 2 + c];
+                    second += which == 0 ? 0 : (which >= 2 ? xi * ai : ai) * v[i * 2 + c];
                 }
-                CHECK_NEAR(p.out->val[row * 2 + c], leaky((real) sum), 1e-5);
+                CHECK_NEAR(p.out->val[row * 2 + c],
+                           which == 3 ? leaky((real) first) + leaky((real) second) : leaky((real) (first + second)), 1e-5);
             }
     }
 }
@@ -1093,15 +1557,20 @@ twelve_matrices(void)
             GnnTeam     team;
             GnnConfig   c;
             GnnArena    counting;
+            GnnTyped    typed;
             double      matrices;
 
             gnn_graph_add_nodes(&g, "user", n);
+            gnn_graph_add_relation(&g, "friends", 0, 0, &(GnnCsr) {.n = n, .n_cols = n});
             gnn_config_defaults(&c);
             c.aggregator = aggregator;
             c.dropout = 0.1;
             gnn_team_open(&team, 2, NULL, NULL);
             gnn_arena_counting(&counting);
+            gnn_typed_allocate(&typed, &counting, &g, (int64_t[GNN_MAX_RELATIONS]) {0});
+            counting.used = 0;      /* of the graph */
             gnn_plan_open(&plan, NULL, &team, 1);
+            plan.typed = &typed;
             gnn_models[m]->build(&plan, &g, &c);
             gnn_plan_allocate(&plan, &counting);
             matrices = (double) counting.used / ((double) n * c.dim * sizeof(real));
@@ -1180,12 +1649,13 @@ softmax_of_one_item(void)
     CHECK_NEAR(gnn_softmax.run(p.state, p.out, 1), 0, 1e-5);
 }
 
-/* a user's vector is her own share plus what her items fold in */
+/* a user's vector is her own share plus what her items fold in, whatever these start from */
 static void
 fold_in_is_the_rest_of_a_vector(void)
 {
-    for (int layers = 1; layers <= 3; layers++)
+    for (int kind = 0; kind < 6; kind++)
     {
+        int         layers = 1 + kind / 2;
         World       w;
         Problem     p;
         float      *fold_in;
@@ -1194,6 +1664,7 @@ fold_in_is_the_rest_of_a_vector(void)
         make_world(&w, true);
         w.config.layers = layers;
         open_problem(&p, &w);
+        p.plan.features = kind % 2 ? &w.features : NULL;
         p.out = gnn_lightgcn.build(&p.plan, &w.graph, &w.config);
         close_problem(&p, 0);
         gnn_plan_forward(&p.plan);
@@ -1203,7 +1674,7 @@ fold_in_is_the_rest_of_a_vector(void)
         for (int32_t u = 0; u < e->n; u++)
             for (int c = 0; c < DIM; c++)
             {
-                double      z = p.plan.learned[u * DIM + c] / (double) (layers + 1);
+                double      z = w.adjacency.degree[u] == 0 ? 0 : p.plan.learned[u * DIM + c] / (double) (layers + 1);
 
                 for (int64_t k = e->ptr[u]; k < e->ptr[u + 1]; k++)
                     z += e->val[k] / sqrt(w.adjacency.degree[u] * w.adjacency.degree[e->n + e->idx[k]]) *
@@ -1303,6 +1774,7 @@ static const Test tests[] = {
     {"noise is a constant to every op", noise_is_a_constant},
     {"every model with every loss", models_and_losses},
     {"every loss with many users", many_users},
+    {"an objective with many nodes", many_nodes},
     {"a broken backward pass is caught", a_broken_backward_is_caught},
 #endif
     {"LightGCN against dense matrices", lightgcn_against_dense},
@@ -1312,8 +1784,12 @@ static const Test tests[] = {
     {"the sum over those visited by its definition", visited_sum_by_definition},
     {"the mean with lengths by its definition", sized_mean_by_definition},
     {"attention by its definition", attention_by_definition},
+    {"the sum over relations by its definition", relation_sum_by_definition},
+    {"attention to relations by its definition", relation_attention_by_definition},
+    {"TransR by its definition", transr_by_definition},
     {"the recurrent unit by its definition", gru_by_definition},
     {"products with weights by their definition", products_by_definition},
+    {"what features say by its definition", encoding_by_definition},
     {"no model takes more than twelve matrices", twelve_matrices},
     {"the softmax by its definition", softmax_by_definition},
     {"the softmax of one item", softmax_of_one_item},

@@ -1,0 +1,501 @@
+/*
+ * features.c: columns of a catalogue, made a sparse matrix; see features.h.
+ *
+ * One query reads all features of a type. What is kept while rows come in are entries: the node, the column within the feature,
+ * the number. How wide a feature is, and where its columns begin, is known when all rows have been seen. Values of a category are
+ * numbered in the order of their text, and sums go over nodes in the order of their ids: how a scan returned rows does not show.
+ */
+#include "postgres.h"
+
+#include "pg/features.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "executor/tuptable.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "pg/feature_column.h"
+#include "pg/source_rows.h"
+
+#define ROWS_A_TICK 4096        /* a row may be a long vector */
+#define FIRST_ENTRIES 1024
+
+/* an array that grows */
+typedef struct Entries
+{
+    int64       n;
+    int64       capacity;
+    int32      *node;
+    int32      *column;         /* within the feature; NULL in what has a row a node */
+    double     *number;         /* `width` an entry */
+} Entries;
+
+/* one feature while it is read */
+typedef struct Feature
+{
+    const GnnrecFeature *definition;
+    GnnrecFeatureKind kind;
+    bool        is_array;       /* of values of a category */
+    int32       width;          /* buckets, or numbers of a node; 0: not known yet, or as many as the dictionary has */
+    Entries     entries;        /* of values and tokens one each; of numbers and vectors one a node */
+    Entries     missing;        /* nodes without a number or a vector */
+    GnnrecIdMap dictionary;     /* of a category without a size */
+} Feature;
+
+struct GnnrecFeatureRows
+{
+    const GnnrecNodeType *type;
+    MemoryContext context;
+    int         n;
+    Feature    *features;
+    int32       n_seen;         /* room in seen */
+    bool       *seen;           /* by node */
+};
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * Rows
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct Reader
+{
+    DestReceiver dest;          /* must be first */
+    GnnrecFeatureRows *rows;
+    GnnrecIdMap *ids;
+    GnnrecReadTick tick;
+    void       *tick_arg;
+    MemoryContext row;          /* reset after each row */
+    int64       n_rows;
+} Reader;
+
+static char *
+query(const GnnrecNodeType *type, const GnnrecFeature *const *features, int n)
+{
+    StringInfoData q;
+
+    initStringInfo(&q);
+    appendStringInfo(&q, "SELECT s.%s", quote_identifier(type->catalogue_id));
+    for (int i = 0; i < n; i++)
+        appendStringInfo(&q, ", %s", gnnrec_feature_expression(type, features[i]));
+    appendStringInfo(&q, " FROM %s s", gnnrec_relation_name(type->catalogue));
+    return q.data;
+}
+
+static void *
+grown(MemoryContext context, void *array, int64 capacity, Size size)
+{
+    return array == NULL ? MemoryContextAllocHuge(context, capacity * size) : repalloc_huge(array, capacity * size);
+}
+
+/* room for an entry of a node; returns its place */
+static int64
+append(GnnrecFeatureRows *rows, Entries *e, int32 node, bool has_column, int32 width)
+{
+    if (e->n == e->capacity)
+    {
+        e->capacity = e->capacity == 0 ? FIRST_ENTRIES : e->capacity + e->capacity / 2;
+        e->node = grown(rows->context, e->node, e->capacity, sizeof(int32));
+        if (has_column)
+            e->column = grown(rows->context, e->column, e->capacity, sizeof(int32));
+        if (width > 0)
+            e->number = grown(rows->context, e->number, e->capacity, sizeof(double) * width);
+    }
+    e->node[e->n] = node;
+    return e->n++;
+}
+
+static void
+append_value(GnnrecFeatureRows *rows, Feature *f, int32 node, int32 column, double weight)
+{
+    int64       at = append(rows, &f->entries, node, true, 1);
+
+    f->entries.column[at] = column;
+    f->entries.number[at] = weight;
+}
+
+static int32
+bucket_of(const Feature *f, const char *bytes, int len)
+{
+    return hash_bytes((const unsigned char *) bytes, len) % (uint32) f->width;
+}
+
+/* a value of a category; text is in the row's memory */
+static int32
+value_number(Feature *f, Datum value)
+{
+    text       *packed = DatumGetTextPP(value);
+
+    if (f->width == 0)
+        return gnnrec_idmap_number(&f->dictionary, PointerGetDatum(packed));
+    return bucket_of(f, VARDATA_ANY(packed), VARSIZE_ANY_EXHDR(packed));
+}
+
+static void
+read_values(GnnrecFeatureRows *rows, Feature *f, int32 node, Datum value)
+{
+    Datum      *values = &value;
+    bool       *nulls = NULL;
+    int         n = 1;
+    int         n_values = 0;
+
+    if (f->is_array)
+        deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &n);
+    for (int i = 0; i < n; i++)
+        n_values += nulls == NULL || !nulls[i];
+    for (int i = 0; i < n; i++)
+        if (nulls == NULL || !nulls[i])
+            append_value(rows, f, node, value_number(f, values[i]), 1 / sqrt(n_values));
+}
+
+/* what is not ASCII counts as a letter, in whatever encoding: its bytes all have their highest bit set */
+static bool
+is_of_word(unsigned char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c >= 0x80;
+}
+
+/* the next word at or after *at; its length, 0 at the end */
+static int
+next_word(const char **at, const char *end)
+{
+    const char *stop;
+
+    while (*at < end && !is_of_word(**at))
+        (*at)++;
+    for (stop = *at; stop < end && is_of_word(*stop);)
+        stop++;
+    return stop - *at;
+}
+
+static void
+read_text(GnnrecFeatureRows *rows, Feature *f, int32 node, Datum value)
+{
+    text       *packed = DatumGetTextPP(value);
+    const char *start = VARDATA_ANY(packed);
+    const char *end = start + VARSIZE_ANY_EXHDR(packed);
+    const char *at;
+    int         n_words = 0;
+    int         len;
+
+    for (at = start; (len = next_word(&at, end)) > 0; at += len)
+        n_words++;
+    for (at = start; (len = next_word(&at, end)) > 0; at += len)
+        append_value(rows, f, node, bucket_of(f, at, len), 1 / sqrt(n_words));
+}
+
+/* a number that no float holds is none */
+static bool
+all_finite(const double *number, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (!isfinite((float) number[i]))
+            return false;
+    return true;
+}
+
+static void
+read_numbers(GnnrecFeatureRows *rows, Feature *f, int32 node, const double *number, int n)
+{
+    if (n == 0 || !all_finite(number, n))
+        append(rows, &f->missing, node, false, 0);
+    else
+    {
+        int64       at = append(rows, &f->entries, node, false, n);
+
+        memcpy(f->entries.number + at * n, number, n * sizeof(double));
+    }
+}
+
+static char *
+id_text(const GnnrecFeatureRows *rows, Datum id)
+{
+    Oid         output;
+    bool        is_varlena;
+
+    getTypeOutputInfo(rows->type->id_type, &output, &is_varlena);
+    return OidOutputFunctionCall(output, id);
+}
+
+static void
+read_vector(GnnrecFeatureRows *rows, Feature *f, int32 node, Datum value, Datum id)
+{
+    ArrayType  *array = DatumGetArrayTypeP(value);
+    int         n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+
+    if (f->width == 0)
+        f->width = n;
+    if (n > 0 && n != f->width)
+        ereport(ERROR,
+                (errcode(ERRCODE_DATA_EXCEPTION),
+                 errmsg("column \"%s\" of \"%s\" has %d dimensions for %s %s, and %d for others", f->definition->column,
+                        get_rel_name(rows->type->catalogue), n, rows->type->name, id_text(rows, id), f->width)));
+    read_numbers(rows, f, node, (const double *) ARR_DATA_PTR(array), array_contains_nulls(array) ? 0 : n);
+}
+
+static void
+read_feature(GnnrecFeatureRows *rows, Feature *f, int32 node, Datum value, bool isnull, Datum id)
+{
+    double      number;
+
+    switch (f->kind)
+    {
+        case GNNREC_CATEGORY:
+            if (!isnull)
+                read_values(rows, f, node, value);
+            break;
+        case GNNREC_TEXT:
+            if (!isnull)
+                read_text(rows, f, node, value);
+            break;
+        case GNNREC_NUMBER:
+            number = isnull ? NAN : DatumGetFloat8(value);
+            read_numbers(rows, f, node, &number, 1);
+            break;
+        case GNNREC_VECTOR:
+            if (isnull)
+                read_numbers(rows, f, node, NULL, 0);
+            else
+                read_vector(rows, f, node, value, id);
+            break;
+    }
+}
+
+/* ERROR where it has been seen before: which of its rows would be meant? */
+static void
+note_node(GnnrecFeatureRows *rows, int32 node, Datum id)
+{
+    if (node >= rows->n_seen)
+    {
+        int32       n = Max(node, PG_INT32_MAX / 2) == node ? PG_INT32_MAX : Max(2 * node, FIRST_ENTRIES);
+
+        rows->seen = grown(rows->context, rows->seen, n, sizeof(bool));
+        memset(rows->seen + rows->n_seen, 0, (n - rows->n_seen) * sizeof(bool));
+        rows->n_seen = n;
+    }
+    if (rows->seen[node])
+        ereport(ERROR,
+                (errcode(ERRCODE_UNIQUE_VIOLATION),
+                 errmsg("\"%s\" has several rows of %s %s", get_rel_name(rows->type->catalogue), rows->type->name,
+                        id_text(rows, id)),
+                 errdetail("Features are taken from one row a node."),
+                 errhint("A view can make one of them: array_agg makes several values of a category.")));
+    rows->seen[node] = true;
+}
+
+static void
+read_row(Reader *reader, const TupleTableSlot *slot)
+{
+    GnnrecFeatureRows *rows = reader->rows;
+    int32       node;
+
+    if (slot->tts_isnull[0])
+        return;                 /* the reader of ids has counted it */
+    node = gnnrec_idmap_number(reader->ids, slot->tts_values[0]);
+    note_node(rows, node, slot->tts_values[0]);
+    for (int i = 0; i < rows->n; i++)
+        read_feature(rows, &rows->features[i], node, slot->tts_values[i + 1], slot->tts_isnull[i + 1], slot->tts_values[0]);
+}
+
+static bool
+receive(TupleTableSlot *slot, DestReceiver *self)
+{
+    Reader     *reader = (Reader *) self;
+    MemoryContext old = MemoryContextSwitchTo(reader->row);
+
+    slot_getallattrs(slot);
+    read_row(reader, slot);
+    MemoryContextSwitchTo(old);
+    MemoryContextReset(reader->row);
+    if (++reader->n_rows % ROWS_A_TICK == 0 && reader->tick != NULL)
+        reader->tick(reader->tick_arg, reader->n_rows);
+    return true;
+}
+
+/* the catalogue is locked by now, so its columns stay as they are here */
+static void
+startup(DestReceiver *self, int operation, TupleDesc row_type)
+{
+    gnnrec_source_check_catalogue_type(((const Reader *) self)->rows->type, TupleDescAttr(row_type, 0)->atttypid);
+}
+
+static void
+open_feature(Feature *f, const GnnrecNodeType *type, const GnnrecFeature *definition)
+{
+    GnnrecKeyType key;
+
+    gnnrec_feature_check(type, definition, definition->size > 0);
+    f->definition = definition;
+    f->kind = gnnrec_feature_kind(definition);
+    f->is_array = gnnrec_feature_is_array(type, definition);
+    f->width = f->kind == GNNREC_NUMBER ? 1
+        : f->kind == GNNREC_TEXT && definition->size == 0 ? GNNREC_DEFAULT_BUCKETS : definition->size;
+    if (f->kind == GNNREC_CATEGORY && f->width == 0)
+    {
+        gnnrec_key_type(&key, TEXTOID);
+        gnnrec_idmap_init(&f->dictionary, &key);
+    }
+}
+
+GnnrecFeatureRows *
+gnnrec_features_read(const GnnrecNodeType *type, const GnnrecFeature *const *features, int n, GnnrecIdMap *ids,
+                     GnnrecReadTick tick, void *tick_arg)
+{
+    GnnrecFeatureRows *rows = palloc0(sizeof(GnnrecFeatureRows));
+    Reader      reader = {.dest = {.receiveSlot = receive, .rStartup = startup}, .rows = rows, .ids = ids, .tick = tick,
+                          .tick_arg = tick_arg};
+
+    rows->type = type;
+    rows->context = CurrentMemoryContext;
+    rows->n = n;
+    rows->features = palloc0(sizeof(Feature) * n);
+    for (int i = 0; i < n; i++)
+        open_feature(&rows->features[i], type, features[i]);
+    reader.row = AllocSetContextCreate(CurrentMemoryContext, "gnnrec row", ALLOCSET_DEFAULT_SIZES);
+    gnnrec_source_execute(&reader.dest, query(type, features, n), NULL);
+    MemoryContextDelete(reader.row);
+    return rows;
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * The matrix
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+/* what a matrix is made of */
+typedef struct Cells
+{
+    int64       n;
+    int32      *node;
+    int32      *column;
+    float      *number;
+    int32       n_columns;      /* so far */
+} Cells;
+
+static bool
+has_numbers(const Feature *f)
+{
+    return f->kind == GNNREC_NUMBER || f->kind == GNNREC_VECTOR;
+}
+
+static int64
+n_cells(const Feature *f)
+{
+    return has_numbers(f) ? f->entries.n * f->width + f->missing.n : f->entries.n;
+}
+
+/* a number of 0 is no entry of a sparse matrix */
+static void
+put(Cells *c, int32 node, int32 column, double number)
+{
+    if (number == 0)
+        return;
+    c->node[c->n] = node;
+    c->column[c->n] = c->n_columns + column;
+    c->number[c->n++] = (float) number;
+}
+
+static void
+put_values(Cells *c, Feature *f, const int32 *numbers)
+{
+    int32       width = f->width > 0 ? f->width : f->dictionary.n;
+    int32      *order = f->width > 0 ? NULL : gnnrec_idmap_sort(&f->dictionary);
+
+    for (int64 i = 0; i < f->entries.n; i++)
+        put(c, numbers[f->entries.node[i]], order == NULL ? f->entries.column[i] : order[f->entries.column[i]],
+            f->entries.number[i]);
+    c->n_columns += width;
+}
+
+/* the entries in the order of nodes; palloc'd */
+static int64 *
+in_order(const Entries *e, const int32 *numbers, int32 n_nodes)
+{
+    int64      *of_node = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * Max(n_nodes, 1));
+    int64      *order = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * Max(e->n, 1));
+    int64       n = 0;
+
+    for (int32 v = 0; v < n_nodes; v++)
+        of_node[v] = -1;
+    for (int64 i = 0; i < e->n; i++)
+        of_node[numbers[e->node[i]]] = i;
+    for (int32 v = 0; v < n_nodes; v++)
+        if (of_node[v] >= 0)
+            order[n++] = of_node[v];
+    pfree(of_node);
+    return order;
+}
+
+/* of each of the feature's numbers, over nodes; of one that is the same everywhere the deviation is 0 */
+static void
+measure(double *mean, double *deviation, const Feature *f, const int64 *order)
+{
+    const Entries *e = &f->entries;
+
+    memset(mean, 0, sizeof(double) * f->width);
+    memset(deviation, 0, sizeof(double) * f->width);
+    for (int64 i = 0; i < e->n; i++)
+        for (int32 c = 0; c < f->width; c++)
+            mean[c] += (e->number[order[i] * f->width + c] - mean[c]) / (i + 1);
+    for (int64 i = 0; i < e->n; i++)
+        for (int32 c = 0; c < f->width; c++)
+            deviation[c] += pow(e->number[order[i] * f->width + c] - mean[c], 2) / e->n;
+    for (int32 c = 0; c < f->width; c++)
+        deviation[c] = sqrt(deviation[c]) <= 1e-12 * fabs(mean[c]) ? 0 : sqrt(deviation[c]);
+}
+
+static void
+put_numbers(Cells *c, const Feature *f, const int32 *numbers, int32 n_nodes)
+{
+    const Entries *e = &f->entries;
+    double     *mean = palloc(sizeof(double) * f->width);
+    double     *deviation = palloc(sizeof(double) * f->width);
+
+    measure(mean, deviation, f, in_order(e, numbers, n_nodes));
+    for (int64 i = 0; i < e->n; i++)
+        for (int32 j = 0; j < f->width; j++)
+            if (deviation[j] > 0)
+                put(c, numbers[e->node[i]], j, (e->number[i * f->width + j] - mean[j]) / deviation[j] / sqrt(f->width));
+    for (int64 i = 0; i < f->missing.n; i++)
+        put(c, numbers[f->missing.node[i]], f->width, 1);
+    c->n_columns += f->width + (f->missing.n > 0);
+}
+
+static char *
+added_name(char *names, const char *name)
+{
+    return names == NULL ? psprintf("\"%s\"", name) : psprintf("%s, \"%s\"", names, name);
+}
+
+/* where no node has a number, that it is missing tells nothing either */
+static void
+put_feature(Cells *c, Feature *f, const int32 *numbers, int32 n_nodes, char **empty)
+{
+    int64       before = c->n;
+
+    if (f->entries.n > 0 && has_numbers(f))
+        put_numbers(c, f, numbers, n_nodes);
+    else if (f->entries.n > 0)
+        put_values(c, f, numbers);
+    if (c->n == before)
+        *empty = added_name(*empty, f->definition->column);
+}
+
+void
+gnnrec_features_build(GnnCsr *out, GnnArena *arena, GnnrecFeatureRows *rows, const int32 *numbers, int32 n_nodes, char **empty)
+{
+    Cells       c = {0};
+    int64       n = 0;
+
+    for (int i = 0; i < rows->n; i++)
+        n += n_cells(&rows->features[i]);
+    c.node = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int32) * Max(n, 1));
+    c.column = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int32) * Max(n, 1));
+    c.number = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(float) * Max(n, 1));
+    *empty = NULL;
+    for (int i = 0; i < rows->n; i++)
+        put_feature(&c, &rows->features[i], numbers, n_nodes, empty);
+    gnn_csr_build(out, arena, &(GnnEdges) {.n = c.n, .from = c.node, .to = c.column, .weight = c.number}, n_nodes, c.n_columns);
+}

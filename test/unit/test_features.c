@@ -1,0 +1,261 @@
+/*
+ * test_features.c: what trainings make of features: items that nobody has seen are found by theirs, and by nothing else.
+ */
+#include "test.h"
+
+#include "core/topk.h"
+#include "model/model.h"
+#include "train/fit.h"
+
+#include <math.h>
+#include <string.h>
+
+#define COMMUNITIES 4
+#define USERS 300
+#define KNOWN 60                /* items with interactions */
+#define COLD 20                 /* items without: the last ones */
+#define ITEMS (KNOWN + COLD)
+#define EACH 6                  /* interactions of a user: one of any item, the others of her community's */
+#define FEATURES (COMMUNITIES + 5)
+#define DIM 16
+
+static int
+model_number(const char *name)
+{
+    for (int m = 0; m < gnn_n_models; m++)
+        if (strcmp(gnn_models[m]->name, name) == 0)
+            return m;
+    return -1;
+}
+
+/* item i is of community i % COMMUNITIES, as user u of u % COMMUNITIES */
+static void
+add_interactions(GnnGraph *g)
+{
+    GnnRng      rng = gnn_rng(4, GNN_STREAM_INIT, 0);
+    int32_t    *from = gnn_alloc(arena, USERS * EACH, sizeof(int32_t));
+    int32_t    *to = gnn_alloc(arena, USERS * EACH, sizeof(int32_t));
+    GnnCsr      edges;
+
+    for (int32_t n = 0; n < USERS * EACH; n++)
+    {
+        from[n] = n / EACH;
+        to[n] = n % EACH == 0 ? (int32_t) gnn_rng_below(&rng, KNOWN)
+            : (int32_t) gnn_rng_below(&rng, KNOWN / COMMUNITIES) * COMMUNITIES + from[n] % COMMUNITIES;
+    }
+    gnn_csr_build(&edges, arena, &(GnnEdges) {.n = USERS * EACH, .from = from, .to = to}, USERS, ITEMS);
+    gnn_graph_add_relation(g, "interaction", 0, 1, &edges);
+}
+
+/* an item's community and a feature that says nothing; the last item has none */
+static void
+add_features(GnnGraph *g)
+{
+    GnnRng      rng = gnn_rng(5, GNN_STREAM_INIT, 0);
+    int32_t    *item = gnn_alloc(arena, 2 * ITEMS, sizeof(int32_t));
+    int32_t    *feature = gnn_alloc(arena, 2 * ITEMS, sizeof(int32_t));
+    GnnCsr      features;
+
+    for (int32_t i = 0; i < ITEMS; i++)
+    {
+        item[2 * i] = item[2 * i + 1] = i;
+        feature[2 * i] = i % COMMUNITIES;
+        feature[2 * i + 1] = COMMUNITIES + (int32_t) gnn_rng_below(&rng, FEATURES - COMMUNITIES);
+    }
+    gnn_csr_build(&features, arena, &(GnnEdges) {.n = 2 * (ITEMS - 1), .from = item, .to = feature}, ITEMS, FEATURES);
+    gnn_graph_set_features(g, 1, &features);
+}
+
+static void
+planted(GnnGraph *g, bool features)
+{
+    *g = (GnnGraph) {0};
+    gnn_graph_add_nodes(g, "user", USERS);
+    gnn_graph_add_nodes(g, "item", ITEMS);
+    add_interactions(g);
+    if (features)
+        add_features(g);
+}
+
+static void
+train(GnnFit *fit, const GnnGraph *g, const GnnConfig *c, int threads)
+{
+    const char *problem;
+
+    memset(fit, 0, sizeof(*fit));
+    for (int t = 0; t < g->n_types; t++)
+    {
+        fit->embedding[t] = gnn_alloc(arena, (int64_t) g->types[t].n * c->dim, sizeof(float));
+        fit->fold_in[t] = gnn_alloc(arena, (int64_t) g->types[t].n * c->dim, sizeof(float));
+    }
+    problem = gnn_fit(fit, arena, g, c, threads, NULL);
+    CHECK_SAY(problem == NULL, "%s", problem);
+}
+
+/* of the three cold items that a user gets first, the share of her community; that of chance is a quarter */
+static double
+share_found(const GnnFit *fit)
+{
+    GnnRows     rows = {.rows = fit->embedding[1] + KNOWN * DIM, .n = COLD - 1, .dim = DIM};
+    int         found = 0;
+
+    for (int32_t u = 0; u < USERS; u++)
+    {
+        GnnHit      hits[3];
+
+        CHECK(gnn_topk(hits, 3, &rows, fit->embedding[0] + u * DIM, NULL, 0) == 3);
+        for (int r = 0; r < 3; r++)
+            found += (KNOWN + hits[r].row) % COMMUNITIES == u % COMMUNITIES;
+    }
+    return found / (3.0 * USERS);
+}
+
+static bool
+is_zero(const float *row)
+{
+    for (int c = 0; c < DIM; c++)
+        if (row[c] != 0)
+            return false;
+    return true;
+}
+
+static void
+configure(GnnConfig *c, int model)
+{
+    gnn_config_defaults(c);
+    c->model = model;
+    c->dim = DIM;
+    c->steps = 40;
+    c->temperature = 0.3;
+    c->negatives = 200;
+}
+
+static void
+cold_items_are_found(void)
+{
+    GnnGraph    g;
+
+    planted(&g, true);
+    for (int m = 0; m < gnn_n_models; m++)
+        for (int encoder = 0; encoder < 2; encoder++)
+        {
+            GnnConfig   c;
+            GnnFit      fit;
+            double      found;
+
+            configure(&c, m);
+            c.encoder = encoder;
+            train(&fit, &g, &c, 2);
+            found = share_found(&fit);
+            CHECK_SAY(found > 0.8, "%s with encoder %d found %g", gnn_models[m]->name, encoder, found);
+            CHECK_SAY(!is_zero(fit.embedding[1] + (ITEMS - 2) * DIM), "%s", gnn_models[m]->name);
+            CHECK_SAY(is_zero(fit.embedding[1] + (ITEMS - 1) * DIM), "%s", gnn_models[m]->name);
+        }
+}
+
+/* nor can they be, by any model, where there are no features */
+static void
+without_features_they_are_not(void)
+{
+    GnnGraph    g;
+
+    planted(&g, false);
+    for (int m = 0; m < gnn_n_models; m++)
+    {
+        GnnConfig   c;
+        GnnFit      fit;
+
+        configure(&c, m);
+        c.steps = 2;
+        train(&fit, &g, &c, 2);
+        for (int i = KNOWN; i < ITEMS; i++)
+            CHECK(is_zero(fit.embedding[1] + i * DIM) && is_zero(fit.fold_in[1] + i * DIM));
+    }
+}
+
+#ifndef GNN_DOUBLE
+
+/* more rows than a part has, features that every node has, both encoders */
+static void
+threads_do_not_show(void)
+{
+    static const char *const models[] = {"lightgcn", "dnn", "mf"};
+    GnnGraph    g;
+    GnnCsr      features;
+
+    random_graph(&g, 1500, 700, 12000, true, 1);
+    random_csr(&features, 1500, 3, 4000, true, 2);
+    gnn_graph_set_features(&g, 0, &features);
+    random_csr(&features, 700, 50, 5000, false, 3);
+    gnn_graph_set_features(&g, 1, &features);
+    for (int i = 0; i < 6; i++)
+    {
+        GnnConfig   c;
+        GnnFit      one;
+
+        configure(&c, model_number(models[i / 2]));
+        c.steps = 3;
+        c.encoder = i % 2;
+        train(&one, &g, &c, 1);
+        for (int threads = 1; threads <= 3; threads++)
+        {
+            GnnFit      other;
+
+            train(&other, &g, &c, threads);
+            CHECK(memcmp(&one.loss, &other.loss, sizeof(double)) == 0);
+            for (int t = 0; t < 2; t++)
+                CHECK_SAY(memcmp(one.embedding[t], other.embedding[t], g.types[t].n * DIM * sizeof(float)) == 0,
+                          "%s, encoder %d, %d threads", models[i / 2], c.encoder, threads);
+        }
+    }
+}
+
+#endif
+
+static void
+estimate(void)
+{
+    static const char *const models[] = {"lightgcn", "dnn"};
+    GnnGraph    g;
+    GnnGraph    shape;
+    GnnCsr      features;
+
+    random_graph(&g, 700, 500, 2000, true, 1);
+    random_csr(&features, 500, 3000, 40000, true, 3);
+    gnn_graph_set_features(&g, 1, &features);
+    shape = g;
+    shape.relations[0].edges = (GnnCsr) {.n = 700, .n_cols = 500};
+    shape.features[1] = (GnnCsr) {.n = 500, .n_cols = 3000};
+    for (int i = 0; i < 4; i++)
+    {
+        int64_t     n_edges[GNN_MAX_RELATIONS] = {g.relations[0].edges.ptr[700]};
+        GnnPart     parts[GNN_MAX_PARTS];
+        int         n_parts;
+        GnnConfig   c;
+        GnnFit      fit;
+        double      estimated;
+        size_t      before;
+
+        configure(&c, model_number(models[i / 2]));
+        c.encoder = i % 2;
+        c.steps = 1;
+        c.holdout = 0.2;
+        estimated = (double) gnn_fit_estimate(parts, &n_parts, &shape, n_edges, &c, 2);
+        before = arena->used + 2 * (700 + 500) * DIM * sizeof(float);
+        train(&fit, &g, &c, 2);
+        CHECK_SAY(fabs(estimated / (double) (arena->used - before) - 1) < 0.1, "%s, encoder %d: estimated %g, took %g",
+                  models[i / 2], c.encoder, estimated, (double) (arena->used - before));
+    }
+}
+
+static const Test tests[] = {
+    {"items without interactions are found by their features", cold_items_are_found},
+    {"without features they are not", without_features_they_are_not},
+#ifndef GNN_DOUBLE
+    {"the number of threads does not show", threads_do_not_show},
+#endif
+    {"the estimate is what is taken", estimate},
+    {0},
+};
+
+const Subject features_subject = {"features", tests};
