@@ -467,11 +467,14 @@ CREATE TABLE gnnrec.run
     finished_at  timestamptz,
     explainable  boolean NOT NULL DEFAULT false,
     newest_event float8,
-    task         text NOT NULL DEFAULT 'training' CHECK (task IN ('training', 'materialization'))
+    task         text NOT NULL DEFAULT 'training' CHECK (task IN ('training', 'materialization')),
+    weights      real[]
 );
+ALTER TABLE gnnrec.run ALTER weights SET STORAGE EXTERNAL;
 CREATE INDEX run_model_idx ON gnnrec.run (model_id, run_id);
 COMMENT ON TABLE gnnrec.run IS 'One row a run, a training or another job of a background worker: what it was asked for, how far it is, how it ended';
 COMMENT ON COLUMN gnnrec.run.task IS 'What the run does: a training, or a materialization of all users'' lists';
+COMMENT ON COLUMN gnnrec.run.weights IS 'Of a stored run of a model that folds users in by its own layers, the layers'' weights; otherwise NULL';
 COMMENT ON COLUMN gnnrec.run.params IS 'All parameters of the run, defaults included';
 COMMENT ON COLUMN gnnrec.run.stored IS 'Whether the model''s tables hold the run''s embeddings';
 COMMENT ON COLUMN gnnrec.run.metrics IS 'Sizes, of each node type and each relation of the graph too, seconds of each phase, and recall@20 and ndcg@20 on the held-out interactions where there are any';
@@ -597,7 +600,7 @@ COMMENT ON VIEW gnnrec.parameters IS 'The training parameters that create_model,
 GRANT SELECT ON gnnrec.parameters TO PUBLIC;
 
 CREATE VIEW gnnrec.models_available AS SELECT * FROM gnnrec.models_available();
-COMMENT ON VIEW gnnrec.models_available IS 'What the parameter model can be: its paper, the learning_rate it takes by itself, what a user gets that training did not know (fold_in: exact, what training would have given; mean, the weighted mean of the items), whether explain() works, and the parameters it looks at';
+COMMENT ON VIEW gnnrec.models_available IS 'What the parameter model can be: its paper, the learning_rate it takes by itself, what a user gets that training did not know (fold_in: exact, what training would have given; inductive, what the layers make of the items; mean, the weighted mean of the items), whether explain() works, and the parameters it looks at';
 GRANT SELECT ON gnnrec.models_available TO PUBLIC;
 
 CREATE VIEW gnnrec.losses_available AS SELECT * FROM gnnrec.losses_available();

@@ -10,17 +10,17 @@
 
 /* the vector of who has a basket; NULL where nothing in it says anything */
 static const float *
-folded_in(const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *basket)
+folded_in(const GnnrecSnapshot *snapshot, const GnnrecSnapshotRow *basket)
 {
-    float      *vector = palloc(items->dim * sizeof(float));
+    float      *vector = palloc(snapshot->dim * sizeof(float));
 
-    return gnnrec_serve_fold_in(vector, items, basket, 0) ? vector : NULL;
+    return gnnrec_serve_fold_in(vector, snapshot, basket, 0) ? vector : NULL;
 }
 
 void
 gnnrec_asker_row(GnnrecAsker *out, const GnnrecSnapshot *snapshot, const GnnrecSnapshotRow *row, bool exclude_seen)
 {
-    out->vector = folded_in(&snapshot->types[GNNREC_ITEM], row);
+    out->vector = folded_in(snapshot, row);
     out->source = "fold_in";
     out->hidden = gnnrec_serve_hidden(row, exclude_seen);
 }

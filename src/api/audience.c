@@ -6,8 +6,9 @@
  *
  * An item that the run does not know is folded in from the users it has by now. The propagation would give it
  * z_i = sum over users of w / sqrt(D_i * D_u) * fold_in_u, but the run keeps fold_in of items only: a vector a user is a high
- * price for a question that is asked of new items. sqrt(D_u) * z_u takes its place, as it does for a model that is not linear
- * (model/model.h). So z_i is sqrt(D_i) times the weighted mean of the vectors of its users: D_i scales all scores alike.
+ * price for a question that is asked of new items. sqrt(D_u) * z_u takes its place, under every model, as it does in folding
+ * users in where a model is neither linear nor inductive (model/model.h). So z_i is sqrt(D_i) times the weighted mean of the
+ * vectors of its users: D_i scales all scores alike.
  */
 #include "postgres.h"
 

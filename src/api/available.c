@@ -51,7 +51,7 @@ gnnrec_models_available(PG_FUNCTION_ARGS)
         values[1] = CStringGetTextDatum(m->what);
         values[2] = CStringGetTextDatum(m->paper);
         values[3] = Float8GetDatum(m->learning_rate);
-        values[4] = CStringGetTextDatum(m->linear ? "exact" : "mean");
+        values[4] = CStringGetTextDatum(gnn_fold_in_name(gnn_model_folds_in(m)));
         values[5] = BoolGetDatum(m->linear);
         values[6] = parameters_of(m);
         tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);

@@ -56,7 +56,7 @@ read_vector(float *out, const GnnrecBatch *b, int32 user, const GnnrecSnapshotRo
     if (user < 0)
         return false;
     if (b->folded)
-        return gnnrec_serve_fold_in(out, b->items, seen, 0);
+        return gnnrec_serve_fold_in(out, b->snapshot, seen, 0);
     if (!gnnrec_snapshot_knows(users, user))
         return false;
     memcpy(out, gnnrec_snapshot_vector(users, user), sizeof(float) * users->dim);

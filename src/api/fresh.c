@@ -147,16 +147,15 @@ degree_of_others(const GnnrecSnapshot *snapshot, int32 node, const GnnrecSnapsho
 const float *
 gnnrec_fresh_vector(const GnnrecSnapshot *snapshot, int32 node, const GnnrecSnapshotRow *then, const GnnrecSnapshotRow *now)
 {
-    const GnnrecSnapshotNodes *items = &snapshot->types[GNNREC_ITEM];
     Size        bytes = snapshot->dim * sizeof(float);
     float      *z = palloc(bytes);
     float      *part = palloc(bytes);
     double      others = degree_of_others(snapshot, node, then);
 
     memcpy(z, gnnrec_snapshot_vector(&snapshot->types[GNNREC_USER], node), bytes);
-    if (gnnrec_serve_fold_in(part, items, then, others))
+    if (gnnrec_serve_fold_in(part, snapshot, then, others))
         add(z, -1, part, snapshot->dim);
-    if (gnnrec_serve_fold_in(part, items, now, others))
+    if (gnnrec_serve_fold_in(part, snapshot, now, others))
         add(z, 1, part, snapshot->dim);
     pfree(part);
     return z;

@@ -28,6 +28,9 @@ extern bool gnnrec_fresh_row(GnnrecSnapshotRow *now, const GnnrecSnapshot *snaps
  * The first two terms are what the run learned of the user beside their items (LightGCN: x_u / (L + 1), exactly), and stay; the
  * share of the items is what it would be with the degree they have now: each old one is rescaled by sqrt(D_u / D_u'). What the
  * user's degree has of other relations is in both.
+ *
+ * Where the model's layers fold in, both sums are what those make of the items. (To go by the layers alone, from all items there
+ * are now, finds less: README, what it computes.)
  */
 extern const float *gnnrec_fresh_vector(const GnnrecSnapshot *snapshot, int32 node, const GnnrecSnapshotRow *then,
                                         const GnnrecSnapshotRow *now);

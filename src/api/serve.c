@@ -18,6 +18,7 @@
 #include "utils/tuplestore.h"
 
 #include "api/edges.h"
+#include "model/induct.h"
 #include "pg/compat.h"
 
 /* an array argument and the nodes of a type that it names */
@@ -367,12 +368,12 @@ gnnrec_serve_parse_id(FunctionCallInfo fcinfo, int argument, const GnnrecSnapsho
     return OidInputFunctionCall(input, text_to_cstring(PG_GETARG_TEXT_PP(argument)), parameter, -1);
 }
 
-bool
-gnnrec_serve_fold_in(float *out, const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *row, double others)
+static bool
+add_up(float *out, const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *row, double others)
 {
     double      degree = gnnrec_edges_degree(items, row);
 
-    if (degree == 0 || items->fold_in == NULL)
+    if (degree == 0)
         return false;
     degree += others;
     memset(out, 0, items->dim * sizeof(float));
@@ -389,6 +390,38 @@ gnnrec_serve_fold_in(float *out, const GnnrecSnapshotNodes *items, const GnnrecS
             out[c] += share * fold_in[c];
     }
     return true;
+}
+
+static bool
+induct(float *out, const GnnrecSnapshot *snapshot, const GnnrecSnapshotRow *row)
+{
+    const GnnrecSnapshotNodes *items = &snapshot->types[GNNREC_ITEM];
+    int32      *idx = MemoryContextAllocHuge(CurrentMemoryContext, Max(row->n, 1) * sizeof(int32));
+    float      *weight = MemoryContextAllocHuge(CurrentMemoryContext, Max(row->n, 1) * sizeof(float));
+    GnnInduct   node = {.config = snapshot->config, .weights = snapshot->weights, .messages = items->fold_in,
+                        .idx = idx, .weight = weight};
+    bool        is_vector;
+
+    for (int64 i = 0; i < row->n; i++)
+    {
+        idx[node.n] = row->idx[i];
+        weight[node.n] = gnnrec_edges_weight(items, row, i);
+        node.n += weight[node.n] > 0;
+    }
+    is_vector = gnn_induct(out, &node);
+    pfree(idx);
+    pfree(weight);
+    return is_vector;
+}
+
+bool
+gnnrec_serve_fold_in(float *out, const GnnrecSnapshot *snapshot, const GnnrecSnapshotRow *row, double others)
+{
+    const GnnrecSnapshotNodes *items = &snapshot->types[GNNREC_ITEM];
+
+    if (items->fold_in == NULL)
+        return false;
+    return snapshot->weights != NULL ? induct(out, snapshot, row) : add_up(out, items, row, others);
 }
 
 GnnrecNodes

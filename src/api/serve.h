@@ -72,10 +72,11 @@ extern int32 gnnrec_serve_node(FunctionCallInfo fcinfo, int argument, const Gnnr
 extern Datum gnnrec_serve_parse_id(FunctionCallInfo fcinfo, int argument, const GnnrecSnapshotNodes *nodes);
 
 /*
- * out = what interactions make of the vector of a user: sum over items of w / sqrt(D_u * D_i) * fold_in_i, see asker.h; `others`
- * is what D_u has of edges of other relations. False where no item says anything; then out means nothing.
+ * out = what interactions make of the vector of a user: where the run has weights, what the model's layers do; else sum over
+ * items of w / sqrt(D_u * D_i) * fold_in_i, see asker.h. `others` is what D_u has of edges of other relations, of which the
+ * layers take no notice. False where no item says anything; then out means nothing.
  */
-extern bool gnnrec_serve_fold_in(float *out, const GnnrecSnapshotNodes *items, const GnnrecSnapshotRow *row, double others);
+extern bool gnnrec_serve_fold_in(float *out, const GnnrecSnapshot *snapshot, const GnnrecSnapshotRow *row, double others);
 
 /* the items of a user's row that are not to be recommended: the disliked ones and, if seen ones are, those that hide */
 extern GnnrecNodes gnnrec_serve_hidden(const GnnrecSnapshotRow *row, bool exclude_seen);

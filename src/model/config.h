@@ -7,6 +7,9 @@
 
 #include "core/types.h"
 
+/* the most that serving has room for, see model/induct.h */
+#define GNN_MAX_LAYERS 8
+
 /* what graphsage takes of a node's neighbours */
 typedef enum GnnAggregator
 {

@@ -24,19 +24,19 @@ lightgcn_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 
 /* s_i / (L+1); without layers there is no s, and items' vectors are all there is to go by */
 static void
-lightgcn_fold_in(float *out, const GnnPlan *plan, const GnnMat *z, const GnnNodes *nodes)
+lightgcn_fold_in(real *out, const GnnPlan *plan, const GnnMat *z, int64_t node)
 {
     const GnnPlanStep *step = &plan->steps[plan->n_steps - 1];
     const real *s;
 
     if (step->count == 0)
     {
-        gnn_fold_in_mean(out, plan, z, nodes);
+        gnn_fold_in_mean(out, plan, z, node);
         return;
     }
-    s = gnn_propagate_mean_inner(step) + nodes->first * z->dim;
-    for (int64_t i = 0; i < nodes->n * z->dim; i++)
-        out[i] = (float) (s[i] / (step->count + 1));
+    s = gnn_propagate_mean_inner(step) + node * z->dim;
+    for (int64_t c = 0; c < z->dim; c++)
+        out[c] = s[c] / (step->count + 1);
 }
 
 const GnnModel gnn_lightgcn = {

@@ -1,11 +1,16 @@
 /*
- * model.h: what a model is: a function that writes a plan, and the second vectors that serving folds in.
+ * model.h: what a model is: a function that writes a plan, and how a node gets a vector that training did not know.
+ *
+ * Such a node is folded in from what is stored of its neighbours, in one of three ways. Exact, where the model is linear: a sum
+ * of one vector for each. Inductive, where the model's layers look at a node's neighbours and share their weights among all
+ * nodes: the layers are run for the new node (model/induct.h). Else the mean of its neighbours' vectors.
  */
 #ifndef GNN_MODEL_MODEL_H
 #define GNN_MODEL_MODEL_H
 
 #include "core/plan.h"
 #include "model/config.h"
+#include "model/induct.h"
 
 typedef struct GnnModel
 {
@@ -17,7 +22,7 @@ typedef struct GnnModel
 
     /*
      * With layers, a node's vector is a share of its own plus, exactly, w / sqrt(D_u D_i) fold_in_i from each
-     * neighbour. Without linear, fold_in is an approximation.
+     * neighbour. Where a model is neither linear nor inductive, fold_in is an approximation.
      */
     bool        linear;
 
@@ -28,11 +33,31 @@ typedef struct GnnModel
     GnnMat     *(*build)(GnnPlan *plan, const GnnGraph *graph, const GnnConfig *config);
 
     /*
-     * What a neighbour adds to a new node's vector, for the rows of one node type (see GnnFit.fold_in
-     * in train/fit.h). Runs after a forward pass of the plan; z is that pass's result.
+     * What a neighbour, a node of the graph, has to say for a new node's vector: gnn_fold_in_width reals. Runs after a forward
+     * pass of the plan; z is that pass's result.
      */
-    void        (*fold_in)(float *out, const GnnPlan *plan, const GnnMat *z, const GnnNodes *nodes);
+    void        (*fold_in)(real *out, const GnnPlan *plan, const GnnMat *z, int64_t node);
+
+    /* the layers for a new node, with one layer or more; NULL: the model is not inductive. Called by gnn_induct alone */
+    void        (*induct)(real *out, const GnnInduct *in);
+
+    /* rows of dim that are stored of a node for that */
+    int         (*n_messages)(const GnnConfig *config);
+
+    /* reals of the weights that takes: the last ones of a plan, behind all that belongs to its input */
+    int64_t     (*n_weights)(const GnnConfig *config);
 } GnnModel;
+
+typedef enum GnnFoldIn
+{
+    GNN_FOLD_IN_EXACT,
+    GNN_FOLD_IN_INDUCTIVE,
+    GNN_FOLD_IN_MEAN
+} GnnFoldIn;
+
+/* how a model folds in, and what that is called */
+extern GnnFoldIn gnn_model_folds_in(const GnnModel *model);
+extern const char *gnn_fold_in_name(GnnFoldIn how);
 
 /* what a model starts from: n_nodes x dim; see model/input.c */
 extern GnnMat *gnn_model_input(GnnPlan *plan, const GnnGraph *graph, const GnnConfig *config);
@@ -60,6 +85,6 @@ extern const int gnn_n_models;
  * in, sum w_ui / sqrt(D_u D_i) fold_in_i, is sqrt(D_u) times the weighted mean of the vectors of her
  * items: the direction is what ranks.
  */
-extern void gnn_fold_in_mean(float *out, const GnnPlan *plan, const GnnMat *z, const GnnNodes *nodes);
+extern void gnn_fold_in_mean(real *out, const GnnPlan *plan, const GnnMat *z, int64_t node);
 
 #endif

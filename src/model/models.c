@@ -9,11 +9,25 @@ const GnnModel *const gnn_models[] = {&gnn_lightgcn, &gnn_gcn, &gnn_mf, &gnn_ngc
                                       &gnn_pinsage, &gnn_rgcn, &gnn_kgat, &gnn_dnn};
 const int   gnn_n_models = sizeof(gnn_models) / sizeof(gnn_models[0]);
 
-void
-gnn_fold_in_mean(float *out, const GnnPlan *plan, const GnnMat *z, const GnnNodes *nodes)
+GnnFoldIn
+gnn_model_folds_in(const GnnModel *model)
 {
-    for (int64_t i = 0; i < nodes->n; i++)
-        for (int64_t c = 0; c < z->dim; c++)
-            out[i * z->dim + c] = (float) (sqrt(plan->adjacency->degree[nodes->first + i]) *
-                                           z->val[(nodes->first + i) * z->dim + c]);
+    return model->linear ? GNN_FOLD_IN_EXACT : model->induct != NULL ? GNN_FOLD_IN_INDUCTIVE : GNN_FOLD_IN_MEAN;
+}
+
+const char *
+gnn_fold_in_name(GnnFoldIn how)
+{
+    static const char *const names[] = {"exact", "inductive", "mean"};
+
+    return names[how];
+}
+
+void
+gnn_fold_in_mean(real *out, const GnnPlan *plan, const GnnMat *z, int64_t node)
+{
+    real        size = (real) sqrt(plan->adjacency->degree[node]);
+
+    for (int64_t c = 0; c < z->dim; c++)
+        out[c] = size * z->val[node * z->dim + c];
 }

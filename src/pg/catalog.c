@@ -39,7 +39,7 @@ enum {REL_MODEL = 1, REL_NO, REL_NAME, REL_SOURCE, REL_FROM_TYPE, REL_FROM_COLUM
       REL_RELATION_COLUMN, REL_WEIGHT, REL_BEHAVIOURS, REL_TARGET_EVENT};
 enum {FEATURE_MODEL = 1, FEATURE_NO, FEATURE_TYPE, FEATURE_COLUMN, FEATURE_KIND, FEATURE_SIZE};
 enum {RUN_ID = 1, RUN_MODEL, RUN_STATUS, RUN_METRICS = 8, RUN_MESSAGE, RUN_PARAMS, RUN_STORED, RUN_PID, RUN_REQUESTED_AT = 17,
-      RUN_STARTED_AT, RUN_EXPLAINABLE = 20, RUN_NEWEST_EVENT, RUN_TASK};
+      RUN_STARTED_AT, RUN_EXPLAINABLE = 20, RUN_NEWEST_EVENT, RUN_TASK, RUN_WEIGHTS};
 
 /* more than any table has: ALTER EXTENSION UPDATE may add some while sessions have the library that knows none of them */
 #define MAX_COLUMNS 64
@@ -70,7 +70,7 @@ check_columns(const char *table, int n_columns)
         const char *table;
         int         last;
     }           known[] = {{"model", MODEL_MADE_SCHEMA}, {"node_type", TYPE_CATALOGUE_ID}, {"relation", REL_TARGET_EVENT},
-                           {"feature", FEATURE_SIZE}, {"run", RUN_TASK}};
+                           {"feature", FEATURE_SIZE}, {"run", RUN_WEIGHTS}};
 
     for (int i = 0; i < lengthof(known); i++)
         if (strcmp(known[i].table, table) == 0 && n_columns < known[i].last)
@@ -507,6 +507,26 @@ gnnrec_run_by_id(GnnrecRun *out, int64 run_id, Snapshot snapshot)
 
     ScanKeyInit(&key, RUN_ID, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(run_id));
     return scan("run", "run_pkey", &key, 1, snapshot, true, read_run, out) > 0;
+}
+
+static void
+read_weights(void *arg, HeapTuple row, Datum *values, bool *nulls)
+{
+    ArrayType **weights = arg;
+
+    if (!nulls[RUN_WEIGHTS - 1])
+        *weights = DatumGetArrayTypePCopy(values[RUN_WEIGHTS - 1]);
+}
+
+ArrayType *
+gnnrec_run_weights(int64 run_id, Snapshot snapshot)
+{
+    ScanKeyData key;
+    ArrayType  *weights = NULL;
+
+    ScanKeyInit(&key, RUN_ID, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(run_id));
+    scan("run", "run_pkey", &key, 1, snapshot, true, read_weights, &weights);
+    return weights;
 }
 
 bool

@@ -168,6 +168,9 @@ extern Oid  gnnrec_model_reader(const GnnrecModel *model, Oid asker);
 extern bool gnnrec_run_by_id(GnnrecRun *out, int64 run_id, Snapshot snapshot);
 extern bool gnnrec_run_newest(GnnrecRun *out, int32 model_id, Snapshot snapshot);
 
+/* the weights of the model's layers, a real[], that are stored with a run; NULL: none are */
+extern ArrayType *gnnrec_run_weights(int64 run_id, Snapshot snapshot);
+
 /* the runs of a model whose embeddings its tables hold; palloc'd */
 extern int64 *gnnrec_stored_runs(int32 model_id, int *n);
 

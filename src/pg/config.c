@@ -11,6 +11,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 
+#include "model/induct.h"
 #include "pg/compat.h"
 
 static char *
@@ -82,6 +83,23 @@ gnnrec_config_apply(GnnConfig *config, const Jsonb *params)
         else if (token == WJB_VALUE)
             set_param(config, param, &v);
     }
+}
+
+bool
+gnnrec_config_of_inductive(GnnConfig *config, const Jsonb *params)
+{
+    char        rule[256];
+    JsonbValue  model;
+
+    gnn_config_defaults(config);
+    if (!JB_ROOT_IS_OBJECT(params) || getKeyJsonValueFromContainer((JsonbContainer *) &params->root, "model", 5, &model) == NULL
+        || model.type != jbvString
+        || gnn_param_set_choice(config, gnn_param_find("model"), pnstrdup(model.val.string.val, model.val.string.len),
+                                rule, sizeof(rule)) != NULL
+        || !gnn_is_inductive(config))
+        return false;
+    gnnrec_config_apply(config, params);
+    return gnn_is_inductive(config);
 }
 
 char *

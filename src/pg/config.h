@@ -13,6 +13,12 @@
 /* sets what the object names; ERROR, listing the valid names or the range, for what is not there or out of it */
 extern void gnnrec_config_apply(GnnConfig *config, const Jsonb *params);
 
+/*
+ * The configuration of a run, by its parameters, if its model is inductive. Those of another run are not looked at: they may be
+ * of an older version.
+ */
+extern bool gnnrec_config_of_inductive(GnnConfig *config, const Jsonb *params);
+
 /* every parameter with its value */
 extern Jsonb *gnnrec_config_to_jsonb(const GnnConfig *config);
 

@@ -16,6 +16,8 @@
 
 #include "core/arena.h"
 #include "core/team.h"
+#include "model/induct.h"
+#include "pg/catalog.h"
 #include "pg/child.h"
 
 #define LIBRARY "gnnrec_train.so"   /* as the Makefile has it, whatever suffix the server's own have */
@@ -50,24 +52,30 @@ aligned(size_t bytes)
     return TYPEALIGN64(ALIGN_BYTES, bytes);
 }
 
-/* lays the result's arrays behind the header; with base NULL only counts */
+/* the next n floats behind *used; with base NULL only counts */
+static float *
+lay_floats(char *base, size_t *used, size_t n)
+{
+    float      *floats = base == NULL ? NULL : (float *) (base + *used);
+
+    *used += aligned(n * sizeof(float));
+    return floats;
+}
+
+/* lays the result's arrays behind the header; with base NULL only counts, and fit's become NULL */
 static size_t
 lay_out(char *base, const GnnrecFitting *t, GnnFit *fit)
 {
     size_t      used = aligned(offsetof(GnnrecSharedArea, steps) + sizeof(GnnStep) * t->config->steps);
 
+    fit->weights = lay_floats(base, &used, gnn_n_weights(t->config));
     for (int type = 0; type < t->graph->n_types; type++)
     {
         size_t      n = t->graph->types[type].n;
-        size_t      rows = aligned(n * t->config->dim * sizeof(float));
 
-        if (base != NULL)
-        {
-            fit->embedding[type] = (float *) (base + used);
-            fit->fold_in[type] = (float *) (base + used + rows);
-            fit->degree[type] = (float *) (base + used + 2 * rows);
-        }
-        used += 2 * rows + aligned(n * sizeof(float));
+        fit->embedding[type] = lay_floats(base, &used, n * t->config->dim);
+        fit->fold_in[type] = type == GNNREC_ITEM ? lay_floats(base, &used, n * gnn_fold_in_width(t->config)) : NULL;
+        fit->degree[type] = lay_floats(base, &used, n);
     }
     return used;
 }
@@ -76,15 +84,13 @@ static void
 point_to_arrays(GnnrecFitting *t)
 {
     lay_out((char *) t->area, t, t->fit);
-    for (int type = 0; type < t->graph->n_types; type++)
-        if (type != 1)
-            t->fit->fold_in[type] = NULL;
 }
 
 void
 gnnrec_isolate_init(GnnrecFitting *t)
 {
-    size_t      bytes = lay_out(NULL, t, NULL);
+    GnnFit      nowhere;
+    size_t      bytes = lay_out(NULL, t, &nowhere);
 
     t->area = gnnrec_child_area(bytes);
     t->area->bytes = bytes;

@@ -26,6 +26,8 @@
 #include "utils/snapmgr.h"
 #include "utils/uuid.h"
 
+#include "model/induct.h"
+#include "pg/config.h"
 #include "pg/snapshot_build.h"
 #include "pg/snapshot_file.h"
 
@@ -165,6 +167,22 @@ new_mapping(const GnnrecModel *model, int64 run_id, Oid catalog)
     return m;
 }
 
+/* is what folding in will read as long as it takes it for? The configuration is the catalogue's, the rest the image's */
+static bool
+weights_fit(const GnnrecSnapshot *s)
+{
+    const GnnrecSnapshotNodes *items = &s->types[GNNREC_ITEM];
+    int64       width = s->dim;
+
+    if (s->weights != NULL)
+    {
+        if (s->config == NULL || s->dim != s->config->dim || s->n_weights != gnn_n_weights(s->config))
+            return false;
+        width = gnn_fold_in_width(s->config);
+    }
+    return items->fold_in == NULL || items->n == 0 || items->fold_in_width == width;
+}
+
 /* an image in a context of its own, so that an unsound one can be let go of */
 static bool
 attach(Mapping *m)
@@ -174,7 +192,8 @@ attach(Mapping *m)
 
     m->image = gnnrec_image_open(m->catalog, m->snapshot.model_id, m->snapshot.run_id);
     MemoryContextSwitchTo(old);
-    if (m->image != NULL && gnnrec_image_read(&m->snapshot, (const GnnrecImageHeader *) m->image->base))
+    if (m->image != NULL && gnnrec_image_read(&m->snapshot, (const GnnrecImageHeader *) m->image->base)
+        && weights_fit(&m->snapshot))
         return true;
     MemoryContextDelete(context);
     return false;
@@ -208,13 +227,19 @@ attach_or_build(Mapping *m)
     LockRelease(&tag, ExclusiveLock, false);
 }
 
-/* what the row of the run says, once a mapping: it stays true */
-static bool
-is_explainable(int64 run_id)
+/* what the row of the run says, once a mapping: it stays true. A run without one was not written by a worker */
+static void
+describe_run(Mapping *m)
 {
     GnnrecRun   run;
+    GnnConfig   config;
 
-    return gnnrec_run_by_id(&run, run_id, GetActiveSnapshot()) && run.explainable;
+    if (!gnnrec_run_by_id(&run, m->snapshot.run_id, GetActiveSnapshot()))
+        return;
+    m->snapshot.explainable = run.explainable;
+    if (!gnnrec_config_of_inductive(&config, run.params))
+        return;
+    m->snapshot.config = memcpy(MemoryContextAlloc(m->context, sizeof(GnnConfig)), &config, sizeof(GnnConfig));
 }
 
 static Mapping *
@@ -229,11 +254,11 @@ map_run(const GnnrecModel *model, int64 run_id, Oid catalog)
     registered = true;
     retire_stale(catalog);
     m = new_mapping(model, run_id, catalog);
+    describe_run(m);
     old = MemoryContextSwitchTo(m->context);
     attach_or_build(m);
     MemoryContextSwitchTo(old);
     m->looked_at = GetCurrentStatementStartTimestamp();
-    m->snapshot.explainable = is_explainable(run_id);
     MemoryContextSetParent(m->context, TopMemoryContext);
     dlist_push_head(&mappings, &m->node);
     return m;

@@ -20,6 +20,7 @@
 
 #include "core/graph.h"
 #include "core/topk.h"
+#include "model/config.h"
 #include "pg/catalog.h"
 #include "pg/compat.h"
 #include "pg/keys.h"
@@ -37,7 +38,8 @@ typedef struct GnnrecSnapshotNodes
     const int64 *offsets;       /* n + 1 */
     int64       n_bytes;
     const float *embedding;     /* n x dim */
-    const float *fold_in;       /* n x dim, optional: what an edge to this node adds to a new node's vector */
+    int32       fold_in_width;
+    const float *fold_in;       /* n x width, optional: what this node has to say for a new node's vector, see train/fit.h */
     const float *inverse_norm;  /* n; 0 for a zero vector */
     const void *quantised;      /* the embedding in 4 bits, see core/quantise.h; NULL where the dimension is too high for it */
     const float *degree;        /* n: sum of the weights of all edges */
@@ -70,6 +72,9 @@ typedef struct GnnrecSnapshot
     int64       run_id;
     int32       dim;
     bool        explainable;    /* GnnrecRun.explainable */
+    const GnnConfig *config;    /* the run's, where the model is inductive; otherwise NULL */
+    int64       n_weights;
+    const float *weights;       /* of the model's layers, as gnn_induct takes them; NULL: fold_in is added up */
     int         n_types;
     int         n_relations;    /* of the model; the run keeps the edges of the interactions alone */
     GnnrecSnapshotNodes types[GNN_MAX_TYPES];

@@ -37,6 +37,7 @@
 #include "utils/syscache.h"
 
 #include "core/quantise.h"
+#include "model/induct.h"
 #include "pg/embedding.h"
 
 #define QUANTISE_AT_ONCE 1024   /* blocks, between two looks at interrupts */
@@ -88,6 +89,7 @@ typedef struct Build
     MemoryContext work;         /* until the build ends */
     MemoryContext row;          /* until the next row */
     int32       dim;            /* 0: no row seen yet */
+    ArrayType  *weights;        /* of the model's layers; NULL: there are none, or nothing that would use them */
     bool        own;            /* this transaction may have changed a table */
     Table       tables[GNN_MAX_TYPES];
 } Build;
@@ -162,7 +164,7 @@ open_table(Build *b, Table *t, int type)
     t->run = column(b, t, "run_id", INT8OID);
     t->embedding = column(b, t, "embedding", b->embedding_type);
     t->degree = column(b, t, "degree", FLOAT4OID);
-    t->fold_in = optional_column(b, t, "fold_in", b->embedding_type);
+    t->fold_in = type == GNNREC_ITEM ? optional_column(b, t, "fold_in", b->embedding_type) : 0;
     t->number = optional_column(b, t, psprintf("%s_no", nodes->name), INT4OID);
     if (b->out->interactions.to_type == type)
         t->interactions = column(b, t, "interactions", FLOAT4OID);
@@ -350,9 +352,24 @@ number_rows(Build *b, Table *t)
  * layout
  * ------------------------------------------------------------------------------------------------------------------- */
 
-static void
-lay_out_nodes(GnnrecImageHeader *h, const Table *t, int type)
+/* does the model fold in by its layers, while the run has no weights? Then the mean of neighbours stands in, see model/model.h */
+static bool
+lacks_weights(const Build *b)
 {
+    return b->out->config != NULL && b->weights == NULL;
+}
+
+static int64
+fold_in_width(const Build *b)
+{
+    return b->weights == NULL ? b->dim : gnn_fold_in_width(b->out->config);
+}
+
+static void
+lay_out_nodes(GnnrecImageHeader *h, const Build *b, int type)
+{
+    const Table *t = &b->tables[type];
+
     if (t->nodes->key.kind == GNNREC_KEY_INT)
         gnnrec_image_add(h, GNNREC_SECTION_NUMBERS, type, t->n);
     else
@@ -362,7 +379,7 @@ lay_out_nodes(GnnrecImageHeader *h, const Table *t, int type)
     }
     gnnrec_image_add(h, GNNREC_SECTION_EMBEDDING, type, t->n);
     if (t->n_fold_in > 0)
-        gnnrec_image_add(h, GNNREC_SECTION_FOLD_IN, type, t->n);
+        gnnrec_image_add(h, GNNREC_SECTION_FOLD_IN, type, t->n * fold_in_width(b));
     if (gnn_quantised_width(h->dim) > 0)
         gnnrec_image_add(h, GNNREC_SECTION_QUANTISED, type, gnn_quantised_blocks(t->n));
     gnnrec_image_add(h, GNNREC_SECTION_INVERSE_NORM, type, t->n);
@@ -405,8 +422,10 @@ lay_out(const Build *b, Oid catalog)
     h->model_id = b->out->model_id;
     h->dim = b->dim;
     for (int t = 0; t < b->out->n_types; t++)
-        lay_out_nodes(h, &b->tables[t], t);
+        lay_out_nodes(h, b, t);
     lay_out_edges(h, &b->tables[b->out->interactions.from_type], &b->tables[b->out->interactions.to_type]);
+    if (b->weights != NULL)
+        gnnrec_image_add(h, GNNREC_SECTION_WEIGHTS, 0, gnn_n_weights(b->out->config));
     return h;
 }
 
@@ -501,15 +520,15 @@ fill_ptr(GnnrecSnapshotEdges *out, const Table *t)
 
 /* copies a vector to its row; returns its squared length, which is finite exactly if all its values are */
 static double
-place_vector(const Build *b, const Table *t, const float *to, Datum value)
+place_vector(const Build *b, const Table *t, const float *to, int64 dim, Datum value)
 {
     const GnnrecEmbedding *vector = DatumGetEmbedding(value);
     double      square = 0;
 
-    if (vector->dim != b->dim)
-        complain(b, t, psprintf("It holds vectors of %d and of %d dimensions.", b->dim, vector->dim));
-    memcpy((float *) to, vector->x, b->dim * sizeof(float));
-    for (int i = 0; i < b->dim; i++)
+    if (vector->dim != dim)
+        complain(b, t, psprintf("It holds vectors of %d and of %d dimensions.", (int) dim, vector->dim));
+    memcpy((float *) to, vector->x, dim * sizeof(float));
+    for (int64 i = 0; i < dim; i++)
         square += (double) vector->x[i] * vector->x[i];
     if (!isfinite(square))
         complain(b, t, "A vector holds a value that is not finite.");
@@ -581,6 +600,17 @@ place_shown(const Build *b, const Table *t, TupleTableSlot *slot, int32 number)
         complain(b, t, "Column shown is not an ascending list of items of column seen.");
 }
 
+/* fold_in = sqrt(D_i) z_i, as gnn_fold_in_mean has it */
+static void
+place_mean(const GnnrecSnapshotNodes *nodes, int32 number)
+{
+    const float *z = gnnrec_snapshot_vector(nodes, number);
+    float      *fold_in = (float *) nodes->fold_in + (int64) number * nodes->dim;
+
+    for (int i = 0; i < nodes->dim; i++)
+        fold_in[i] = sqrt(nodes->degree[number]) * z[i];
+}
+
 static void
 place_row(Build *b, Table *t, TupleTableSlot *slot, int64 i)
 {
@@ -592,10 +622,13 @@ place_row(Build *b, Table *t, TupleTableSlot *slot, int64 i)
     Assert(i < t->n);
     if (t->number != 0 && DatumGetInt32(value_of(b, t, slot, t->number, NULL)) != number)
         complain(b, t, "The nodes are not numbered from 0 on in the order of their ids.");
-    inverse = 1 / sqrt(place_vector(b, t, gnnrec_snapshot_vector(nodes, number), value_of(b, t, slot, t->embedding, NULL)));
+    inverse = 1 / sqrt(place_vector(b, t, gnnrec_snapshot_vector(nodes, number), b->dim,
+                                    value_of(b, t, slot, t->embedding, NULL)));
     ((float *) nodes->inverse_norm)[number] = isfinite(inverse) ? inverse : 0;
-    if (nodes->fold_in != NULL)
-        place_vector(b, t, nodes->fold_in + (int64) number * b->dim, value_of(b, t, slot, t->fold_in, NULL));
+    if (nodes->fold_in != NULL && lacks_weights(b))
+        place_mean(nodes, number);
+    else if (nodes->fold_in != NULL)
+        place_vector(b, t, nodes->fold_in + number * fold_in_width(b), fold_in_width(b), value_of(b, t, slot, t->fold_in, NULL));
     if (t->seen != 0)
         place_edges(b, t, slot, number);
     if (t->n_showing > 0)
@@ -677,6 +710,36 @@ check_has_arrived(const Build *b, const Table *t, int type)
         complain(b, t, "It has no row of the run.");
 }
 
+pg_noreturn static void
+complain_of_weights(const Build *b, const char *rule)
+{
+    ereport(ERROR,
+            (errcode(ERRCODE_DATA_CORRUPTED),
+             errmsg("table gnnrec.run does not hold run " INT64_FORMAT " as it was trained", b->out->run_id),
+             errdetail_internal("%s", rule),
+             errhint("Train the model again with gnnrec.train().")));
+}
+
+/* the weights of the run's layers, which have to be what its parameters make them */
+static void
+read_weights(Build *b)
+{
+    const GnnConfig *config = b->out->config;
+    const float *x;
+
+    b->weights = config == NULL ? NULL : gnnrec_run_weights(b->out->run_id, b->snapshot);
+    if (b->weights == NULL)
+        return;
+    if (ARR_NDIM(b->weights) != 1 || ARR_HASNULL(b->weights) || ARR_DIMS(b->weights)[0] != gnn_n_weights(config))
+        complain_of_weights(b, psprintf("Its weights are not a list of " INT64_FORMAT " numbers.", gnn_n_weights(config)));
+    x = (const float *) ARR_DATA_PTR(b->weights);
+    for (int64 i = 0; i < gnn_n_weights(config); i++)
+        if (!isfinite(x[i]))
+            complain_of_weights(b, "A weight is not finite.");
+    if (b->dim != config->dim)
+        complain_of_weights(b, psprintf("Its embeddings have %d dimensions, and its parameters say %d.", b->dim, config->dim));
+}
+
 static void
 measure(Build *b)
 {
@@ -689,6 +752,9 @@ measure(Build *b)
     }
     if (b->dim == 0)
         complain(b, &b->tables[0], "Neither it nor the tables beside it have a row of the run.");
+    read_weights(b);
+    if (b->tables[GNNREC_ITEM].n_fold_in == 0)
+        b->weights = NULL;
 }
 
 /* whose image it is: what gnnrec_image_read() looks at first */
@@ -708,6 +774,8 @@ fill(Build *b)
         fill_popularity(&b->out->types[t], &b->tables[t]);
         fill_classes(&b->out->types[t], &b->tables[t]);
     }
+    if (b->weights != NULL)
+        memcpy((float *) b->out->weights, ARR_DATA_PTR(b->weights), b->out->n_weights * sizeof(float));
     fill_ptr(&b->out->interactions, &b->tables[b->out->interactions.from_type]);
     for (int t = 0; t < b->out->n_types; t++)
     {

@@ -33,7 +33,6 @@ width_of(int kind, int32 dim)
         case GNNREC_SECTION_SHOWN:
             return sizeof(uint8);
         case GNNREC_SECTION_EMBEDDING:
-        case GNNREC_SECTION_FOLD_IN:
             return dim * sizeof(float);
         case GNNREC_SECTION_POPULAR:
         case GNNREC_SECTION_ISOLATED:
@@ -210,15 +209,23 @@ read_popularity(GnnrecSnapshotNodes *out, const GnnrecImageHeader *image, int ty
     return out->log_popularity != NULL;
 }
 
+/* rows as wide as the section's length makes them */
+static bool
+read_fold_in(GnnrecSnapshotNodes *out, const GnnrecImageHeader *image, int type)
+{
+    int64       n_floats;
+
+    out->fold_in = section(image, GNNREC_SECTION_FOLD_IN, type, &n_floats);
+    out->fold_in_width = out->n > 0 ? Min(n_floats / out->n, PG_INT32_MAX) : 0;
+    return out->fold_in == NULL || out->n == 0 || (out->fold_in_width > 0 && n_floats == (int64) out->n * out->fold_in_width);
+}
+
 static bool
 read_vectors(GnnrecSnapshotNodes *out, const GnnrecImageHeader *image, int type)
 {
-    int64       n_fold_in;
-
     out->embedding = array(image, GNNREC_SECTION_EMBEDDING, type, out->n);
     out->inverse_norm = array(image, GNNREC_SECTION_INVERSE_NORM, type, out->n);
-    out->fold_in = section(image, GNNREC_SECTION_FOLD_IN, type, &n_fold_in);
-    return out->embedding != NULL && out->inverse_norm != NULL && (out->fold_in == NULL || n_fold_in == out->n)
+    return out->embedding != NULL && out->inverse_norm != NULL && read_fold_in(out, image, type)
         && read_quantised(out, image, type);
 }
 
@@ -254,6 +261,7 @@ bool
 gnnrec_image_read(GnnrecSnapshot *out, const GnnrecImageHeader *image)
 {
     out->dim = image->dim;
+    out->weights = section(image, GNNREC_SECTION_WEIGHTS, 0, &out->n_weights);
     for (int t = 0; t < out->n_types; t++)
     {
         out->types[t].dim = out->dim;

@@ -24,7 +24,7 @@ typedef enum GnnrecSectionKind
     GNNREC_SECTION_BYTES,       /* char[]: keys that are bytes, one after the other */
     GNNREC_SECTION_OFFSETS,     /* int64[n + 1]: where each begins and the last one ends */
     GNNREC_SECTION_EMBEDDING,   /* float[n][dim] */
-    GNNREC_SECTION_FOLD_IN,     /* float[n][dim], optional */
+    GNNREC_SECTION_FOLD_IN,     /* float[n][width], optional */
     GNNREC_SECTION_INVERSE_NORM,    /* float[n] */
     GNNREC_SECTION_DEGREE,      /* float[n] */
     GNNREC_SECTION_POPULAR,     /* int32[] */
@@ -39,6 +39,7 @@ typedef enum GnnrecSectionKind
     GNNREC_SECTION_COLD,        /* int32[]; none where no node is cold, and then not the next one */
     GNNREC_SECTION_UNPOPULAR,   /* int32[] */
     GNNREC_SECTION_TABLE,       /* Oid[1]: of the type, whose number may be another's in the model as it is now */
+    GNNREC_SECTION_WEIGHTS,     /* float[], of the run, whose owner is 0, optional */
     GNNREC_SECTION_END          /* of the kinds */
 } GnnrecSectionKind;
 
@@ -72,7 +73,7 @@ typedef struct GnnrecImageHeader
 /* owners of edges: the interactions, and their reverse */
 enum {GNNREC_EDGES, GNNREC_REVERSE};
 
-#define GNNREC_MAX_SECTIONS (GNN_MAX_TYPES * 15 + 6)
+#define GNNREC_MAX_SECTIONS (GNN_MAX_TYPES * 15 + 7)
 
 /* whose image it is to be */
 typedef struct GnnrecImageKey

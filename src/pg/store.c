@@ -39,9 +39,9 @@ typedef struct TableRows
 } TableRows;
 
 static Datum
-vector(const GnnrecTrained *t, const float *rows, int32 i)
+vector(const float *rows, int32 i, int dim)
 {
-    return PointerGetDatum(gnnrec_embedding_make(rows + (int64) i * t->dim, t->dim));
+    return PointerGetDatum(gnnrec_embedding_make(rows + (int64) i * dim, dim));
 }
 
 /* a sum of weights of a node of a type; a run that cannot be served must not go live */
@@ -76,15 +76,14 @@ make_item(const GnnrecTrained *t, int type, int32 i, Datum *values, bool *nulls)
     values[0] = id(t, type, i);
     values[1] = Int64GetDatum(t->run_id);
     values[2] = Int32GetDatum(i);
-    values[3] = vector(t, t->fit->embedding[type], i);
-    values[4] = vector(t, t->fit->fold_in[type], i);
+    values[3] = vector(t->fit->embedding[type], i, t->dim);
+    values[4] = vector(t->fit->fold_in[type], i, t->fold_in_width);
     values[5] = degree(t, type, i);
     values[6] = checked_sum(t, type, t->interactions[i]);
 }
 
-/* a one-dimensional array of 4-byte elements without NULLs */
-static Datum
-array_of(Oid element, const void *data, int64 n)
+Datum
+gnnrec_store_array(Oid element, const void *data, int64 n)
 {
     Size        bytes = ARR_OVERHEAD_NONULLS(1) + n * 4;
     ArrayType  *array;
@@ -94,7 +93,7 @@ array_of(Oid element, const void *data, int64 n)
     if (!AllocSizeIsValid(bytes))
         ereport(ERROR,
                 (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-                 errmsg("a user has interacted with too many items: " INT64_FORMAT, n)));
+                 errmsg("a list is too long to be stored: " INT64_FORMAT " elements", n)));
     array = palloc(bytes);
     SET_VARSIZE(array, bytes);
     array->ndim = 1;
@@ -140,7 +139,7 @@ shown(const GnnrecTrained *t, int32 i, bool *isnull)
             out[n_out++] = seen[e];
     }
     *isnull = n_out == 0;
-    return *isnull ? (Datum) 0 : array_of(INT4OID, out, n_out);
+    return *isnull ? (Datum) 0 : gnnrec_store_array(INT4OID, out, n_out);
 }
 
 static void
@@ -151,11 +150,11 @@ make_user(const GnnrecTrained *t, int type, int32 i, Datum *values, bool *nulls)
 
     values[0] = id(t, type, i);
     values[1] = Int64GetDatum(t->run_id);
-    values[2] = vector(t, t->fit->embedding[type], i);
+    values[2] = vector(t->fit->embedding[type], i, t->dim);
     values[3] = degree(t, type, i);
-    values[4] = array_of(INT4OID, t->seen->idx + first, n);
+    values[4] = gnnrec_store_array(INT4OID, t->seen->idx + first, n);
     nulls[5] = t->seen->val == NULL || all_one(t->seen->val + first, n);
-    values[5] = nulls[5] ? (Datum) 0 : array_of(FLOAT4OID, t->seen->val + first, n);
+    values[5] = nulls[5] ? (Datum) 0 : gnnrec_store_array(FLOAT4OID, t->seen->val + first, n);
     values[6] = shown(t, i, &nulls[6]);
 }
 
@@ -166,7 +165,7 @@ make_node(const GnnrecTrained *t, int type, int32 i, Datum *values, bool *nulls)
     values[0] = id(t, type, i);
     values[1] = Int64GetDatum(t->run_id);
     values[2] = Int32GetDatum(i);
-    values[3] = vector(t, t->fit->embedding[type], i);
+    values[3] = vector(t->fit->embedding[type], i, t->dim);
     values[4] = degree(t, type, i);
 }
 

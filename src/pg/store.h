@@ -20,6 +20,7 @@ typedef struct GnnrecTrained
     const GnnFit *fit;
     const GnnCsr *seen;         /* users x items: relation 0, weights <= 0 included */
     const GnnCsr *hidden;       /* those of seen that hide the item from the user; NULL: all do */
+    int         fold_in_width;  /* floats of an item's fold_in */
     const double *interactions; /* of each item: the sum of the weights above zero of seen; gnnrec_store_run() sees to it */
 } GnnrecTrained;
 
@@ -28,6 +29,9 @@ extern void gnnrec_store_check(const GnnrecModel *model);
 
 /* writes the rows of a run, in the current transaction, as the owner of each table */
 extern void gnnrec_store_run(const GnnrecTrained *trained);
+
+/* a one-dimensional array of elements of 4 bytes, without NULLs, in the current memory context */
+extern Datum gnnrec_store_array(Oid element, const void *data, int64 n);
 
 /* deletes the rows of all runs but those named (a run whose number is not in keep) */
 extern void gnnrec_store_delete_others(const GnnrecModel *model, const int64 *keep, int n_keep);

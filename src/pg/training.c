@@ -25,6 +25,7 @@
 #include "utils/json.h"
 #include "utils/memutils.h"
 
+#include "model/induct.h"
 #include "pg/config.h"
 #include "pg/isolate.h"
 #include "pg/memory.h"
@@ -253,25 +254,38 @@ static void
 store_rows(const Training *t)
 {
     GnnrecTrained trained = {t->w->model, t->w->order.run_id, t->config.dim, t->reading.ids, t->fitting.fit,
-                             &t->reading.seen, t->reading.hidden};
+                             &t->reading.seen, t->reading.hidden, (int) gnn_fold_in_width(&t->config)};
 
     gnnrec_store_run(&trained);
 }
 
-/* marks this run stored, and the superfluous ones not, whose rows go */
+/* marks this run stored, with its weights where serving runs the model's layers */
+static void
+mark_stored(const Training *t)
+{
+    int64       n_weights = gnn_n_weights(&t->config);
+    Oid         types[] = {INT4OID, INT8OID, BOOLOID, FLOAT4ARRAYOID};
+    Datum       values[] = {Int32GetDatum(t->w->model->model_id), Int64GetDatum(t->w->order.run_id),
+                            BoolGetDatum(gnn_fit_is_explainable(&t->config)),
+                            n_weights == 0 ? (Datum) 0 : gnnrec_store_array(FLOAT4OID, t->fitting.fit->weights, n_weights)};
+    char        nulls[] = {' ', ' ', ' ', n_weights == 0 ? 'n' : ' ', '\0'};
+    bool        isnull;
+
+    gnnrec_catalog_write("UPDATE gnnrec.run SET stored = true, explainable = $3, weights = $4 WHERE run_id = $2 AND model_id = $1",
+                         lengthof(types), types, values, nulls, &isnull);
+}
+
+/* marks superfluous runs not stored, and deletes their rows */
 static void
 delete_superfluous(const Training *t)
 {
-    Oid         types[] = {INT4OID, INT8OID, BOOLOID};
-    Datum       values[] = {Int32GetDatum(t->w->model->model_id), Int64GetDatum(t->w->order.run_id),
-                            BoolGetDatum(gnn_fit_is_explainable(&t->config))};
+    Oid         types[] = {INT4OID, INT8OID};
+    Datum       values[] = {Int32GetDatum(t->w->model->model_id), Int64GetDatum(t->w->order.run_id)};
     bool        isnull;
     int         n;
     int64      *kept;
 
-    gnnrec_catalog_write("UPDATE gnnrec.run SET stored = true, explainable = $3 WHERE run_id = $2 AND model_id = $1",
-                         3, types, values, NULL, &isnull);
-    gnnrec_catalog_write("UPDATE gnnrec.run r SET stored = false WHERE model_id = $1 AND stored AND run_id NOT IN ("
+    gnnrec_catalog_write("UPDATE gnnrec.run r SET stored = false, weights = NULL WHERE model_id = $1 AND stored AND run_id NOT IN ("
                          "SELECT k.run_id FROM gnnrec.run k JOIN gnnrec.model m USING (model_id) "
                          "WHERE k.model_id = $1 AND k.stored "
                          "ORDER BY k.run_id = $2 DESC, coalesce(k.run_id = m.live_run, false) DESC, k.run_id DESC "
@@ -317,6 +331,7 @@ store_phase(Training *t)
     gnnrec_worker_lock_model(t->w);
     write_steps(t);
     store_rows(t);
+    mark_stored(t);
     delete_superfluous(t);
     t->seconds[STORING] = gnnrec_seconds_since(start);
     publish(t);

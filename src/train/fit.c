@@ -235,13 +235,20 @@ prepare(Fit *f, GnnArena *arena)
 
 /* a node without edges and features gets zeros: whatever it holds was never learned */
 static void
-forget_unknown(float *rows, const Fit *f, int type)
+forget_unknown(float *rows, int64_t width, const Fit *f, int type)
 {
     const GnnNodes *nodes = &f->graph.types[type];
 
     for (int64_t i = 0; i < nodes->n; i++)
         if (f->adjacency.degree[nodes->first + i] == 0 && !gnn_node_has_features(&f->graph, type, i))
-            memset(rows + i * f->z->dim, 0, f->z->dim * sizeof(float));
+            memset(rows + i * width, 0, width * sizeof(float));
+}
+
+static void
+copy(float *to, const real *from, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        to[i] = (float) from[i];
 }
 
 /* one type's rows of z */
@@ -249,18 +256,24 @@ static void
 copy_type(float *to, const Fit *f, int type)
 {
     const GnnNodes *nodes = &f->graph.types[type];
-    const real *z = f->z->val + nodes->first * f->z->dim;
 
-    for (int64_t i = 0; i < nodes->n * f->z->dim; i++)
-        to[i] = (float) z[i];
-    forget_unknown(to, f, type);
+    copy(to, f->z->val + nodes->first * f->z->dim, nodes->n * f->z->dim);
+    forget_unknown(to, f->z->dim, f, type);
 }
 
 static void
 fold_in_type(float *to, const Fit *f, int type)
 {
-    f->model->fold_in(to, &f->plan, f->z, &f->graph.types[type]);
-    forget_unknown(to, f, type);
+    const GnnNodes *nodes = &f->graph.types[type];
+    int64_t     width = gnn_fold_in_width(f->config);
+    real        row[GNN_MAX_WIDTH];
+
+    for (int64_t i = 0; i < nodes->n; i++)
+    {
+        f->model->fold_in(row, &f->plan, f->z, nodes->first + i);
+        copy(to + i * width, row, width);
+    }
+    forget_unknown(to, width, f, type);
 }
 
 static void
@@ -278,6 +291,8 @@ write_result(GnnFit *out, const Fit *f)
             for (int64_t i = 0; i < nodes->n; i++)
                 out->degree[t][i] = (float) f->adjacency.degree[nodes->first + i];
     }
+    if (out->weights != NULL)
+        copy(out->weights, gnn_plan_weights(&f->plan, f->config), gnn_n_weights(f->config));
 }
 
 /* on the whole graph, undisturbed */

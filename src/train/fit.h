@@ -29,14 +29,16 @@ typedef struct GnnTick
 
 /*
  * Where the result goes: arrays the caller brings, [type] -> n x dim float32. fold_in is wanted for
- * type 1 (items) and holds what a neighbour adds to a new node's vector: a user with items B and
+ * type 1 (items) and is what a neighbour has to say for a new node's vector. Where the model is inductive these are, with the
+ * weights, what gnn_induct reads. Else it is what the neighbour adds: a user with items B and
  * weights w has  z_u = sum_{i in B} w_ui / sqrt(D_u D_i) * fold_in_i,  D_u = sum of its w.
  * (For LightGCN that is s_i / (L + 1) of the paper's sum; see model/lightgcn.c.)
  */
 typedef struct GnnFit
 {
     float      *embedding[GNN_MAX_TYPES];
-    float      *fold_in[GNN_MAX_TYPES];     /* NULL where not wanted */
+    float      *fold_in[GNN_MAX_TYPES];     /* n x gnn_fold_in_width; NULL where not wanted */
+    float      *weights;        /* gnn_n_weights; NULL where not wanted */
     float      *degree[GNN_MAX_TYPES];      /* sum of edge weights of each node, infinite where no float holds it; 0: no edges,
                                              * and, where it has no features either, a zero vector */
     int         steps;          /* steps taken (early stopping) */

@@ -19,9 +19,10 @@
  */
 #include "core/arena.h"
 #include "core/metric.h"
+#include "core/rng.h"
 #include "core/team.h"
 #include "core/topk.h"
-#include "core/rng.h"
+#include "model/induct.h"
 #include "train/fit.h"
 
 #include <inttypes.h>
@@ -153,6 +154,32 @@ build(GnnCsr *out, GnnArena *arena, const Pairs *p, int32_t n_users, int32_t n_i
     GnnEdges    edges = {.n = p->n, .from = p->user, .to = p->item};
 
     gnn_csr_build(out, arena, &edges, n_users, n_items);
+}
+
+/* the model's own pass, for users as if none had been trained */
+static void
+induct_users(GnnFit *fit, const GnnCsr *train, const GnnConfig *config)
+{
+    for (int32_t u = 0; u < train->n; u++)
+    {
+        GnnInduct   in = {.config = config, .weights = fit->weights, .messages = fit->fold_in[1],
+                          .n = train->ptr[u + 1] - train->ptr[u], .idx = train->idx + train->ptr[u],
+                          .weight = train->val != NULL ? train->val + train->ptr[u] : NULL};
+
+        gnn_induct(fit->embedding[0] + (int64_t) u * config->dim, &in);
+    }
+}
+
+/* the mean, by weight, of a user's items' vectors: what serves where a model is neither linear nor inductive */
+static void
+average_users(GnnFit *fit, const GnnCsr *train, int dim)
+{
+    memset(fit->embedding[0], 0, (size_t) train->n * dim * sizeof(float));
+    for (int32_t u = 0; u < train->n; u++)
+        for (int64_t e = train->ptr[u]; e < train->ptr[u + 1]; e++)
+            for (int c = 0; c < dim; c++)
+                fit->embedding[0][(int64_t) u * dim + c] += (train->val != NULL ? train->val[e] : 1)
+                    * fit->embedding[1][(int64_t) train->idx[e] * dim + c];
 }
 
 /* z_u = sum w_ui / sqrt(D_u D_i) fold_in_i, for users as if none had been trained */
@@ -357,9 +384,10 @@ main(int argc, char **argv)
     for (int t = 0; t < 2; t++)
     {
         fit.embedding[t] = gnn_alloc(&arena.arena, (int64_t) n[t] * config.dim, sizeof(float));
-        fit.fold_in[t] = gnn_alloc(&arena.arena, (int64_t) n[t] * config.dim, sizeof(float));
+        fit.fold_in[t] = gnn_alloc(&arena.arena, n[t] * gnn_fold_in_width(&config), sizeof(float));
         fit.degree[t] = gnn_alloc(&arena.arena, n[t], sizeof(float));
     }
+    fit.weights = gnn_alloc(&arena.arena, gnn_n_weights(&config), sizeof(float));
     n_edges[0] = train.ptr[n[0]];
     printf("estimate %.0f MB\n", 1e-6 * (double) gnn_fit_estimate(parts, &n_parts, &graph, n_edges, &config, threads));
     start = gnn_now();
@@ -380,8 +408,14 @@ main(int argc, char **argv)
         evaluate_popularity(&train, &test, every);
     if (fold_in && truth.n > 0)
     {
-        fold_in_users(&fit, &train, config.dim);
+        if (gnn_is_inductive(&config))
+            induct_users(&fit, &train, &config);
+        else
+            fold_in_users(&fit, &train, config.dim);
         printf("users folded in: ");
+        evaluate(&fit, &train, &test, config.dim, every);
+        average_users(&fit, &train, config.dim);
+        printf("users as the mean of their items: ");
         evaluate(&fit, &train, &test, config.dim, every);
     }
     gnn_arena_free(&arena);

@@ -53,7 +53,7 @@ touch_nodes(const GnnrecSnapshotNodes *nodes)
         touch(nodes->bytes, nodes->n_bytes, 1);
     }
     touch(nodes->embedding, nodes->n, nodes->dim * sizeof(float));
-    touch(nodes->fold_in, nodes->n, nodes->dim * sizeof(float));
+    touch(nodes->fold_in, nodes->n, nodes->fold_in_width * sizeof(float));
     touch(nodes->inverse_norm, nodes->n, sizeof(float));
     touch(nodes->quantised, gnn_quantised_blocks(nodes->n), gnn_quantised_width(nodes->dim));
     touch(nodes->degree, nodes->n, sizeof(float));
@@ -93,6 +93,7 @@ count_of(int kind, int64 n, int64 n_popular, int64 n_cold, int64 n_edges)
     switch (kind)
     {
         case GNNREC_SECTION_BYTES:
+        case GNNREC_SECTION_FOLD_IN:
             return 3 * n;
         case GNNREC_SECTION_OFFSETS:
         case GNNREC_SECTION_PTR:
@@ -185,6 +186,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     {
         for (int t = 0; t < snapshot.n_types; t++)
             touch_nodes(&snapshot.types[t]);
+        touch(snapshot.weights, snapshot.n_weights, sizeof(float));
         touch_edges(&snapshot.interactions, &snapshot);
         touch_edges(&snapshot.reverse, &snapshot);
     }

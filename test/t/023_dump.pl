@@ -16,7 +16,8 @@ $node->start;
 my $dump = "$PostgreSQL::Test::Utils::tmp_check/dump";
 my @restore = ('pg_restore', '--exit-on-error', '--port' => $node->port, '--host' => $node->host);
 
-# m has two runs, of which the first is live again; t has ids that are not numbers, a hole where a column was, and a further node type
+# m has two runs, of which the first is live again; t has ids that are not numbers, a hole where a column was, a further node type, and
+# a run with weights
 make_model($node, $_) for ('m', 'n');
 my $first = answers($node, 'm');
 $node->safe_psql('postgres', q{CALL gnnrec.retrain('m', '{"steps": 3, "seed": 2}')});
@@ -25,13 +26,13 @@ isnt($second, $first, 'two runs answer differently');
 $node->safe_psql('postgres', q{SELECT gnnrec.rollback('m');
     CREATE TABLE rows_t AS SELECT 0 AS gone, 'user ' || user_id AS user_id, md5(item_id::text)::uuid AS item_id FROM rows_m;
     ALTER TABLE rows_t DROP gone;
-    SELECT gnnrec.create_model('t', 'rows_t', params => '{"dim": 16, "steps": 3, "negatives": 256}');
+    SELECT gnnrec.create_model('t', 'rows_t', params => '{"model": "graphsage", "dim": 16, "steps": 3, "negatives": 256}');
     CREATE TABLE things AS SELECT DISTINCT item_id, left(item_id::text, 1) AS maker FROM rows_t;
     SELECT gnnrec.add_relation('t', 'made_by', 'things', 'item', 'item_id', 'maker', 'maker', weight => 0.5), gnnrec.set_catalogue('t', 'item', 'things'),
         gnnrec.add_feature('t', 'item', 'maker', 'category', 100);
     CALL gnnrec.retrain('t')});
 
-# all there is to know of the models, and what t recommends
+# all there is to know of the models, and what t recommends; also to holders of baskets, by the weights of its run
 sub state_of
 {
     my ($database) = @_;
@@ -42,9 +43,12 @@ sub state_of
         FROM generate_series(1, 600) u, t.recommend('user ' || u, 10);
         SELECT md5(string_agg(concat_ws(' ', u, maker_id, score, rank), ',' ORDER BY u, rank))
         FROM generate_series(1, 600) u, t.recommend_maker('user ' || u, 10);
+        SELECT md5(string_agg(concat_ws(' ', b, item_id, score, rank, source), ',' ORDER BY b, rank))
+        FROM generate_series(1, 50) b, t.recommend_for(ARRAY[md5(b::text), md5((2 * b)::text)]::uuid[]);
         SELECT r FROM gnnrec.relations r; SELECT n FROM gnnrec.node_types n; SELECT f FROM gnnrec.features f});
 }
 
+is($node->safe_psql('postgres', 'SELECT cardinality(weights) FROM gnnrec.run WHERE stored AND weights IS NOT NULL'), '1024', 'one run has weights');
 my $before = state_of('postgres');
 my $next_run = 1 + $node->safe_psql('postgres', 'SELECT max(run_id) FROM gnnrec.run');
 

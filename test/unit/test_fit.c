@@ -14,13 +14,14 @@
 #include <string.h>
 
 static void
-want_results(GnnFit *fit, const GnnGraph *g, int dim)
+want_results(GnnFit *fit, const GnnGraph *g, const GnnConfig *c)
 {
     memset(fit, 0, sizeof(*fit));
+    fit->weights = gnn_alloc(arena, gnn_n_weights(c), sizeof(float));
     for (int t = 0; t < g->n_types; t++)
     {
-        fit->embedding[t] = gnn_alloc(arena, (int64_t) g->types[t].n * dim, sizeof(float));
-        fit->fold_in[t] = gnn_alloc(arena, (int64_t) g->types[t].n * dim, sizeof(float));
+        fit->embedding[t] = gnn_alloc(arena, (int64_t) g->types[t].n * c->dim, sizeof(float));
+        fit->fold_in[t] = gnn_alloc(arena, g->types[t].n * gnn_fold_in_width(c), sizeof(float));
         fit->degree[t] = gnn_alloc(arena, g->types[t].n, sizeof(float));
     }
 }
@@ -28,7 +29,7 @@ want_results(GnnFit *fit, const GnnGraph *g, int dim)
 static const char *
 train(GnnFit *fit, const GnnGraph *g, const GnnConfig *c, int threads)
 {
-    want_results(fit, g, c->dim);
+    want_results(fit, g, c);
     return gnn_fit(fit, arena, g, c, threads, NULL);
 }
 
@@ -80,8 +81,40 @@ share_found(const GnnFit *fit, const GnnGraph *g, const float *users, int dim)
     return found / (5.0 * USERS);
 }
 
+/* by the model's layers, which read reals where what is stored are floats */
 static float *
-folded_in(const GnnFit *fit, const GnnGraph *g, int dim)
+inducted(const GnnFit *fit, const GnnGraph *g, const GnnConfig *c)
+{
+    const GnnCsr *e = &g->relations[0].edges;
+    int64_t     width = gnn_fold_in_width(c);
+    float      *users = gnn_alloc(arena, USERS * c->dim, sizeof(float));
+    real       *weights = gnn_alloc(arena, gnn_n_weights(c), sizeof(real));
+    real       *messages = gnn_alloc(arena, ITEMS * width, sizeof(real));
+    real       *z = gnn_alloc(arena, c->dim, sizeof(real));
+    double      diagonal = 0;
+
+    for (int64_t i = 0; i < c->dim; i++)
+        diagonal += fit->weights[i * c->dim + i];
+    CHECK(diagonal > c->dim / 2);       /* the first matrix started near the identity */
+    for (int64_t i = 0; i < gnn_n_weights(c); i++)
+        weights[i] = fit->weights[i];
+    for (int64_t i = 0; i < ITEMS * width; i++)
+        messages[i] = fit->fold_in[1][i];
+    for (int32_t u = 0; u < USERS; u++)
+    {
+        GnnInduct   in = {c, weights, messages, e->ptr[u + 1] - e->ptr[u], e->idx + e->ptr[u],
+                          e->val != NULL ? e->val + e->ptr[u] : NULL};
+
+        CHECK(gnn_induct(z, &in));
+        for (int i = 0; i < c->dim; i++)
+            users[u * c->dim + i] = (float) z[i];
+    }
+    return users;
+}
+
+/* a sum over items */
+static float *
+added_up(const GnnFit *fit, const GnnGraph *g, int dim)
 {
     const GnnCsr *e = &g->relations[0].edges;
     float      *users = gnn_alloc(arena, USERS * dim, sizeof(float));
@@ -123,7 +156,7 @@ communities(void)
             CHECK(train(&fit, &g, &c, 2) == NULL);
             found = share_found(&fit, &g, fit.embedding[0], c.dim);
             CHECK_SAY(found > least, "%s with %s found %g", gnn_models[m]->name, gnn_losses[l]->name, found);
-            found = share_found(&fit, &g, folded_in(&fit, &g, c.dim), c.dim);
+            found = share_found(&fit, &g, gnn_is_inductive(&c) ? inducted(&fit, &g, &c) : added_up(&fit, &g, c.dim), c.dim);
             CHECK_SAY(found > least, "%s with %s, folded in, found %g", gnn_models[m]->name, gnn_losses[l]->name, found);
             CHECK(fit.steps == c.steps && fit.best_step == c.steps && isnan(fit.ndcg) && isfinite(fit.loss));
         }
@@ -169,7 +202,7 @@ communities_by_samples(void)
             found = share_found(&fit, &g, fit.embedding[0], c.dim);
             CHECK_SAY(found > least, "%s with %s, sampling %d, found %g", gnn_models[m]->name, gnn_losses[c.loss]->name, sampling,
                       found);
-            found = share_found(&fit, &g, folded_in(&fit, &g, c.dim), c.dim);
+            found = share_found(&fit, &g, gnn_is_inductive(&c) ? inducted(&fit, &g, &c) : added_up(&fit, &g, c.dim), c.dim);
             CHECK_SAY(found > least, "%s with %s, sampling %d, folded in, found %g", gnn_models[m]->name,
                       gnn_losses[c.loss]->name, sampling, found);
         }
@@ -363,8 +396,9 @@ check_same(const GnnGraph *g, const GnnConfig *c)
 
             CHECK_SAY(memcmp(one.embedding[t], other.embedding[t], size) == 0, "%s with %s, %d threads, type %d",
                       gnn_models[c->model]->name, gnn_losses[c->loss]->name, threads, t);
-            CHECK(memcmp(one.fold_in[t], other.fold_in[t], size) == 0);
+            CHECK(memcmp(one.fold_in[t], other.fold_in[t], g->types[t].n * gnn_fold_in_width(c) * sizeof(float)) == 0);
         }
+        CHECK(memcmp(one.weights, other.weights, gnn_n_weights(c) * sizeof(float)) == 0);
     }
 }
 
@@ -704,7 +738,9 @@ nodes_without_edges(void)
             CHECK(fit.degree[0][u] == (u == 1 || u == 3 ? 0 : 2));
         }
         for (int i = 3 * c.dim; i < 5 * c.dim; i++)
-            CHECK(fit.embedding[1][i] == 0 && fit.fold_in[1][i] == 0);
+            CHECK(fit.embedding[1][i] == 0);
+        for (int64_t i = 3 * gnn_fold_in_width(&c); i < 5 * gnn_fold_in_width(&c); i++)
+            CHECK(fit.fold_in[1][i] == 0);
     }
 }
 
@@ -772,7 +808,7 @@ every_step_is_told(void)
     gnn_config_defaults(&c);
     c.negatives = 50;
     c.steps = 7;
-    want_results(&fit, &g, c.dim);
+    want_results(&fit, &g, &c);
     CHECK(gnn_fit(&fit, arena, &g, &c, 1, &(GnnTick) {log_tick, &log}) == NULL);
     CHECK(log.steps == 7 && log.measured == 0);
 }
@@ -790,7 +826,7 @@ leaving_from_a_tick(void)
     gnn_config_defaults(&c);
     c.negatives = 50;
     log = (Log) {.leave = &here};
-    want_results(&fit, &g, c.dim);
+    want_results(&fit, &g, &c);
     if (setjmp(here) == 0)
     {
         gnn_fit(&fit, arena, &g, &c, 2, &(GnnTick) {log_tick, &log});
@@ -818,7 +854,7 @@ early_stopping(void)
     c.negatives = 200;
     c.holdout = 0.2;
     c.patience = 15;
-    want_results(&fit, &g, c.dim);
+    want_results(&fit, &g, &c);
     CHECK(gnn_fit(&fit, arena, &g, &c, 1, &(GnnTick) {log_tick, &log}) == NULL);
     CHECK_SAY(fit.steps < 400 && fit.steps == fit.best_step + 15, "stopped at %d, best %d", fit.steps, fit.best_step);
     CHECK(log.measured == fit.steps / 5);
@@ -948,7 +984,7 @@ estimate(void)
                 for (int r = 0; r < g.n_relations; r++)
                     n_edges[r] = g.relations[r].edges.ptr[g.relations[r].edges.n];
                 estimated = (double) gnn_fit_estimate(parts, &n_parts, &shape, n_edges, &c, 2);
-                want_results(&fit, &g, c.dim);
+                want_results(&fit, &g, &c);
                 before = arena->used;
                 CHECK(gnn_fit(&fit, arena, &g, &c, 2, NULL) == NULL);
                 taken = (double) (arena->used - before);

@@ -1658,7 +1658,7 @@ fold_in_is_the_rest_of_a_vector(void)
         int         layers = 1 + kind / 2;
         World       w;
         Problem     p;
-        float      *fold_in;
+        real       *fold_in;
         const GnnCsr *e;
 
         make_world(&w, true);
@@ -1668,8 +1668,9 @@ fold_in_is_the_rest_of_a_vector(void)
         p.out = gnn_lightgcn.build(&p.plan, &w.graph, &w.config);
         close_problem(&p, 0);
         gnn_plan_forward(&p.plan);
-        fold_in = gnn_alloc(arena, w.graph.types[1].n * DIM, sizeof(float));
-        gnn_lightgcn.fold_in(fold_in, &p.plan, p.out, &w.graph.types[1]);
+        fold_in = gnn_alloc(arena, w.graph.types[1].n * DIM, sizeof(real));
+        for (int32_t i = 0; i < w.graph.types[1].n; i++)
+            gnn_lightgcn.fold_in(fold_in + i * DIM, &p.plan, p.out, w.graph.types[1].first + i);
         e = &w.graph.relations[0].edges;
         for (int32_t u = 0; u < e->n; u++)
             for (int c = 0; c < DIM; c++)
@@ -1684,7 +1685,7 @@ fold_in_is_the_rest_of_a_vector(void)
     }
 }
 
-/* for every model: folded in, a user with one item gets a positive multiple of something, never zero or NaN */
+/* for every model whose users are sums: folded in, one with one item gets a positive multiple of something, never zero or NaN */
 static void
 fold_in_of_every_model(void)
 {
@@ -1693,9 +1694,9 @@ fold_in_of_every_model(void)
         {
             World       w;
             Problem     p;
-            float      *fold_in;
 
             make_world(&w, true);
+            w.config.model = m;
             w.config.layers = layers;
             w.config.aggregator = layers % 2;
             open_problem(&p, &w);
@@ -1703,16 +1704,16 @@ fold_in_of_every_model(void)
             close_problem(&p, 0);
             p.plan.training = false;
             gnn_plan_forward(&p.plan);
-            fold_in = gnn_alloc(arena, w.graph.types[1].n * DIM, sizeof(float));
-            gnn_models[m]->fold_in(fold_in, &p.plan, p.out, &w.graph.types[1]);
-            for (int32_t i = 0; i < w.graph.types[1].n; i++)
+            for (int32_t i = 0; i < w.graph.types[1].n && !gnn_is_inductive(&w.config); i++)
             {
+                real        fold_in[DIM];
                 double      dot = 0;
 
                 if (w.adjacency.degree[w.graph.types[1].first + i] == 0)
                     continue;
+                gnn_models[m]->fold_in(fold_in, &p.plan, p.out, w.graph.types[1].first + i);
                 for (int c = 0; c < DIM; c++)
-                    dot += fold_in[i * DIM + c] * p.out->val[(w.graph.types[1].first + i) * DIM + c];
+                    dot += fold_in[c] * p.out->val[(w.graph.types[1].first + i) * DIM + c];
                 CHECK_SAY(dot > 0, "%s, %d layers: %g", gnn_models[m]->name, layers, dot);
             }
         }
