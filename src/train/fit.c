@@ -48,7 +48,7 @@ typedef struct Fit
     GnnAdam     adam;
     GnnDecay    decay;
     GnnContrast contrast;
-    GnnMinibatch minibatch;     /* steps on samples of the graph: then plan only goes forwards, and adam, decay, contrast are unused */
+    GnnMinibatch minibatch;     /* steps on samples: plan then only goes forwards; adam, decay and contrast are unused */
     GnnMeasure  measure;
     float      *trial;          /* embeddings being measured, n_nodes x dim */
 } Fit;

@@ -10,8 +10,8 @@
  *     with c_k = a_ui dl/dx_k:  dz_u += c_k z_k;  dz_k += c_k z_u
  *
  * Where a step takes a sample of users (see train/user_sample.h), the sum runs over their edges, times a factor. Those edges,
- * one user after the other, go in waves of a fixed number. A wave is first turned into contributions (user, item, coefficient), one for i
- * and one for each j; these are then scattered twice, to users from items and to items from users.
+ * one user after the other, go in waves of a fixed number. A wave is first turned into contributions (user, item, coefficient),
+ * one for i and one for each j; these are then scattered twice, to users from items and to items from users.
  */
 #include "train/pairs.h"
 

@@ -5,8 +5,8 @@
  * up to `fanout` of its neighbours along. The sample's nodes are numbered as in the whole graph, without the gaps, so that a node
  * type is a range of them too.
  *
- * Row v of the sampled matrix has the neighbours that v drew itself, at A_hat_vu over the chance to be drawn: on average, whatever
- * the rest of the sample, it is row v of A_hat. The matrix is not symmetric, then: that u was drawn by v is no chance at all
+ * Row v of the sampled matrix has the neighbours that v drew itself, at A_hat_vu over the chance to be drawn: on average,
+ * whatever the rest of the sample, it is row v of A_hat. The matrix is not symmetric, then: that u was drawn by v is no chance at all
  * for a row of u. Nodes reached last have empty rows; by then nobody asks what their neighbours say.
  *
  * Memory follows from the configuration, not from the graph, but for two numbers a node. What is drawn depends on seed, step and

@@ -332,8 +332,8 @@ main(int argc, char **argv)
 
     if (argc < 3)
     {
-        fprintf(stderr, "usage: fit_bench TRAIN TEST [threads=N] [fold_in=1] [verbose=1] [vectors=FILE] [measured=N] [popularity=1] "
-                "[parameter=value ...]\n");
+        fprintf(stderr, "usage: fit_bench TRAIN TEST [threads=N] [fold_in=1] [verbose=1] [vectors=FILE] [measured=N] "
+                "[popularity=1] [parameter=value ...]\n");
         return 1;
     }
     gnn_config_defaults(&config);
