@@ -29,6 +29,8 @@ gnn_adjacency_allocate(GnnAdjacency *adjacency, GnnArena *arena, const GnnGraph 
     a->val = gnn_alloc(arena, n, sizeof(float));
     a->time = NULL;
     adjacency->degree = gnn_alloc(arena, graph->n_nodes, sizeof(double));
+    adjacency->back = NULL;
+    adjacency->n_edges = NULL;
 }
 
 /* calls `edge` with both ends as nodes of the graph, relation by relation, rows in order */

@@ -15,7 +15,26 @@ typedef struct GnnAdjacency
 {
     GnnCsr      a;              /* n_nodes x n_nodes, normalised */
     double     *degree;         /* D; 0 for a node without edges, whose row is empty */
+    float      *back;           /* A_wv where a.val has A_vw; NULL: the matrix is symmetric, as only samples of it are not */
+    int32_t    *n_edges;        /* edges of a node in the whole graph; NULL: those of its row */
 } GnnAdjacency;
+
+/* the transpose: the same places, other values */
+static inline GnnCsr
+gnn_adjacency_turned(const GnnAdjacency *adjacency)
+{
+    GnnCsr      turned = adjacency->a;
+
+    if (adjacency->back != NULL)
+        turned.val = adjacency->back;
+    return turned;
+}
+
+static inline int64_t
+gnn_adjacency_edges(const GnnAdjacency *adjacency, int64_t v)
+{
+    return adjacency->n_edges != NULL ? adjacency->n_edges[v] : adjacency->a.ptr[v + 1] - adjacency->a.ptr[v];
+}
 
 /* memory for a graph with so many edges in its relations (of which only numbers are read) */
 extern void gnn_adjacency_allocate(GnnAdjacency *adjacency, GnnArena *arena, const GnnGraph *graph,

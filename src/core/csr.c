@@ -10,6 +10,7 @@
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* interactions in the order of one of their ends; the other end stays beside them */
 typedef struct Sorted
@@ -203,6 +204,17 @@ gnn_csr_transpose(GnnCsr *out, GnnArena *arena, const GnnCsr *a)
     allocate(&to, arena, a->n_cols, a->ptr[a->n], a->val != NULL, a->time != NULL);
     columns_to_rows(&to, a->n_cols, &from, a->n);
     *out = (GnnCsr) {.n = a->n_cols, .n_cols = a->n, .ptr = to.ptr, .idx = to.end, .val = to.weight, .time = to.time};
+}
+
+void
+gnn_csr_transpose_into(GnnCsr *out, const GnnCsr *a)
+{
+    Sorted      from = {.ptr = a->ptr, .end = a->idx, .weight = a->val};
+    Sorted      to = {.ptr = out->ptr, .end = out->idx, .weight = a->val != NULL ? out->val : NULL};
+
+    memset(to.ptr, 0, ((int64_t) a->n_cols + 1) * sizeof(int64_t));
+    columns_to_rows(&to, a->n_cols, &from, a->n);
+    *out = (GnnCsr) {.n = a->n_cols, .n_cols = a->n, .ptr = to.ptr, .idx = to.end, .val = to.weight};
 }
 
 static int64_t

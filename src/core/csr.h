@@ -40,6 +40,9 @@ extern void gnn_csr_build(GnnCsr *out, GnnArena *arena, const GnnEdges *edges, i
 /* rows become columns; val and time go along */
 extern void gnn_csr_transpose(GnnCsr *out, GnnArena *arena, const GnnCsr *a);
 
+/* the same into memory that `out` brings: ptr for a's columns, idx and, where a has weights, val; times are left out */
+extern void gnn_csr_transpose_into(GnnCsr *out, const GnnCsr *a);
+
 /* only the entries with a weight above zero (a itself where nothing is dropped) */
 extern void gnn_csr_positive(GnnCsr *out, GnnArena *arena, const GnnCsr *a);
 

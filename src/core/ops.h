@@ -16,6 +16,7 @@ extern const GnnOp gnn_mean;
 extern const GnnOp gnn_sized_mean;
 extern const GnnOp gnn_neighbour_mean;
 extern const GnnOp gnn_neighbour_max;
+extern const GnnOp gnn_visited_sum;
 extern const GnnOp gnn_attend;
 extern const GnnOp gnn_gru;
 extern const GnnOp gnn_encode;
@@ -72,6 +73,9 @@ extern GnnMat *gnn_op_neighbour_mean(GnnPlan *plan, GnnMat *x);
 
 /* number by number, the largest that a neighbour has in f(x w); 0 without neighbours */
 extern GnnMat *gnn_op_neighbour_max(GnnPlan *plan, GnnMat *x, GnnMat *w, double slope);
+
+/* the sum, by the shares of the plan's `visited`, of f(x w) */
+extern GnnMat *gnn_op_visited_sum(GnnPlan *plan, GnnMat *x, GnnMat *w, double slope);
 
 /* f of the attention of each head's columns over neighbours and node; att is 2 x dim, slope > 0; see core/ops_attend.c */
 extern GnnMat *gnn_op_attend(GnnPlan *plan, GnnMat *h, GnnMat *att, int heads, double slope);

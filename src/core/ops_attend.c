@@ -9,9 +9,9 @@
  *
  * Nothing is kept for an edge. A weight a_vu is computed again where it is needed from s_v, t_u and lse_v, the logarithm of
  * the sum; and the softmax's gradient, da_vu - sum_u a_vu da_vu with da_vu = dy_v . h_u, needs but one number a node and
- * head: that sum is dy_v . y_v. The matrix is symmetric, so a node finds in its own row both whom it attends to and who
- * attends to it: gradients are gathered, no two threads write one row. `keep` has s, t, lse and that sum, n x heads each,
- * and the parts' gradients of att.
+ * head: that sum is dy_v . y_v. The places of the matrix are symmetric, so a node finds in its own row both whom it attends to
+ * and who attends to it (in a sample of the graph, where p_vu may be 0, perhaps but one of the two): gradients are gathered, no
+ * two threads write one row. `keep` has s, t, lse and that sum, n x heads each, and the parts' gradients of att.
  */
 #include "core/ops.h"
 
@@ -71,6 +71,7 @@ static inline Neighbour
 neighbour(const AttendWork *w, int64_t v, int64_t edge)
 {
     const GnnCsr *a = &w->adjacency->a;
+    const float *back = w->adjacency->back != NULL ? w->adjacency->back : a->val;
     const double *degree = w->adjacency->degree;
     double      ratio;
     int64_t     u;
@@ -79,8 +80,8 @@ neighbour(const AttendWork *w, int64_t v, int64_t edge)
         return (Neighbour) {.node = v, .to = 1, .from = 1};
     u = a->idx[edge];
     ratio = sqrt(degree[u] / degree[v]);
-    return (Neighbour) {.node = u, .to = (real) (a->val[edge] * ratio * (double) (a->ptr[v + 1] - a->ptr[v])),
-                        .from = (real) (a->val[edge] / ratio * (double) (a->ptr[u + 1] - a->ptr[u]))};
+    return (Neighbour) {.node = u, .to = (real) (a->val[edge] * ratio * (double) gnn_adjacency_edges(w->adjacency, v)),
+                        .from = (real) (back[edge] / ratio * (double) gnn_adjacency_edges(w->adjacency, u))};
 }
 
 static void
@@ -122,7 +123,7 @@ find_tops(real *top, const AttendWork *w, int64_t v)
     for (int k = 0; k < w->heads; k++)
         top[k] = leaky(w, w->s[v * w->heads + k] + w->t[v * w->heads + k]);
     for (int64_t e = w->adjacency->a.ptr[v]; e < w->adjacency->a.ptr[v + 1]; e++)
-        for (int k = 0; k < w->heads; k++)
+        for (int k = 0; k < w->heads && w->adjacency->a.val[e] > 0; k++)
             top[k] = fmax(top[k], leaky(w, w->s[v * w->heads + k] + w->t[w->adjacency->a.idx[e] * w->heads + k]));
 }
 

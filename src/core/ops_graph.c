@@ -1,6 +1,6 @@
 /*
- * ops_graph.c: the steps that follow edges and are linear. A_hat is symmetric, so the backward pass of a product with it is
- * the forward pass on gradients.
+ * ops_graph.c: the steps that follow edges and are linear. The backward pass of a product with A_hat is that with its
+ * transpose, on gradients: of the whole graph the same matrix, of a sample the other values of the same edges.
  */
 #include "core/ops.h"
 
@@ -12,9 +12,9 @@
 /* so dx += own dout + across A dout */
 
 static void
-propagate(GnnPlan *plan, const GnnPlanStep *s, real *y, const real *x, bool add)
+propagate(GnnPlan *plan, const GnnPlanStep *s, real *y, const GnnCsr *a, const real *x, bool add)
 {
-    GnnProduct  p = {.y = y, .a = &plan->adjacency->a, .x = x, .base = x, .scale = s->scale, .own = s->own,
+    GnnProduct  p = {.y = y, .a = a, .x = x, .base = x, .scale = s->scale, .own = s->own,
                      .dim = s->out->dim, .add = add};
 
     gnn_product_run(plan->team, &p);
@@ -23,13 +23,15 @@ propagate(GnnPlan *plan, const GnnPlanStep *s, real *y, const real *x, bool add)
 static void
 propagate_forward(GnnPlan *plan, const GnnPlanStep *s)
 {
-    propagate(plan, s, s->out->val, s->in->val, false);
+    propagate(plan, s, s->out->val, &plan->adjacency->a, s->in->val, false);
 }
 
 static void
 propagate_backward(GnnPlan *plan, const GnnPlanStep *s)
 {
-    propagate(plan, s, s->in->grad, s->out->grad, true);
+    GnnCsr      turned = gnn_adjacency_turned(plan->adjacency);
+
+    propagate(plan, s, s->in->grad, &turned, s->out->grad, true);
 }
 
 const GnnOp gnn_propagate = {"propagate", propagate_forward, propagate_backward};
@@ -67,9 +69,9 @@ gnn_propagate_mean_inner(const GnnPlanStep *s)
 
 /* backwards, noise is no more: it was a constant */
 static void
-propagate_mean(GnnPlan *plan, const GnnPlanStep *s, real *out, const real *x, bool backward)
+propagate_mean(GnnPlan *plan, const GnnPlanStep *s, real *out, const GnnCsr *a, const real *x, bool backward)
 {
-    GnnProduct  p = {.a = &plan->adjacency->a, .x = x, .base = x, .scale = 1, .own = 1, .dim = s->out->dim};
+    GnnProduct  p = {.a = a, .x = x, .base = x, .scale = 1, .own = 1, .dim = s->out->dim};
 
     for (int layer = 2; layer <= s->count; layer++)
     {
@@ -91,13 +93,15 @@ propagate_mean(GnnPlan *plan, const GnnPlanStep *s, real *out, const real *x, bo
 static void
 propagate_mean_forward(GnnPlan *plan, const GnnPlanStep *s)
 {
-    propagate_mean(plan, s, s->out->val, s->in->val, false);
+    propagate_mean(plan, s, s->out->val, &plan->adjacency->a, s->in->val, false);
 }
 
 static void
 propagate_mean_backward(GnnPlan *plan, const GnnPlanStep *s)
 {
-    propagate_mean(plan, s, s->in->grad, s->out->grad, true);
+    GnnCsr      turned = gnn_adjacency_turned(plan->adjacency);
+
+    propagate_mean(plan, s, s->in->grad, &turned, s->out->grad, true);
 }
 
 const GnnOp gnn_propagate_mean = {"propagate_mean", propagate_mean_forward, propagate_mean_backward};
@@ -123,6 +127,7 @@ gnn_op_propagate_mean(GnnPlan *plan, GnnMat *x, int layers)
 typedef struct MeanWork
 {
     const GnnAdjacency *adjacency;
+    GnnCsr      a;              /* backwards the transpose */
     const GnnPlanStep *step;
     bool        forward;
 } MeanWork;
@@ -131,7 +136,7 @@ typedef struct MeanWork
 static void
 mean_coefficients(float *coef, const MeanWork *w, int64_t row, int64_t start, int64_t n)
 {
-    const GnnCsr *a = &w->adjacency->a;
+    const GnnCsr *a = &w->a;
     const double *degree = w->adjacency->degree;
 
     for (int64_t e = 0; e < n; e++)
@@ -145,7 +150,7 @@ mean_coefficients(float *coef, const MeanWork *w, int64_t row, int64_t start, in
 static void
 mean_row(const MeanWork *w, int64_t row)
 {
-    const GnnCsr *a = &w->adjacency->a;
+    const GnnCsr *a = &w->a;
     const GnnPlanStep *s = w->step;
     int64_t     dim = s->out->dim;
     const real *from = w->forward ? s->in->val : s->out->grad;
@@ -169,7 +174,7 @@ static void
 mean_rows(void *arg, int64_t block, int thread)
 {
     const MeanWork *w = arg;
-    int64_t     n = w->adjacency->a.n;
+    int64_t     n = w->a.n;
 
     for (int64_t row = block * MEAN_ROWS; row < (block + 1) * MEAN_ROWS && row < n; row++)
         mean_row(w, row);
@@ -178,7 +183,8 @@ mean_rows(void *arg, int64_t block, int thread)
 static void
 neighbour_mean(GnnPlan *plan, const GnnPlanStep *s, bool is_forward)
 {
-    MeanWork    w = {.adjacency = plan->adjacency, .step = s, .forward = is_forward};
+    MeanWork    w = {.adjacency = plan->adjacency, .step = s, .forward = is_forward,
+                     .a = is_forward ? plan->adjacency->a : gnn_adjacency_turned(plan->adjacency)};
 
     gnn_team_run(plan->team, gnn_blocks(s->out->n, MEAN_ROWS), mean_rows, &w);
 }

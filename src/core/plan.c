@@ -41,6 +41,15 @@ gnn_plan_parameter(GnnPlan *plan, int64_t n, int64_t dim, GnnStart start, double
 }
 
 GnnMat *
+gnn_plan_node_parameter(GnnPlan *plan, int64_t n_nodes, int64_t dim, GnnStart start, double scale)
+{
+    GnnMat     *mat = gnn_plan_parameter(plan, n_nodes, dim, start, scale);
+
+    mat->per_node = true;
+    return mat;
+}
+
+GnnMat *
 gnn_plan_rows(GnnPlan *plan, GnnMat *mat, int64_t first, int64_t n)
 {
     GnnMat     *rows = gnn_plan_mat(plan, n, mat->dim);
@@ -55,6 +64,7 @@ void
 gnn_plan_add(GnnPlan *plan, GnnPlanStep step)
 {
     assert(plan->n_steps < GNN_MAX_STEPS);
+    step.out->per_node |= step.in->per_node;
     step.number = plan->n_steps;
     plan->steps[plan->n_steps++] = step;
 }
@@ -65,7 +75,7 @@ point_into(GnnMat *rows)
     int64_t     at = rows->first * rows->dim;
 
     rows->val = rows->of->val + at;
-    rows->grad = rows->of->grad + at;
+    rows->grad = rows->of->grad != NULL ? rows->of->grad + at : NULL;
 }
 
 void
@@ -75,19 +85,19 @@ gnn_plan_minimise(GnnPlan *plan, GnnMat *objective)
     plan->objective = objective;
 }
 
-void
-gnn_plan_allocate(GnnPlan *plan, GnnArena *arena)
+static void
+allocate(GnnPlan *plan, GnnArena *arena, bool gradients)
 {
     int64_t     at = 0;
 
     plan->learned = gnn_alloc(arena, plan->n_learned, sizeof(real));
-    plan->learned_grad = gnn_alloc(arena, plan->n_learned, sizeof(real));
+    plan->learned_grad = gradients ? gnn_alloc(arena, plan->n_learned, sizeof(real)) : NULL;
     for (int i = 0; i < plan->n_parameters; i++)
     {
         GnnMat     *mat = plan->parameters[i].mat;
 
         mat->val = plan->learned + at;
-        mat->grad = plan->learned_grad + at;
+        mat->grad = gradients ? plan->learned_grad + at : NULL;
         at += mat->n * mat->dim;
     }
     for (int i = 0; i < plan->n_mats; i++)
@@ -97,7 +107,7 @@ gnn_plan_allocate(GnnPlan *plan, GnnArena *arena)
         if (mat->is_learned || mat->of != NULL)
             continue;
         mat->val = gnn_alloc(arena, mat->n * mat->dim, sizeof(real));
-        if (!mat->constant)
+        if (gradients && !mat->constant)
             mat->grad = gnn_alloc(arena, mat->n * mat->dim, sizeof(real));
     }
     for (int i = 0; i < plan->n_mats; i++)
@@ -105,9 +115,34 @@ gnn_plan_allocate(GnnPlan *plan, GnnArena *arena)
             point_into(&plan->mats[i]);
     for (int i = 0; i < plan->n_steps; i++)
     {
-        plan->steps[i].keep = gnn_alloc(arena, plan->steps[i].n_keep, sizeof(real));
-        plan->steps[i].ints = gnn_alloc(arena, plan->steps[i].n_ints, sizeof(int32_t));
+        GnnPlanStep *step = &plan->steps[i];
+
+        if (!gradients && step->op->borrows_grad)
+            step->out->grad = gnn_alloc(arena, step->out->n * step->out->dim, sizeof(real));
+        step->keep = gnn_alloc(arena, step->n_keep, sizeof(real));
+        step->ints = gnn_alloc(arena, step->n_ints, sizeof(int32_t));
     }
+}
+
+void
+gnn_plan_allocate(GnnPlan *plan, GnnArena *arena)
+{
+    allocate(plan, arena, true);
+}
+
+void
+gnn_plan_allocate_forward(GnnPlan *plan, GnnArena *arena)
+{
+    allocate(plan, arena, false);
+}
+
+/* where a matrix lies does not change, nor how much there is for it */
+void
+gnn_plan_resize(GnnPlan *plan, int64_t n_nodes)
+{
+    for (int i = 0; i < plan->n_mats; i++)
+        if (plan->mats[i].per_node)
+            plan->mats[i].n = n_nodes;
 }
 
 /* ---- parameters' start ---- */

@@ -10,6 +10,7 @@
 #define GNN_CORE_PLAN_H
 
 #include "core/adjacency.h"
+#include "core/directed.h"
 #include "core/features.h"
 #include "core/rng.h"
 #include "core/team.h"
@@ -24,8 +25,9 @@ typedef struct GnnMat
     int64_t     n;
     int64_t     dim;
     real       *val;            /* n x dim */
-    real       *grad;           /* of the loss, by val; NULL where constant */
+    real       *grad;           /* of the loss, by val; NULL where constant, and in a plan that only goes forwards */
     bool        constant;       /* a result that is taken for given: no gradient goes through it */
+    bool        per_node;       /* n is the number of nodes */
     struct GnnMat *of;          /* the matrix whose rows from `first` on these are; NULL: it is no part of another */
     int64_t     first;
     bool        is_learned;
@@ -39,6 +41,7 @@ typedef struct GnnOp
     const char *name;
     void        (*forward)(struct GnnPlan *plan, const struct GnnPlanStep *step);
     void        (*backward)(struct GnnPlan *plan, const struct GnnPlanStep *step);
+    bool        borrows_grad;   /* forward works in its result's gradient, and wants one in any case */
 } GnnOp;
 
 typedef struct GnnPlanStep
@@ -76,6 +79,7 @@ typedef struct GnnParameter
 typedef struct GnnPlan
 {
     const GnnAdjacency *adjacency;
+    const GnnDirected *visited;         /* shares of a node's random walks by where they went; NULL where no step asks */
     const GnnFeatures *features;    /* NULL: no node has any */
     const GnnTyped *typed;      /* where the model needs it (see model/model.h) */
     GnnTeam    *team;
@@ -102,8 +106,9 @@ typedef struct GnnPlan
  */
 extern void gnn_plan_open(GnnPlan *plan, const GnnAdjacency *adjacency, GnnTeam *team, int64_t seed);
 
-/* while writing a plan: a learned matrix, the result of a step or of several, a step */
+/* while writing a plan: a learned matrix, one with a row a node, the result of a step or of several, a step */
 extern GnnMat *gnn_plan_parameter(GnnPlan *plan, int64_t n, int64_t dim, GnnStart start, double scale);
+extern GnnMat *gnn_plan_node_parameter(GnnPlan *plan, int64_t n_nodes, int64_t dim, GnnStart start, double scale);
 extern GnnMat *gnn_plan_mat(GnnPlan *plan, int64_t n, int64_t dim);
 
 /* rows first .. first + n - 1 of a matrix, as a matrix: steps on several of them may make up their matrix */
@@ -116,6 +121,12 @@ extern void gnn_plan_minimise(GnnPlan *plan, GnnMat *objective);
 
 /* all memory of the plan */
 extern void gnn_plan_allocate(GnnPlan *plan, GnnArena *arena);
+
+/* the same without gradients: such a plan has no backward pass */
+extern void gnn_plan_allocate_forward(GnnPlan *plan, GnnArena *arena);
+
+/* from now on the graph has so many nodes, no more than when the plan was allocated */
+extern void gnn_plan_resize(GnnPlan *plan, int64_t n_nodes);
 
 /* parameters to their start: depends on seed, parameter and row only */
 extern void gnn_plan_start(GnnPlan *plan);

@@ -21,7 +21,13 @@ typedef enum GnnStream
     GNN_STREAM_NOISE,           /* index: pass, step and layer */
     GNN_STREAM_EDGES,           /* index: pass */
     GNN_STREAM_CONTRAST,        /* index: step of training and side */
-    GNN_STREAM_TRIPLES          /* index: pass and step of the plan */
+    GNN_STREAM_TRIPLES,         /* index: pass and step of the plan */
+    GNN_STREAM_USERS,           /* index: step */
+    GNN_STREAM_POSITIVES,       /* index: step and user */
+    GNN_STREAM_POOL,            /* index: step */
+    GNN_STREAM_NEIGHBOURS,      /* index: step and node */
+    GNN_STREAM_WALK,            /* index: node */
+    GNN_STREAM_VISITS           /* index: pass */
 } GnnStream;
 
 typedef struct GnnRng

@@ -17,6 +17,16 @@ typedef enum GnnAggregator
     GNN_AGGREGATOR_POOL
 } GnnAggregator;
 
+/* what of the graph a step of training propagates on */
+typedef enum GnnSampling
+{
+    GNN_SAMPLING_NONE,          /* all of it */
+    GNN_SAMPLING_NEIGHBOURS,    /* some neighbours of each node, each as likely as any */
+    GNN_SAMPLING_WALKS          /* those that a random step goes to */
+} GnnSampling;
+
+#define GNN_MAX_FANOUT 256
+
 /* what makes a vector of a node's features */
 typedef enum GnnEncoder
 {
@@ -33,7 +43,8 @@ typedef enum GnnUse
     GNN_USE_AGGREGATOR = 8,
     GNN_USE_BASES = 16,
     GNN_USE_OBJECTIVE = 32,     /* of its own, beside the loss */
-    GNN_USE_LAYERS = 64         /* of another kind than steps along edges */
+    GNN_USE_LAYERS = 64,        /* of another kind than steps along edges */
+    GNN_USE_WALKS = 128         /* those of random walks, which come before training: the plan's `visited` */
 } GnnUse;
 
 /* how the two views of a contrastive term are disturbed */
@@ -52,10 +63,16 @@ typedef struct GnnConfig
     int         layers;
     int         aggregator;     /* GnnAggregator */
     int         heads;
+    int         walks;
+    int         walk_length;
+    int         importance_neighbours;
     int         encoder;        /* GnnEncoder */
     int         bases;
     double      relation_weight;
     int         steps;
+    int         users_per_step; /* 0: all */
+    int         sampling;       /* GnnSampling */
+    int         fanout;
     double      learning_rate;  /* 0: the model's own default */
     double      temperature;
     int         negatives;      /* 0: the loss's own default */

@@ -72,6 +72,7 @@ extern const GnnModel gnn_ngcf;
 extern const GnnModel gnn_graphsage;
 extern const GnnModel gnn_gat;
 extern const GnnModel gnn_ggnn;
+extern const GnnModel gnn_pinsage;
 extern const GnnModel gnn_rgcn;
 extern const GnnModel gnn_kgat;
 extern const GnnModel gnn_dnn;

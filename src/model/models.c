@@ -6,7 +6,7 @@
 #include <math.h>
 
 const GnnModel *const gnn_models[] = {&gnn_lightgcn, &gnn_gcn, &gnn_mf, &gnn_ngcf, &gnn_graphsage, &gnn_gat, &gnn_ggnn,
-                                      &gnn_rgcn, &gnn_kgat, &gnn_dnn};
+                                      &gnn_pinsage, &gnn_rgcn, &gnn_kgat, &gnn_dnn};
 const int   gnn_n_models = sizeof(gnn_models) / sizeof(gnn_models[0]);
 
 GnnFoldIn

@@ -65,9 +65,14 @@ gnn_contrast_allocate(GnnContrast *c, GnnArena *arena, const GnnConfig *config, 
     c->whole = plan->adjacency;
     c->typed = plan->typed;
     if (drops_edges(c))
+    {
         gnn_adjacency_allocate(&c->view, arena, graph, n_edges);
-    if (drops_edges(c) && c->typed != NULL)
-        gnn_typed_allocate_view(&c->typed_view, arena, c->typed);
+        c->visited = plan->visited;
+        if (c->visited != NULL)
+            gnn_directed_allocate(&c->visited_view, arena, graph->n_nodes, graph->n_nodes * config->importance_neighbours);
+        if (c->typed != NULL)
+            gnn_typed_allocate_view(&c->typed_view, arena, c->typed);
+    }
     allocate_side(c, &c->sides[0], arena, &graph->types[learned->from]);
     allocate_side(c, &c->sides[1], arena, &graph->types[learned->to]);
     room = c->sides[0].room > c->sides[1].room ? c->sides[0].room : c->sides[1].room;
@@ -120,6 +125,12 @@ draw_view(GnnContrast *c, int64_t pass)
         return;
     gnn_adjacency_drop(&c->view, c->plan->team, c->whole, c->config->edge_dropout, rng);
     c->plan->adjacency = &c->view;
+    if (c->visited != NULL)
+    {
+        gnn_directed_drop(&c->visited_view, c->visited, c->config->edge_dropout,
+                          gnn_rng(c->config->seed, GNN_STREAM_VISITS, (uint64_t) pass));
+        c->plan->visited = &c->visited_view;
+    }
     if (c->typed == NULL)
         return;
     gnn_typed_drop(&c->typed_view, c->plan->team, c->typed, c->config->edge_dropout, rng);

@@ -26,6 +26,8 @@ typedef struct GnnContrast
     const GnnMat *z;
     const GnnAdjacency *whole;
     GnnAdjacency view;          /* with 'edges': the whole without some of its edges */
+    const GnnDirected *visited; /* the same of what walks visit, NULL where the plan does not ask */
+    GnnDirected visited_view;
     const GnnTyped *typed;      /* likewise, where the plan reads it */
     GnnTyped    typed_view;
     GnnContrastSide sides[2];   /* users, items */

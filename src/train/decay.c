@@ -18,7 +18,7 @@ gnn_decay_allocate(GnnDecay *decay, GnnArena *arena, const GnnPlan *plan, double
 typedef struct Work
 {
     const GnnDecay *decay;
-    const GnnPlan *plan;
+    const GnnMat *mat;
 } Work;
 
 /* part = weight/2 sum x^2, so dx += weight x */
@@ -27,23 +27,31 @@ decay_block(void *arg, int64_t block, int thread)
 {
     const Work *w = arg;
     int64_t     at = block * BLOCK;
-    int64_t     n = w->plan->n_learned - at < BLOCK ? w->plan->n_learned - at : BLOCK;
+    int64_t     n = w->mat->n * w->mat->dim - at < BLOCK ? w->mat->n * w->mat->dim - at : BLOCK;
 
-    w->decay->sums[block] = gnn_inner(w->plan->learned + at, w->plan->learned + at, n);
-    gnn_add_scaled(w->plan->learned_grad + at, (real) w->decay->weight, w->plan->learned + at, n);
+    w->decay->sums[block] = gnn_inner(w->mat->val + at, w->mat->val + at, n);
+    gnn_add_scaled(w->mat->grad + at, (real) w->decay->weight, w->mat->val + at, n);
+}
+
+static double
+decay_parameter(const GnnDecay *decay, GnnTeam *team, const GnnMat *mat)
+{
+    Work        work = {.decay = decay, .mat = mat};
+    int64_t     n_blocks = gnn_blocks(mat->n * mat->dim, BLOCK);
+    double      sum = 0;
+
+    gnn_team_run(team, n_blocks, decay_block, &work);
+    for (int64_t b = 0; b < n_blocks; b++)
+        sum += decay->sums[b];
+    return decay->weight / 2 * sum;
 }
 
 double
 gnn_decay_run(const GnnDecay *decay, const GnnPlan *plan)
 {
-    Work        work = {.decay = decay, .plan = plan};
-    int64_t     n_blocks = gnn_blocks(plan->n_learned, BLOCK);
     double      sum = 0;
 
-    if (decay->weight == 0)
-        return 0;
-    gnn_team_run(plan->team, n_blocks, decay_block, &work);
-    for (int64_t b = 0; b < n_blocks; b++)
-        sum += decay->sums[b];
-    return decay->weight / 2 * sum;
+    for (int i = 0; i < plan->n_parameters && decay->weight != 0; i++)
+        sum += decay_parameter(decay, plan->team, plan->parameters[i].mat);
+    return sum;
 }

@@ -9,7 +9,7 @@
 typedef struct GnnDecay
 {
     double      weight;         /* 0: no part, and nothing is done */
-    double     *sums;           /* of a block of parameters */
+    double     *sums;           /* of a block of a parameter */
 } GnnDecay;
 
 extern void gnn_decay_allocate(GnnDecay *decay, GnnArena *arena, const GnnPlan *plan, double weight);

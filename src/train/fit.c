@@ -11,6 +11,7 @@
 
 #include "core/arena.h"
 #include "core/blas.h"
+#include "core/walk.h"
 #include "model/model.h"
 #include "train/adam.h"
 #include "train/audience.h"
@@ -19,13 +20,11 @@
 #include "train/holdout.h"
 #include "train/loss.h"
 #include "train/measure.h"
+#include "train/minibatch.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-/* Adam's epsilon, for a gradient of a mean over all interactions: what a node's share of it is compared with */
-#define EPSILON_PER_NODE 1e-3
 
 /* steps from one measurement to the next */
 #define MEASURE_EVERY 5
@@ -40,6 +39,7 @@ typedef struct Fit
     GnnTeam     team;
     GnnCsr      held;           /* what is held out; n = 0 where nothing is measured */
     GnnAdjacency adjacency;
+    GnnVisits   visits;         /* of random walks, for models that ask */
     GnnFeatures features;       /* n = 0 where no node has any */
     GnnTyped    typed;          /* where the model needs it */
     GnnPlan     plan;
@@ -50,6 +50,7 @@ typedef struct Fit
     GnnDecay    decay;
     GnnContrast contrast;
     GnnAudience audience;
+    GnnMinibatch minibatch;     /* steps on samples: plan then only goes forwards; adam, decay and contrast are unused */
     GnnMeasure  measure;
     float      *trial;          /* embeddings being measured, n_nodes x dim */
 } Fit;
@@ -62,25 +63,47 @@ measures(const Fit *f)
     return f->config->holdout > 0;
 }
 
+static bool
+samples(const Fit *f)
+{
+    return f->config->sampling != GNN_SAMPLING_NONE;
+}
+
 static void
 allocate_graph(Fit *f, GnnArena *arena, const int64_t *n_edges)
 {
     gnn_adjacency_allocate(&f->adjacency, arena, &f->graph, n_edges);
     if (f->model->typed)
         gnn_typed_allocate(&f->typed, arena, &f->graph, n_edges);
+    if ((f->model->uses & GNN_USE_WALKS) == 0)
+        return;
+    f->visits = (GnnVisits) {.walks = f->config->walks, .length = f->config->walk_length,
+                             .kept = f->config->importance_neighbours, .seed = f->config->seed};
+    gnn_visits_allocate(&f->visits, arena, f->graph.n_nodes, f->team.threads);
+}
+
+/* what the plan's steps know of random walks, if anything */
+static const GnnDirected *
+visited(const Fit *f)
+{
+    return (f->model->uses & GNN_USE_WALKS) != 0 ? &f->visits.shares : NULL;
 }
 
 static void
 allocate_plan(Fit *f, GnnArena *arena)
 {
     gnn_plan_open(&f->plan, &f->adjacency, &f->team, f->config->seed);
+    f->plan.visited = visited(f);
     gnn_features_open(&f->features, &f->graph);
     if (f->features.n > 0)
         f->plan.features = &f->features;
     f->plan.typed = f->model->typed ? &f->typed : NULL;
     f->plan.noise = gnn_contrast_noise(f->config);
     f->z = f->model->build(&f->plan, &f->graph, f->config);
-    gnn_plan_allocate(&f->plan, arena);
+    if (samples(f))
+        gnn_plan_allocate_forward(&f->plan, arena);
+    else
+        gnn_plan_allocate(&f->plan, arena);
 }
 
 static void
@@ -89,7 +112,12 @@ allocate_optimiser(Fit *f, GnnArena *arena)
     double      rate = f->config->learning_rate > 0 ? f->config->learning_rate : f->model->learning_rate;
     double      decay = f->config->reg_weight > 0 ? f->config->reg_weight : f->loss->reg_weight;
 
-    gnn_adam_allocate(&f->adam, arena, f->plan.n_learned, rate, EPSILON_PER_NODE / (double) f->graph.n_nodes);
+    if (samples(f))
+    {
+        gnn_minibatch_allocate_optimiser(&f->minibatch, arena, f->config, &f->plan, rate, decay);
+        return;
+    }
+    gnn_adam_allocate(&f->adam, arena, f->plan.n_learned, rate, GNN_EPSILON_PER_NODE / (double) f->graph.n_nodes);
     f->adam.weight_decay = f->config->weight_decay;
     f->adam.clip_norm = f->config->clip_norm;
     gnn_decay_allocate(&f->decay, arena, &f->plan, decay / (double) f->graph.n_nodes);
@@ -107,7 +135,10 @@ allocate_loss(Fit *f, GnnArena *arena, int64_t n_edges)
     f->task.items = f->graph.types[learned->to];
     f->task.n_edges = n_edges;
     f->task.n_nodes = f->graph.n_nodes;
-    f->loss_state = f->loss->allocate(arena, &f->task);
+    if (samples(f))
+        gnn_minibatch_allocate(&f->minibatch, arena, f->model, f->loss, &f->graph, &f->plan, &f->task);
+    else
+        f->loss_state = f->loss->allocate(arena, &f->task);
 }
 
 static void
@@ -194,11 +225,16 @@ prepare(Fit *f, GnnArena *arena)
     allocate_measure(f, arena);
 
     gnn_adjacency_fill(&f->adjacency, &f->graph);
+    if ((f->model->uses & GNN_USE_WALKS) != 0)
+        gnn_visits_fill(&f->visits, &f->team, &f->adjacency);
     gnn_features_fill(&f->features, arena);
     if (f->model->typed)
         gnn_typed_fill(&f->typed, &f->graph);
     gnn_plan_start(&f->plan);
-    f->loss->open(f->loss_state, &f->task);
+    if (samples(f))
+        gnn_minibatch_open(&f->minibatch);
+    else
+        f->loss->open(f->loss_state, &f->task);
     gnn_contrast_open(&f->contrast);
     if (measures(f))
         gnn_measure_open(&f->measure, &f->held, &f->graph.relations[0].edges, f->config->seed);
@@ -296,6 +332,7 @@ forward_as_served(Fit *f)
 {
     f->plan.training = false;
     f->plan.adjacency = &f->adjacency;
+    f->plan.visited = visited(f);
     f->plan.typed = f->model->typed ? &f->typed : NULL;
     gnn_plan_forward(&f->plan);
 }
@@ -318,6 +355,8 @@ take_step(Fit *f, int step)
 {
     double      loss;
 
+    if (samples(f))
+        return gnn_minibatch_step(&f->minibatch, step);
     f->plan.pass = step;
     f->plan.training = true;
     gnn_contrast_look(&f->contrast, step);
@@ -403,6 +442,20 @@ tick_within(void *arg)
     report(arg, NULL);
 }
 
+/* what cannot be had on samples of the graph; NULL: all of it can */
+static const char *
+refusal(const Fit *f)
+{
+    if (f->config->contrast != GNN_CONTRAST_NONE)
+        return "contrast looks at the whole graph: it does not go with sampling";
+    if (f->model->typed)
+        return "a model that keeps relations apart does not go with sampling";
+    for (int t = 0; t < f->graph.n_types; t++)
+        if (gnn_type_has_features(&f->graph, t))
+            return "features of nodes do not go with sampling";
+    return NULL;
+}
+
 static const char *
 open_fit(Fit *f, GnnArena *arena, const GnnGraph *graph, const GnnConfig *config, int threads, const GnnTick *tick)
 {
@@ -415,6 +468,8 @@ open_fit(Fit *f, GnnArena *arena, const GnnGraph *graph, const GnnConfig *config
     gnn_team_open(&f->team, threads, tick_within, f);
     if (graph->n_nodes > INT32_MAX)
         return "there are more than 2147483647 nodes";
+    if (samples(f) && refusal(f) != NULL)
+        return refusal(f);
     gnn_blas_open();
     return gnn_blas_check();
 }
@@ -492,6 +547,7 @@ gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *gra
     GnnArena    arena;
     int64_t     n_trained[GNN_MAX_RELATIONS];
     int64_t     learned;
+    int64_t     gradients;
     int64_t     total = 0;
 
     memcpy(n_trained, n_edges, sizeof(n_trained));
@@ -506,13 +562,14 @@ gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *gra
     if (f.features.n > 0)
         add_part(parts, n_parts, "features", gnn_features_bytes(&f.features));
     learned = f.plan.n_learned * (int64_t) sizeof(real);
+    gradients = samples(&f) ? 0 : learned;
     add_part(parts, n_parts, "parameters", learned);
-    add_part(parts, n_parts, "gradients", learned);
-    add_part(parts, n_parts, "plan", counted(&arena) - 2 * learned);
+    add_part(parts, n_parts, "gradients", gradients);
+    add_part(parts, n_parts, "plan", counted(&arena) - learned - gradients);
     allocate_optimiser(&f, &arena);
     add_part(parts, n_parts, "optimiser", counted(&arena));
     allocate_loss(&f, &arena, n_trained[0]);
-    add_part(parts, n_parts, "loss", counted(&arena));
+    add_part(parts, n_parts, samples(&f) ? "sample" : "loss", counted(&arena));
     allocate_contrast(&f, &arena, n_trained);
     if (f.contrast.plan != NULL)
         add_part(parts, n_parts, "contrast", counted(&arena));

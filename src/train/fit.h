@@ -66,7 +66,7 @@ extern bool gnn_fit_is_explainable(const GnnConfig *config);
 /* what a training takes, in bytes, before anything is allocated; n entries are written, total returned */
 typedef struct GnnPart
 {
-    const char *part;           /* 'parameters', 'gradients', 'optimiser', 'graph', 'plan', 'loss', 'result' */
+    const char *part;           /* 'graph', 'parameters', 'gradients', 'plan', 'optimiser', 'loss' or 'sample', 'measure' */
     int64_t     bytes;
 } GnnPart;
 

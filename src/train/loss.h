@@ -19,6 +19,11 @@ typedef struct GnnTask
     GnnCsr      by_item;        /* the same, transposed */
     int64_t     n_edges;
     int64_t     n_nodes;        /* of the whole graph */
+
+    /* where the task is a sample of another, what that other says of it; else NULL and 0 */
+    const double *user_factor;  /* [users] how many edges each of hers stands for */
+    const double *negative_weight;      /* [items] */
+    double      mean_weight;    /* of all edges */
 } GnnTask;
 
 typedef struct GnnLoss
@@ -53,7 +58,10 @@ extern double gnn_row_weight(const GnnCsr *a, int32_t row);
 /* what an edge of weight 1 counts in the mean: D_u^(g-1) / sum_v D_v^g, D_u the user's sum of weights; into pull[users] */
 extern void gnn_user_pulls(double *pull, const GnnTask *task);
 
-/* weight of each item as a negative: degree^alpha, 0 for items without edges; into weight[items] */
+/* mean weight of all edges */
+extern double gnn_mean_weight(const GnnTask *task);
+
+/* weight of each item as a negative: degree^alpha, or what the task says, 0 for items without edges; into weight[items] */
 extern void gnn_negative_weights(double *weight, const GnnTask *task);
 
 #endif

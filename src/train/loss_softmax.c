@@ -13,6 +13,9 @@
  *     dH_u = P H_c - sum_i a_ui h_i;  dH_c = P' H_u;  dH_i -= sum_u a_ui h_u;  a_ui = w_ui D_u^(g-1) / (W t)
  *     dz = (dh - (dh.h) h) / |z|
  *
+ * Where a step takes a sample of users (see train/user_sample.h), the sums over u run over it, times a factor: all that is kept
+ * by user follows the sample.
+ *
  * Blocks of users run in waves of a fixed number: each block has its own buffer for dH_c, and after a wave the
  * buffers are added to the items they were drawn for in the order of blocks (see core/scatter.h).
  */
@@ -23,10 +26,12 @@
 #include "core/scatter.h"
 #include "train/sample.h"
 #include "train/unit.h"
+#include "train/user_sample.h"
 
 #define BLOCK 512               /* users that share their negatives */
 #define SLICE 128               /* users of a block whose scores are in cache at once */
 #define ROWS 128                /* nodes of a block in the passes over nodes */
+#define EDGES 256               /* of a node that are gathered at once */
 #define MAX_WAVE 32
 #define MIN_WAVE 4
 #define WAVE_REALS (1 << 23)    /* a wave's buffers, where its bounds allow */
@@ -37,22 +42,22 @@ typedef struct Softmax
     const GnnMat *z;
     int64_t     dim;
     int64_t     m;              /* negatives */
-    int64_t     n_blocks;
     int64_t     wave;           /* blocks of a wave */
     int64_t     wave_first;     /* its first block */
     int64_t     pass;
+    GnnUserSample sample;       /* whose rows the step has */
     GnnAlias    alias;
     double     *share;          /* [users] D_u^g / W */
     double     *pull;           /* [users] D_u^(g-1) / (W t) */
-    float      *pull_user;      /* a_ui, edges by user */
-    float      *pull_item;      /* a_ui, edges by item */
-    real       *unit;           /* h, n_nodes x dim */
-    real       *norm;           /* |z|, 0 where there is no direction */
+    int32_t    *place;          /* [users] number in the sample, -1 where she is not in it */
+    real       *unit;           /* h: the sample's users, then, from row sample.limit on, all items; x dim */
+    real       *norm;           /* |z| of the same, 0 where there is no direction */
     int32_t    *drawn;          /* wave x m */
     int32_t    *order;          /* wave x m: scratch of scatter */
     real       *drawn_grad;     /* wave x m x dim: dH_c */
     real       *drawn_unit;     /* thread x m x dim: H_c */
     real       *score;          /* thread x SLICE x m */
+    real       *user_grad;      /* thread x SLICE x dim: P H_c */
     double     *loss;           /* one a block */
     double     *node_loss;      /* one a block of ROWS users */
 } Softmax;
@@ -74,39 +79,30 @@ softmax_allocate(GnnArena *arena, const GnnTask *task)
     Softmax    *state = gnn_alloc(arena, 1, sizeof(Softmax));
     Softmax     s = {.task = task, .dim = task->config->dim, .m = task->negatives};
     int64_t     threads = task->team->threads;
+    int64_t     n_blocks;
+    int64_t     n_rows;
 
-    s.n_blocks = gnn_blocks(task->users.n, BLOCK);
-    s.wave = wave_size(s.n_blocks, s.m, s.dim);
+    gnn_user_sample_allocate(&s.sample, arena, task);
+    n_blocks = gnn_blocks(s.sample.limit, BLOCK);
+    n_rows = s.sample.limit + task->items.n;
+    s.wave = wave_size(n_blocks, s.m, s.dim);
     gnn_alias_allocate(&s.alias, arena, task->items.n);
     s.share = gnn_alloc(arena, task->users.n, sizeof(double));
     s.pull = gnn_alloc(arena, task->users.n, sizeof(double));
-    s.pull_user = gnn_alloc(arena, task->n_edges, sizeof(float));
-    s.pull_item = gnn_alloc(arena, task->n_edges, sizeof(float));
-    s.unit = gnn_alloc(arena, task->n_nodes * s.dim, sizeof(real));
-    s.norm = gnn_alloc(arena, task->n_nodes, sizeof(real));
+    s.place = gnn_alloc(arena, task->users.n, sizeof(int32_t));
+    s.unit = gnn_alloc(arena, n_rows * s.dim, sizeof(real));
+    s.norm = gnn_alloc(arena, n_rows, sizeof(real));
     s.drawn = gnn_alloc(arena, s.wave * s.m, sizeof(int32_t));
     s.order = gnn_alloc(arena, s.wave * s.m, sizeof(int32_t));
     s.drawn_grad = gnn_alloc(arena, s.wave * s.m * s.dim, sizeof(real));
     s.drawn_unit = gnn_alloc(arena, threads * s.m * s.dim, sizeof(real));
     s.score = gnn_alloc(arena, threads * SLICE * s.m, sizeof(real));
-    s.loss = gnn_alloc(arena, s.n_blocks, sizeof(double));
-    s.node_loss = gnn_alloc(arena, gnn_blocks(task->users.n, ROWS), sizeof(double));
+    s.user_grad = gnn_alloc(arena, threads * SLICE * s.dim, sizeof(real));
+    s.loss = gnn_alloc(arena, n_blocks, sizeof(double));
+    s.node_loss = gnn_alloc(arena, gnn_blocks(s.sample.limit, ROWS), sizeof(double));
     if (state != NULL)
         *state = s;
     return state;
-}
-
-static void
-fill_pulls(Softmax *s, const GnnTask *task)
-{
-    const GnnCsr *by_user = &task->by_user;
-    const GnnCsr *by_item = &task->by_item;
-
-    for (int32_t u = 0; u < task->users.n; u++)
-        for (int64_t e = by_user->ptr[u]; e < by_user->ptr[u + 1]; e++)
-            s->pull_user[e] = (float) (s->pull[u] * (by_user->val != NULL ? by_user->val[e] : 1));
-    for (int64_t e = 0; e < task->n_edges; e++)
-        s->pull_item[e] = (float) (s->pull[by_item->idx[e]] * (by_item->val != NULL ? by_item->val[e] : 1));
 }
 
 static void
@@ -120,7 +116,8 @@ softmax_open(void *state, const GnnTask *task)
         s->share[u] = s->pull[u] * gnn_row_weight(&task->by_user, u);
         s->pull[u] /= task->config->temperature;
     }
-    fill_pulls(s, task);
+    gnn_user_sample_open(&s->sample, task);
+    s->alias.n = task->items.n;
     gnn_negative_weights(s->alias.weight, task);
     gnn_alias_fill(&s->alias);
 }
@@ -133,17 +130,57 @@ block_end(int64_t block, int64_t size, int64_t n)
     return (block + 1) * size < n ? (block + 1) * size : n;
 }
 
-/* h and |z| of a block of nodes; their gradient starts at 0 */
+/* a row of `unit` and its node */
+typedef struct Row
+{
+    int64_t     number;
+    int64_t     node;
+} Row;
+
+static inline Row
+user_row(const Softmax *s, int64_t number)
+{
+    return (Row) {.number = number, .node = s->task->users.first + s->sample.user[number]};
+}
+
+static inline Row
+item_row(const Softmax *s, int64_t item)
+{
+    return (Row) {.number = s->sample.limit + item, .node = s->task->items.first + item};
+}
+
+/* h and |z| */
 static void
-normalise_nodes(void *arg, int64_t block, int thread)
+normalise(Softmax *s, Row row)
+{
+    s->norm[row.number] = gnn_unit(s->unit + row.number * s->dim, s->z->val + row.node * s->dim, s->dim);
+}
+
+static void
+normalise_users(void *arg, int64_t block, int thread)
 {
     Softmax    *s = arg;
 
-    for (int64_t v = block * ROWS; v < block_end(block, ROWS, s->z->n); v++)
-    {
-        s->norm[v] = gnn_unit(s->unit + v * s->dim, s->z->val + v * s->dim, s->dim);
-        memset(s->z->grad + v * s->dim, 0, s->dim * sizeof(real));
-    }
+    for (int64_t i = block * ROWS; i < block_end(block, ROWS, s->sample.n); i++)
+        normalise(s, user_row(s, i));
+}
+
+static void
+normalise_items(void *arg, int64_t block, int thread)
+{
+    Softmax    *s = arg;
+
+    for (int64_t i = block * ROWS; i < block_end(block, ROWS, s->task->items.n); i++)
+        normalise(s, item_row(s, i));
+}
+
+static void
+clear_gradient(void *arg, int64_t block, int thread)
+{
+    Softmax    *s = arg;
+    int64_t     start = block * ROWS;
+
+    memset(s->z->grad + start * s->dim, 0, (block_end(block, ROWS, s->z->n) - start) * s->dim * sizeof(real));
 }
 
 /* ---- negatives ---- */
@@ -151,12 +188,13 @@ normalise_nodes(void *arg, int64_t block, int thread)
 static void
 draw(Softmax *s, int64_t block, int32_t *drawn, real *drawn_unit)
 {
-    GnnRng      rng = gnn_rng(s->task->config->seed, GNN_STREAM_NEGATIVES, (uint64_t) (s->pass * s->n_blocks + block));
+    uint64_t    number = (uint64_t) (s->pass * gnn_blocks(s->sample.limit, BLOCK) + block);
+    GnnRng      rng = gnn_rng(s->task->config->seed, GNN_STREAM_NEGATIVES, number);
 
     for (int64_t j = 0; j < s->m; j++)
     {
         drawn[j] = gnn_alias_draw(&s->alias, &rng);
-        memcpy(drawn_unit + j * s->dim, s->unit + (s->task->items.first + drawn[j]) * s->dim, s->dim * sizeof(real));
+        memcpy(drawn_unit + j * s->dim, s->unit + item_row(s, drawn[j]).number * s->dim, s->dim * sizeof(real));
     }
 }
 
@@ -164,7 +202,7 @@ draw(Softmax *s, int64_t block, int32_t *drawn, real *drawn_unit)
 static double
 softmax_row(const Softmax *s, real *score, int64_t user)
 {
-    double      share = s->share[user];
+    double      share = s->share[user] * s->sample.factor;
     real        top;
     real        sum = gnn_exp_row(score, s->m, &top);
 
@@ -174,19 +212,22 @@ softmax_row(const Softmax *s, real *score, int64_t user)
 
 /* a slice of a block's users against the block's negatives */
 static double
-run_slice(Softmax *s, int64_t first, int64_t n, const real *drawn_unit, real *drawn_grad, real *score, bool start)
+run_slice(Softmax *s, int64_t first, int64_t n, const real *drawn_unit, real *drawn_grad, int thread, bool start)
 {
-    const real *h = s->unit + (s->task->users.first + first) * s->dim;
-    real       *dh = s->z->grad + (s->task->users.first + first) * s->dim;
+    const real *h = s->unit + first * s->dim;
+    real       *score = s->score + thread * SLICE * s->m;
+    real       *dh = s->user_grad + thread * SLICE * s->dim;
     double      loss = 0;
 
     gnn_gemm(score, s->m, n, s->m, s->dim, (real) (1 / s->task->config->temperature), gnn_plain(h, s->dim),
              gnn_transposed(drawn_unit, s->dim), 0);
     for (int64_t i = 0; i < n; i++)
-        loss += softmax_row(s, score + i * s->m, first + i);
+        loss += softmax_row(s, score + i * s->m, s->sample.user[first + i]);
     gnn_gemm(dh, s->dim, n, s->dim, s->m, 1, gnn_plain(score, s->m), gnn_plain(drawn_unit, s->dim), 0);
     gnn_gemm(drawn_grad, s->dim, s->m, s->dim, n, 1, gnn_transposed(score, s->m), gnn_plain(h, s->dim),
              start ? 0 : 1);
+    for (int64_t i = 0; i < n; i++)
+        memcpy(s->z->grad + user_row(s, first + i).node * s->dim, dh + i * s->dim, s->dim * sizeof(real));
     return loss;
 }
 
@@ -195,15 +236,14 @@ run_block(void *arg, int64_t number, int thread)
 {
     Softmax    *s = arg;
     int64_t     block = s->wave_first + number;
-    int64_t     end = block_end(block, BLOCK, s->task->users.n);
+    int64_t     end = block_end(block, BLOCK, s->sample.n);
     real       *drawn_unit = s->drawn_unit + thread * s->m * s->dim;
     double      loss = 0;
 
     draw(s, block, s->drawn + number * s->m, drawn_unit);
     for (int64_t first = block * BLOCK; first < end; first += SLICE)
         loss += run_slice(s, first, end - first < SLICE ? end - first : SLICE, drawn_unit,
-                          s->drawn_grad + number * s->m * s->dim, s->score + thread * SLICE * s->m,
-                          first == block * BLOCK);
+                          s->drawn_grad + number * s->m * s->dim, thread, first == block * BLOCK);
     s->loss[block] = loss;
 }
 
@@ -221,9 +261,11 @@ scatter_wave(Softmax *s, int64_t n_blocks)
 static void
 run_waves(Softmax *s)
 {
-    for (s->wave_first = 0; s->wave_first < s->n_blocks; s->wave_first += s->wave)
+    int64_t     n_blocks = gnn_blocks(s->sample.n, BLOCK);
+
+    for (s->wave_first = 0; s->wave_first < n_blocks; s->wave_first += s->wave)
     {
-        int64_t     n = s->n_blocks - s->wave_first < s->wave ? s->n_blocks - s->wave_first : s->wave;
+        int64_t     n = n_blocks - s->wave_first < s->wave ? n_blocks - s->wave_first : s->wave;
 
         gnn_team_run(s->task->team, n, run_block, s);
         scatter_wave(s, n);
@@ -232,41 +274,93 @@ run_waves(Softmax *s)
 
 /* ---- positives, and back through the normalisation ---- */
 
-/* a row of users or items: dh -= sum a h of the other end; returns h times that sum */
-static double
-pull_row(Softmax *s, const GnnCsr *edges, const float *pull, int64_t node, int32_t row, int64_t other_first)
+/* edges as they are gathered: rows of `unit`, and a_ui */
+typedef struct Pulls
 {
-    real        sum[GNN_MAX_DIM];
-    int64_t     start = edges->ptr[row];
-    real       *dh = s->z->grad + node * s->dim;
-    const real *h = s->unit + node * s->dim;
+    int64_t     n;
+    int32_t     row[EDGES];
+    float       a[EDGES];
+} Pulls;
 
-    gnn_gather_rows(sum, edges->idx + start, pull + start, edges->ptr[row + 1] - start, 1,
-                    s->unit + other_first * s->dim, s->dim);
-    gnn_add_scaled(dh, -1, sum, s->dim);
-    gnn_through_unit(dh, h, s->norm[node], s->dim);
-    return gnn_inner(h, sum, s->dim);
+static inline void
+add_pull(Pulls *pulls, const Softmax *s, const GnnCsr *edges, int64_t edge, int32_t user, int64_t row)
+{
+    pulls->row[pulls->n] = (int32_t) row;
+    pulls->a[pulls->n++] = (float) (s->sample.factor * s->pull[user] * (edges->val != NULL ? edges->val[edge] : 1));
+}
+
+static void
+pulls_of_user(Pulls *pulls, const Softmax *s, int32_t user, int64_t start, int64_t end)
+{
+    const GnnCsr *edges = &s->task->by_user;
+
+    for (int64_t e = start; e < end; e++)
+        add_pull(pulls, s, edges, e, user, s->sample.limit + edges->idx[e]);
+}
+
+/* from users in the sample alone */
+static void
+pulls_of_item(Pulls *pulls, const Softmax *s, int32_t item, int64_t start, int64_t end)
+{
+    const GnnCsr *edges = &s->task->by_item;
+
+    for (int64_t e = start; e < end; e++)
+        if (s->place[edges->idx[e]] >= 0)
+            add_pull(pulls, s, edges, e, edges->idx[e], s->place[edges->idx[e]]);
+}
+
+typedef void (*CollectPulls)(Pulls *pulls, const Softmax *s, int32_t node, int64_t start, int64_t end);
+
+/* a user or item: dh -= sum a h of the other end; returns h times that sum */
+static double
+pull_row(Softmax *s, Row row, int32_t number, const GnnCsr *edges, CollectPulls collect)
+{
+    real       *dh = s->z->grad + row.node * s->dim;
+    const real *h = s->unit + row.number * s->dim;
+    double      along = 0;
+
+    for (int64_t e = edges->ptr[number]; e < edges->ptr[number + 1]; e += EDGES)
+    {
+        Pulls       pulls = {.n = 0};
+        real        sum[GNN_MAX_DIM];
+
+        collect(&pulls, s, number, e, e + EDGES < edges->ptr[number + 1] ? e + EDGES : edges->ptr[number + 1]);
+        gnn_gather_rows(sum, pulls.row, pulls.a, pulls.n, 1, s->unit, s->dim);
+        gnn_add_scaled(dh, -1, sum, s->dim);
+        along += gnn_inner(h, sum, s->dim);
+    }
+    gnn_through_unit(dh, h, s->norm[row.number], s->dim);
+    return along;
 }
 
 static void
 pull_users(void *arg, int64_t block, int thread)
 {
     Softmax    *s = arg;
-    const GnnTask *t = s->task;
 
     s->node_loss[block] = 0;
-    for (int64_t u = block * ROWS; u < block_end(block, ROWS, t->users.n); u++)
-        s->node_loss[block] -= pull_row(s, &t->by_user, s->pull_user, t->users.first + u, (int32_t) u, t->items.first);
+    for (int64_t i = block * ROWS; i < block_end(block, ROWS, s->sample.n); i++)
+        s->node_loss[block] -= pull_row(s, user_row(s, i), s->sample.user[i], &s->task->by_user, pulls_of_user);
 }
 
 static void
 pull_items(void *arg, int64_t block, int thread)
 {
     Softmax    *s = arg;
-    const GnnTask *t = s->task;
 
-    for (int64_t i = block * ROWS; i < block_end(block, ROWS, t->items.n); i++)
-        (void) pull_row(s, &t->by_item, s->pull_item, t->items.first + i, (int32_t) i, t->users.first);
+    for (int64_t i = block * ROWS; i < block_end(block, ROWS, s->task->items.n); i++)
+        (void) pull_row(s, item_row(s, i), (int32_t) i, &s->task->by_item, pulls_of_item);
+}
+
+/* who is in this step */
+static void
+sample_users(Softmax *s)
+{
+    gnn_user_sample_draw(&s->sample, s->task, s->pass);
+    for (int32_t u = 0; u < s->task->users.n; u++)
+        s->place[u] = -1;
+    for (int64_t i = 0; i < s->sample.n; i++)
+        s->place[s->sample.user[i]] = (int32_t) i;
 }
 
 static double
@@ -284,15 +378,20 @@ softmax_run(void *state, const GnnMat *z, int64_t pass)
 {
     Softmax    *s = state;
     GnnTeam    *team = s->task->team;
-    int64_t     user_blocks = gnn_blocks(s->task->users.n, ROWS);
+    int64_t     user_blocks;
+    int64_t     item_blocks = gnn_blocks(s->task->items.n, ROWS);
 
     s->z = z;
     s->pass = pass;
-    gnn_team_run(team, gnn_blocks(z->n, ROWS), normalise_nodes, s);
+    sample_users(s);
+    user_blocks = gnn_blocks(s->sample.n, ROWS);
+    gnn_team_run(team, gnn_blocks(z->n, ROWS), clear_gradient, s);
+    gnn_team_run(team, user_blocks, normalise_users, s);
+    gnn_team_run(team, item_blocks, normalise_items, s);
     run_waves(s);
     gnn_team_run(team, user_blocks, pull_users, s);
-    gnn_team_run(team, gnn_blocks(s->task->items.n, ROWS), pull_items, s);
-    return sum_of(s->loss, s->n_blocks) + sum_of(s->node_loss, user_blocks);
+    gnn_team_run(team, item_blocks, pull_items, s);
+    return sum_of(s->loss, gnn_blocks(s->sample.n, BLOCK)) + sum_of(s->node_loss, user_blocks);
 }
 
 const GnnLoss gnn_softmax = {

@@ -28,13 +28,26 @@ gnn_user_pulls(double *pull, const GnnTask *task)
 
     for (int32_t u = 0; u < task->users.n; u++)
     {
+        double      factor = task->user_factor != NULL ? task->user_factor[u] : 1;
         double      degree = gnn_row_weight(&task->by_user, u);
 
-        pull[u] = degree > 0 ? pow(degree, g - 1) : 0;
+        pull[u] = degree > 0 ? factor * pow(factor * degree, g - 1) : 0;
         total += pull[u] * degree;
     }
     for (int32_t u = 0; u < task->users.n; u++)
         pull[u] /= total;
+}
+
+double
+gnn_mean_weight(const GnnTask *task)
+{
+    double      sum = 0;
+
+    if (task->mean_weight > 0)
+        return task->mean_weight;
+    for (int32_t u = 0; u < task->users.n; u++)
+        sum += gnn_row_weight(&task->by_user, u);
+    return sum / (double) task->n_edges;
 }
 
 void
@@ -44,6 +57,9 @@ gnn_negative_weights(double *weight, const GnnTask *task)
     {
         double      degree = gnn_row_weight(&task->by_item, i);
 
-        weight[i] = degree > 0 ? pow(degree, task->config->negative_alpha) : 0;
+        if (task->negative_weight != NULL)
+            weight[i] = task->negative_weight[i];
+        else
+            weight[i] = degree > 0 ? pow(degree, task->config->negative_alpha) : 0;
     }
 }

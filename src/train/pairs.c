@@ -9,14 +9,16 @@
  *
  *     with c_k = a_ui dl/dx_k:  dz_u += c_k z_k;  dz_k += c_k z_u
  *
- * Edges go in waves of a fixed number. A wave is first turned into contributions (user, item, coefficient), one for i
- * and one for each j; these are then scattered twice, to users from items and to items from users.
+ * Where a step takes a sample of users (see train/user_sample.h), the sum runs over their edges, times a factor. Those edges,
+ * one user after the other, go in waves of a fixed number. A wave is first turned into contributions (user, item, coefficient),
+ * one for i and one for each j; these are then scattered twice, to users from items and to items from users.
  */
 #include "train/pairs.h"
 
 #include "core/kernel.h"
 #include "core/scatter.h"
 #include "train/sample.h"
+#include "train/user_sample.h"
 
 #include <math.h>
 
@@ -35,7 +37,9 @@ typedef struct Pairs
     int64_t     negatives;
     int64_t     wave;           /* edges of a wave */
     int64_t     pass;
-    int64_t     first;          /* edge of the wave */
+    int64_t     first;          /* edge of the wave, of those of the step */
+    GnnUserSample sample;       /* whose edges the step has */
+    int64_t    *start;          /* [sample + 1] number of a user's first edge among those of the step */
     GnnAlias    alias;
     double     *pull;           /* [users] what an edge of weight 1, or any edge, counts */
     double      mean_weight;    /* of all edges */
@@ -64,6 +68,8 @@ gnn_pairs_allocate(GnnArena *arena, const GnnTask *task, const GnnPairLoss *how)
 
     b.wave = wave_size(task->n_edges, b.negatives);
     n = b.wave * (1 + b.negatives);
+    gnn_user_sample_allocate(&b.sample, arena, task);
+    b.start = gnn_alloc(arena, b.sample.limit + 1, sizeof(int64_t));
     gnn_alias_allocate(&b.alias, arena, task->items.n);
     b.pull = gnn_alloc(arena, task->users.n, sizeof(double));
     b.loss = gnn_alloc(arena, gnn_blocks(task->n_edges, BLOCK), sizeof(double));
@@ -80,17 +86,13 @@ gnn_pairs_allocate(GnnArena *arena, const GnnTask *task, const GnnPairLoss *how)
 static void
 spread_pulls(Pairs *b, const GnnTask *task)
 {
-    double      sum = 0;
-
     for (int32_t u = 0; u < task->users.n; u++)
     {
         int64_t     n = task->by_user.ptr[u + 1] - task->by_user.ptr[u];
-        double      degree = gnn_row_weight(&task->by_user, u);
 
-        sum += degree;
-        b->pull[u] *= n > 0 ? degree / (double) n : 0;
+        b->pull[u] *= n > 0 ? gnn_row_weight(&task->by_user, u) / (double) n : 0;
     }
-    b->mean_weight = sum / (double) task->n_edges;
+    b->mean_weight = gnn_mean_weight(task);
 }
 
 void
@@ -101,22 +103,24 @@ gnn_pairs_open(void *state, const GnnTask *task)
     gnn_user_pulls(b->pull, task);
     if (b->how->weight_is_target)
         spread_pulls(b, task);
+    gnn_user_sample_open(&b->sample, task);
+    b->alias.n = task->items.n;
     gnn_negative_weights(b->alias.weight, task);
     gnn_alias_fill(&b->alias);
 }
 
-/* the row that holds an edge: the last that starts at or before it */
-static int32_t
-row_of(const GnnCsr *a, int64_t edge)
+/* the user, of those of the step, who has an edge: the last whose edges start at or before it; in the sample, all have some */
+static int64_t
+holder_of(const Pairs *b, int64_t edge)
 {
-    int32_t     low = 0;
-    int32_t     high = a->n - 1;
+    int64_t     low = 0;
+    int64_t     high = b->sample.n - 1;
 
     while (low < high)
     {
-        int32_t     middle = low + (high - low + 1) / 2;
+        int64_t     middle = low + (high - low + 1) / 2;
 
-        if (a->ptr[middle] <= edge)
+        if (b->start[middle] <= edge)
             low = middle;
         else
             high = middle - 1;
@@ -134,15 +138,15 @@ draw(const Pairs *b, GnnRng *rng, int32_t user)
     return item;
 }
 
-/* an edge becomes 1 + negatives contributions; returns its part of the loss */
+/* an edge becomes 1 + negatives contributions, from `at` on; returns its part of the loss */
 static double
-run_edge(const Pairs *b, GnnRng *rng, int32_t user, int64_t edge)
+run_edge(const Pairs *b, GnnRng *rng, int32_t user, int64_t edge, int64_t at)
 {
     const GnnCsr *edges = &b->task->by_user;
     const real *z_items = b->z->val + b->task->items.first * b->dim;
     const real *z_user = b->z->val + (b->task->users.first + user) * b->dim;
     double      weight = edges->val != NULL ? edges->val[edge] : 1;
-    int64_t     at = (edge - b->first) * (1 + b->negatives);
+    double      pull = b->sample.factor * b->pull[user];
 
     for (int64_t k = at; k <= at + b->negatives; k++)
     {
@@ -151,8 +155,14 @@ run_edge(const Pairs *b, GnnRng *rng, int32_t user, int64_t edge)
         b->coef[k] = gnn_inner(z_user, z_items + b->item[k] * b->dim, b->dim);
     }
     if (b->how->weight_is_target)
-        return b->how->edge(b->coef + at, b->negatives, b->pull[user], weight / b->mean_weight);
-    return b->how->edge(b->coef + at, b->negatives, b->pull[user] * weight, 1);
+        return b->how->edge(b->coef + at, b->negatives, pull, weight / b->mean_weight);
+    return b->how->edge(b->coef + at, b->negatives, pull * weight, 1);
+}
+
+static int64_t
+edges_of_step(const Pairs *b)
+{
+    return b->start[b->sample.n];
 }
 
 static void
@@ -161,18 +171,22 @@ run_block(void *arg, int64_t number, int thread)
     Pairs      *b = arg;
     const GnnTask *t = b->task;
     int64_t     edge = b->first + number * BLOCK;
-    int64_t     end = edge + BLOCK < t->n_edges ? edge + BLOCK : t->n_edges;
+    int64_t     end = edge + BLOCK < edges_of_step(b) ? edge + BLOCK : edges_of_step(b);
     int64_t     block = edge / BLOCK;
-    int32_t     user = row_of(&t->by_user, edge);
+    int64_t     holder = holder_of(b, edge);
     GnnRng      rng = gnn_rng(t->config->seed, GNN_STREAM_NEGATIVES,
                               (uint64_t) (b->pass * gnn_blocks(t->n_edges, BLOCK) + block));
 
     b->loss[block] = 0;
     for (; edge < end; edge++)
     {
-        while (edge >= t->by_user.ptr[user + 1])
-            user++;
-        b->loss[block] += run_edge(b, &rng, user, edge);
+        int32_t     user;
+
+        while (edge >= b->start[holder + 1])
+            holder++;
+        user = b->sample.user[holder];
+        b->loss[block] += run_edge(b, &rng, user, t->by_user.ptr[user] + edge - b->start[holder],
+                                   (edge - b->first) * (1 + b->negatives));
     }
 }
 
@@ -203,15 +217,28 @@ clear_nodes(void *arg, int64_t block, int thread)
     memset(b->z->grad + block * ROWS * b->dim, 0, n * b->dim * sizeof(real));
 }
 
+/* who is in this step, and where her edges are */
+static void
+sample_users(Pairs *b)
+{
+    const int64_t *ptr = b->task->by_user.ptr;
+
+    gnn_user_sample_draw(&b->sample, b->task, b->pass);
+    for (int64_t i = 0; i < b->sample.n; i++)
+        b->start[i + 1] = b->start[i] + ptr[b->sample.user[i] + 1] - ptr[b->sample.user[i]];
+}
+
 double
 gnn_pairs_run(void *state, const GnnMat *z, int64_t pass)
 {
     Pairs      *b = state;
-    int64_t     n_edges = b->task->n_edges;
+    int64_t     n_edges;
     double      loss = 0;
 
     b->z = z;
     b->pass = pass;
+    sample_users(b);
+    n_edges = edges_of_step(b);
     gnn_team_run(b->task->team, gnn_blocks(z->n, ROWS), clear_nodes, b);
     for (b->first = 0; b->first < n_edges; b->first += b->wave)
     {

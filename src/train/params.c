@@ -13,11 +13,15 @@
 #define REAL(name, min, max, def, what) {#name, GNN_PARAM_REAL, offsetof(GnnConfig, name), min, max, def, NULL, what}
 
 /* in the order of gnn_models and gnn_losses */
-static const char *const models[] = {"lightgcn", "gcn", "mf", "ngcf", "graphsage", "gat", "ggnn", "rgcn", "kgat", "dnn", NULL};
+static const char *const models[] = {"lightgcn", "gcn", "mf", "ngcf", "graphsage", "gat", "ggnn", "pinsage", "rgcn",
+    "kgat", "dnn", NULL};
 static const char *const losses[] = {"softmax", "bpr", "bce", "mse", NULL};
 
 /* in the order of GnnAggregator */
 static const char *const aggregators[] = {"mean", "pool", NULL};
+
+/* in the order of GnnSampling */
+static const char *const samplings[] = {"none", "neighbours", "walks", NULL};
 
 /* in the order of GnnEncoder */
 static const char *const encoders[] = {"linear", "mlp", NULL};
@@ -44,7 +48,14 @@ const GnnParam gnn_params[] = {
           "relations, twice."),
     REAL(relation_weight, 0, 100, 0.1, "Weight of kgat's second objective, TransR's, in the loss: what is related is near in "
          "its relation's space."),
-    WHOLE(steps, 1, 100000, 60, "Steps of the optimiser, each over all interactions."),
+    WHOLE(walks, 1, 10000, 100, "Random walks from each node, by which pinsage finds its neighbours."),
+    WHOLE(walk_length, 1, 100, 2, "Steps of such a walk."),
+    WHOLE(importance_neighbours, 1, 1000, 20, "Nodes, of those that the walks visit most, that pinsage takes for neighbours."),
+    WHOLE(steps, 1, 100000, 60, "Steps of the optimiser, each over all interactions or those of users_per_step users."),
+    WHOLE(users_per_step, 0, INT32_MAX, 0, "Users whose interactions a step learns from, drawn anew each step; 0 takes all."),
+    CHOICE(sampling, samplings, "What a step propagates on: the whole graph (none), or a sample around its users, with "
+           "neighbours drawn evenly (neighbours) or by weight (walks)."),
+    WHOLE(fanout, 1, GNN_MAX_FANOUT, 10, "Neighbours of a node, and interactions of a user, that a sample takes along at most."),
     REAL(learning_rate, 0, 10, 0, "Step size of Adam; 0 takes the model's own: 0.1 for lightgcn and mf, 0.02 for the others."),
     REAL(temperature, 0.01, 10, 0.1, "Temperature t of the softmax: small ones look at the hardest negatives."),
     WHOLE(negatives, 0, 65536, 0, "Negatives M: of a block of 512 users for softmax, of one interaction for the others; "
@@ -82,6 +93,9 @@ static const struct
     {offsetof(GnnConfig, layers), GNN_USE_EDGES | GNN_USE_LAYERS},
     {offsetof(GnnConfig, aggregator), GNN_USE_AGGREGATOR},
     {offsetof(GnnConfig, heads), GNN_USE_HEADS},
+    {offsetof(GnnConfig, walks), GNN_USE_WALKS},
+    {offsetof(GnnConfig, walk_length), GNN_USE_WALKS},
+    {offsetof(GnnConfig, importance_neighbours), GNN_USE_WALKS},
     {offsetof(GnnConfig, bases), GNN_USE_BASES},
     {offsetof(GnnConfig, relation_weight), GNN_USE_OBJECTIVE},
     {offsetof(GnnConfig, dropout), GNN_USE_DROPOUT},

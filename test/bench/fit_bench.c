@@ -2,9 +2,13 @@
  * fit_bench.c: trains on a file of interactions, ranks all items for all users of another, prints how good
  * that is and how long it took. No server.
  *
- *     fit_bench TRAIN TEST [threads=N] [fold_in=1] [verbose=1] [vectors=FILE] [parameter=value ...]
+ *     fit_bench TRAIN TEST [threads=N] [fold_in=1] [verbose=1] [vectors=FILE] [measured=N] [popularity=1] [parameter=value ...]
  *
- * TRAIN and TEST hold a user and an item number in tab-separated columns below a header line; '-' for no TEST.
+ * TRAIN and TEST hold a user and an item number in tab-separated columns below a header line; '-' for no TEST. Instead of
+ * TRAIN, planted:USERS:ITEMS:INTERACTIONS makes a graph of power laws with clusters in it, and a tenth of it is the test.
+ *
+ *     measured=N  ranks for about N of the users only;  popularity=1  ranks by popularity too, to compare with
+ *
  * FILE gets the vectors, for topk_bench: the numbers of users, items and dimensions as int32, then their floats.
  * Built by
  *
@@ -15,11 +19,13 @@
  */
 #include "core/arena.h"
 #include "core/metric.h"
+#include "core/rng.h"
 #include "core/team.h"
 #include "core/topk.h"
 #include "model/induct.h"
 #include "train/fit.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +88,57 @@ read_pairs(const char *path)
     return p;
 }
 
+/*
+ * Users and items are in one of CLUSTERS, by their number. The r-th most active user has r^-1/2 of the most active one's
+ * interactions; three of five are of items of her cluster, which are taken by rank^-1/2, the others of any items, by rank^-2/3.
+ */
+#define CLUSTERS 200
+
+static void
+plant(Pairs *train, Pairs *test, const char *sizes)
+{
+    GnnRng      rng = gnn_rng(1, GNN_STREAM_INIT, 0);
+    int64_t     users;
+    int64_t     items;
+    int64_t     n;
+
+    if (sscanf(sizes, "%" SCNd64 ":%" SCNd64 ":%" SCNd64, &users, &items, &n) != 3 || users < 1 || items < CLUSTERS)
+    {
+        fprintf(stderr, "planted:USERS:ITEMS:INTERACTIONS, of at least %d items\n", CLUSTERS);
+        exit(1);
+    }
+    for (int64_t i = 0; i < n; i++)
+    {
+        double      rank = gnn_rng_uniform(&rng);
+        int32_t     user = (int32_t) ((int64_t) ((double) users * rank * rank) * 7919 % users);
+        bool        own = gnn_rng_uniform(&rng) < 0.6;
+        double      taste = gnn_rng_uniform(&rng);
+        int64_t     item = own ? user % CLUSTERS + CLUSTERS * (int64_t) ((double) (items / CLUSTERS) * taste * taste)
+            : (int64_t) ((double) items * taste * taste * taste);
+
+        add_pair(gnn_rng_below(&rng, 10) == 0 ? test : train, user, (int32_t) item);
+    }
+}
+
+/* what is in both can not be found: what is known is not ranked */
+static void
+drop_known(GnnCsr *test, const GnnCsr *train)
+{
+    int64_t     out = 0;
+
+    for (int32_t u = 0; u < test->n; u++)
+    {
+        int64_t     start = test->ptr[u];
+
+        test->ptr[u] = out;
+        for (int64_t e = start; e < test->ptr[u + 1]; e++)
+            if (!gnn_csr_has(train, u, test->idx[e]))
+                test->idx[out++] = test->idx[e];
+    }
+    test->ptr[test->n] = out;
+    test->val = NULL;
+}
+
 static int32_t
 count_of(const int32_t *number, int64_t n, int32_t least)
 {
@@ -142,8 +199,9 @@ fold_in_users(GnnFit *fit, const GnnCsr *train, int dim)
         }
 }
 
+/* one batch of users in `every` */
 static void
-evaluate(const GnnFit *fit, const GnnCsr *train, const GnnCsr *test, int dim)
+evaluate(const GnnFit *fit, const GnnCsr *train, const GnnCsr *test, int dim, int64_t every)
 {
     GnnRows     rows = {.rows = fit->embedding[1], .n = train->n_cols, .dim = dim};
     GnnHit     *hits = malloc(sizeof(GnnHit) * K * BATCH);
@@ -154,7 +212,7 @@ evaluate(const GnnFit *fit, const GnnCsr *train, const GnnCsr *test, int dim)
     int64_t     users = 0;
     double      start = gnn_now();
 
-    for (int32_t first = 0; first < train->n; first += BATCH)
+    for (int32_t first = 0; first < train->n; first += BATCH * (int32_t) every)
     {
         int32_t     n = train->n - first < BATCH ? train->n - first : BATCH;
 
@@ -183,6 +241,22 @@ evaluate(const GnnFit *fit, const GnnCsr *train, const GnnCsr *test, int dim)
     free(n_hits);
     free(skip);
     free(n_skip);
+}
+
+/* all users alike, items by how many have them */
+static void
+evaluate_popularity(const GnnCsr *train, const GnnCsr *test, int64_t every)
+{
+    GnnFit      fit = {.embedding = {malloc(train->n * sizeof(float)), calloc(train->n_cols, sizeof(float))}};
+
+    for (int32_t u = 0; u < train->n; u++)
+        fit.embedding[0][u] = 1;
+    for (int64_t e = 0; e < train->ptr[train->n]; e++)
+        fit.embedding[1][train->idx[e]] += 1;
+    printf("by popularity: ");
+    evaluate(&fit, train, test, 1, every);
+    free(fit.embedding[0]);
+    free(fit.embedding[1]);
 }
 
 static void
@@ -237,12 +311,16 @@ main(int argc, char **argv)
     GnnFit      fit = {0};
     GnnCsr      train;
     GnnCsr      test;
-    Pairs       pairs;
+    Pairs       pairs = {0};
     Pairs       truth = {0};
     int32_t     n[2];
     int         threads = 0;
     bool        fold_in = false;
     bool        verbose = false;
+    bool        popularity = false;
+    bool        planted;
+    int64_t     measured = INT64_MAX;
+    int64_t     every;
     const char *vectors = NULL;
     GnnTick     tick = {.call = print_step, .arg = &verbose};
     GnnPart     parts[GNN_MAX_PARTS];
@@ -254,7 +332,8 @@ main(int argc, char **argv)
 
     if (argc < 3)
     {
-        fprintf(stderr, "usage: fit_bench TRAIN TEST [threads=N] [fold_in=1] [verbose=1] [vectors=FILE] [parameter=value ...]\n");
+        fprintf(stderr, "usage: fit_bench TRAIN TEST [threads=N] [fold_in=1] [verbose=1] [vectors=FILE] [measured=N] "
+                "[popularity=1] [parameter=value ...]\n");
         return 1;
     }
     gnn_config_defaults(&config);
@@ -271,13 +350,21 @@ main(int argc, char **argv)
             fold_in = atoi(value) != 0;
         else if (strcmp(argv[i], "verbose") == 0)
             verbose = atoi(value) != 0;
+        else if (strcmp(argv[i], "popularity") == 0)
+            popularity = atoi(value) != 0;
+        else if (strcmp(argv[i], "measured") == 0)
+            measured = atoll(value) > 0 ? atoll(value) : 1;
         else if (strcmp(argv[i], "vectors") == 0)
             vectors = value;
         else
             set_parameter(&config, argv[i], value);
     }
-    pairs = read_pairs(argv[1]);
-    if (strcmp(argv[2], "-") != 0)
+    planted = strncmp(argv[1], "planted:", 8) == 0;
+    if (planted)
+        plant(&pairs, &truth, argv[1] + 8);
+    else
+        pairs = read_pairs(argv[1]);
+    if (!planted && strcmp(argv[2], "-") != 0)
         truth = read_pairs(argv[2]);
     gnn_arena_malloc(&arena, fail, NULL);
     n[0] = count_of(truth.user, truth.n, count_of(pairs.user, pairs.n, 0));
@@ -286,6 +373,11 @@ main(int argc, char **argv)
     build(&train, &arena.arena, &pairs, n[0], n[1]);
     printf("%d users, %d items, %lld edges in %.2f s\n", n[0], n[1], (long long) train.ptr[n[0]], gnn_now() - start);
     build(&test, &arena.arena, &truth, n[0], n[1]);
+    if (planted)
+        drop_known(&test, &train);
+    free(pairs.user);
+    free(pairs.item);
+    every = measured < n[0] ? n[0] / measured : 1;
     gnn_graph_add_nodes(&graph, "user", n[0]);
     gnn_graph_add_nodes(&graph, "item", n[1]);
     gnn_graph_add_relation(&graph, "interaction", 0, 1, &train);
@@ -311,7 +403,9 @@ main(int argc, char **argv)
     if (vectors != NULL)
         write_vectors(vectors, &fit, n, config.dim);
     if (truth.n > 0)
-        evaluate(&fit, &train, &test, config.dim);
+        evaluate(&fit, &train, &test, config.dim, every);
+    if (popularity && truth.n > 0)
+        evaluate_popularity(&train, &test, every);
     if (fold_in && truth.n > 0)
     {
         if (gnn_is_inductive(&config))
@@ -319,10 +413,10 @@ main(int argc, char **argv)
         else
             fold_in_users(&fit, &train, config.dim);
         printf("users folded in: ");
-        evaluate(&fit, &train, &test, config.dim);
+        evaluate(&fit, &train, &test, config.dim, every);
         average_users(&fit, &train, config.dim);
         printf("users as the mean of their items: ");
-        evaluate(&fit, &train, &test, config.dim);
+        evaluate(&fit, &train, &test, config.dim, every);
     }
     gnn_arena_free(&arena);
     return 0;

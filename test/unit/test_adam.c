@@ -54,6 +54,56 @@ check_steps(double decay, double clip)
         CHECK_NEAR(value[i], x[i], sizeof(real) == 8 ? 1e-12 : 1e-5);
 }
 
+#define ROWS 700
+#define DIM 5
+
+/* all rows at every step, in turn: the same as all at once; then rows that sit steps out, each as if it were alone */
+static void
+rows_in_turn(void)
+{
+    GnnRng      rng = gnn_rng(1, GNN_STREAM_INIT, 0);
+    real       *value = gnn_alloc(arena, ROWS * DIM, sizeof(real));
+    real       *other = gnn_alloc(arena, ROWS * DIM, sizeof(real));
+    real       *alone = gnn_alloc(arena, DIM, sizeof(real));
+    real       *grad = gnn_alloc(arena, ROWS * DIM, sizeof(real));
+    int32_t     all[ROWS];
+    GnnAdam     dense;
+    GnnAdam     one;
+    GnnRowAdam  rows;
+    GnnTeam     team;
+
+    gnn_team_open(&team, 2, NULL, NULL);
+    gnn_adam_allocate(&dense, arena, ROWS * DIM, 0.03, 1e-4);
+    gnn_adam_allocate(&one, arena, DIM, 0.03, 1e-4);
+    gnn_row_adam_allocate(&rows, arena, ROWS, DIM, 0.03);
+    rows.adam.epsilon = 1e-4;
+    for (int i = 0; i < ROWS; i++)
+        all[i] = i;
+    for (int t = 0; t < 8; t++)
+    {
+        for (int i = 0; i < ROWS * DIM; i++)
+            grad[i] = (real) (1e-3 * gnn_rng_normal(&rng));
+        if (t < 4)
+        {
+            gnn_adam_step(&dense, &team, other, grad);
+            gnn_row_adam_step(&rows, &team, value, all, ROWS, grad);
+            gnn_adam_step(&one, &team, alone, grad + 7 * DIM);
+        }
+        else if (t % 2)
+        {
+            gnn_row_adam_step(&rows, &team, value, (int32_t[]) {3, 7, 600}, 3, grad);
+            gnn_adam_step(&one, &team, alone, grad + DIM);
+        }
+        else
+            gnn_row_adam_step(&rows, &team, value, (int32_t[]) {3, 600}, 2, grad);
+        if (t == 3)
+            CHECK(memcmp(value, other, ROWS * DIM * sizeof(real)) == 0);
+    }
+    CHECK(memcmp(value + 7 * DIM, alone, DIM * sizeof(real)) == 0);
+    CHECK(memcmp(value + 8 * DIM, other + 8 * DIM, (600 - 8) * DIM * sizeof(real)) == 0);
+    CHECK(memcmp(value + 3 * DIM, other + 3 * DIM, DIM * sizeof(real)) != 0);
+}
+
 static void
 against_formulas(void)
 {
@@ -124,6 +174,7 @@ finds_a_minimum(void)
 
 static const Test tests[] = {
     {"steps against the formulas", against_formulas},
+    {"rows in turn are as if they were alone", rows_in_turn},
     {"decay against the formulas", decay},
     {"a long gradient is brought down to the norm, a short one left alone", clipping},
     {"a norm that nothing exceeds does not show", a_wide_norm_does_not_show},

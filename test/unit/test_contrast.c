@@ -4,6 +4,7 @@
 #include "test.h"
 
 #include "core/ops.h"
+#include "core/walk.h"
 #include "model/model.h"
 #include "train/contrast.h"
 #include "train/params.h"
@@ -18,6 +19,7 @@ typedef struct World
 {
     GnnGraph    graph;
     GnnAdjacency adjacency;
+    GnnVisits   visits;
     GnnTyped    typed;
     GnnTeam     team;
     GnnConfig   config;
@@ -51,6 +53,10 @@ make_world(World *w)
     gnn_typed_allocate(&w->typed, arena, &w->graph, n_edges);
     gnn_typed_fill(&w->typed, &w->graph);
     gnn_plan_open(&w->plan, &w->adjacency, &w->team, 5);
+    w->visits = (GnnVisits) {.walks = 10, .length = 2, .kept = w->config.importance_neighbours, .seed = 1};
+    gnn_visits_allocate(&w->visits, arena, w->graph.n_nodes, w->team.threads);
+    gnn_visits_fill(&w->visits, &w->team, &w->adjacency);
+    w->plan.visited = &w->visits.shares;
     w->plan.typed = &w->typed;
     w->plan.noise = gnn_contrast_noise(&w->config);
     w->z = gnn_models[w->config.model]->build(&w->plan, &w->graph, &w->config);
@@ -361,6 +367,7 @@ check_views(int model, GnnContrastKind kind)
     CHECK_SAY(memcmp(first, w.z->val, size) == 0, "%s: a view changes", gnn_models[model]->name);
     w.plan.training = false;
     w.plan.adjacency = &w.adjacency;
+    w.plan.visited = &w.visits.shares;
     w.plan.typed = &w.typed;
     gnn_plan_forward(&w.plan);
     CHECK_SAY(memcmp(first, w.z->val, size) != 0, "%s: a view is not disturbed", gnn_models[model]->name);

@@ -162,6 +162,52 @@ communities(void)
         }
 }
 
+static bool
+may_sample(int model)
+{
+    return !gnn_models[model]->typed;
+}
+
+/* a hundred users a step, on the whole graph and on samples of it: nearly as good, with more of the shorter steps */
+static void
+communities_by_samples(void)
+{
+    int32_t     from[USERS * EACH];
+    int32_t     to[USERS * EACH];
+    GnnGraph    g;
+
+    planted(&g, from, to);
+    for (int m = 0; m < gnn_n_models; m++)
+        for (int sampling = GNN_SAMPLING_NONE; sampling <= GNN_SAMPLING_WALKS; sampling++)
+        {
+            GnnConfig   c;
+            GnnFit      fit;
+            double      found;
+            double      least = (gnn_models[m]->uses & GNN_USE_LAYERS) != 0 ? 0.6 : 0.85;  /* dnn: without edges, slowly */
+
+            gnn_config_defaults(&c);
+            c.model = m;
+            c.loss = sampling == GNN_SAMPLING_NONE && m == 0;
+            c.dim = 16;
+            c.steps = 80;
+            c.users_per_step = 100;
+            c.sampling = may_sample(m) ? sampling : GNN_SAMPLING_NONE;
+            c.fanout = 4;
+            c.importance_neighbours = 5;
+            c.aggregator = sampling == GNN_SAMPLING_WALKS;
+            c.reg_weight = 0.3;
+            c.temperature = 0.3;
+            c.negatives = c.loss == 0 ? 100 : 0;
+            CHECK(train(&fit, &g, &c, 2) == NULL);
+            found = share_found(&fit, &g, fit.embedding[0], c.dim);
+            CHECK_SAY(found > least, "%s with %s, sampling %d, found %g", gnn_models[m]->name, gnn_losses[c.loss]->name, sampling,
+                      found);
+            found = share_found(&fit, &g, gnn_is_inductive(&c) ? inducted(&fit, &g, &c) : added_up(&fit, &g, c.dim), c.dim);
+            CHECK_SAY(found > least, "%s with %s, sampling %d, folded in, found %g", gnn_models[m]->name,
+                      gnn_losses[c.loss]->name, sampling, found);
+        }
+}
+
 /* what is found without is found with it, if not quite so well: it asks users to differ of whom many are alike */
 static void
 contrast_finds_them_too(void)
@@ -381,6 +427,11 @@ threads_do_not_show(void)
             c.contrast = (m + l) % 3;
             c.contrast_nodes = 150;
             c.holdout = 0.2;
+            c.users_per_step = m % 2 * 700;
+            check_same(&g, &c);
+            c.contrast = GNN_CONTRAST_NONE;
+            c.users_per_step = 300;
+            c.sampling = may_sample(m) ? 1 + (m + l) % 2 : GNN_SAMPLING_NONE;
             check_same(&g, &c);
         }
 }
@@ -433,7 +484,7 @@ another_value(const GnnParam *p)
 {
     if (p->kind == GNN_PARAM_CHOICE)
         return p->def + 1;
-    return p->kind == GNN_PARAM_REAL ? p->min + (p->max - p->min) / 7 : p->def / 2;
+    return p->kind == GNN_PARAM_REAL ? p->min + (p->max - p->min) / 7 : floor(p->def / (p->def < 4 ? 2 : 4));
 }
 
 static void
@@ -500,7 +551,7 @@ uses(void)
             CHECK_SAY(shows(&g, m, &gnn_params[i]) == ((gnn_models[m]->uses & use) != 0), "%s with %s", gnn_params[i].name,
                       gnn_models[m]->name);
         }
-    CHECK(n >= 12 * gnn_n_models);
+    CHECK(n >= 15 * gnn_n_models);
 }
 
 /* ---- graphs at the edge ---- */
@@ -548,7 +599,7 @@ check_trains_anyhow(const GnnGraph *g)
 {
     for (int m = 0; m < gnn_n_models; m++)
         for (int l = 0; l < gnn_n_losses; l++)
-            for (int kind = 0; kind < 6; kind++)
+            for (int kind = 0; kind < 8; kind++)
             {
                 GnnConfig   c;
 
@@ -562,7 +613,10 @@ check_trains_anyhow(const GnnGraph *g)
                 c.aggregator = kind % 2;
                 c.temperature = kind == 0 ? 0.01 : 0.1;
                 c.user_weight = kind == 5 ? 0 : 1;
-                c.contrast = kind % 3;
+                c.contrast = kind < 6 ? kind % 3 : GNN_CONTRAST_NONE;
+                c.sampling = kind < 6 || !may_sample(m) ? GNN_SAMPLING_NONE : kind - 5;
+                c.fanout = kind == 6 ? 1 : 5;
+                c.users_per_step = kind == 5 || kind == 6 ? 1 : 0;
                 c.contrast_temperature = kind == 1 ? 0.01 : 0.2;
                 c.contrast_noise = kind == 4 ? 1 : 0.1;
                 c.edge_dropout = kind == 5 ? 0.9 : 0.1;
@@ -605,6 +659,22 @@ exotic_weights(void)
     check_trains_anyhow(&g);
     graph_of(&g, 3, 3, 5, few_users, few_items, most);
     check_trains_anyhow(&g);
+}
+
+static void
+contrast_with_sampling(void)
+{
+    GnnGraph    g;
+    GnnConfig   c;
+    GnnFit      fit;
+    const char *problem;
+
+    graph_of(&g, 3, 3, 5, few_users, few_items, NULL);
+    gnn_config_defaults(&c);
+    c.contrast = GNN_CONTRAST_NOISE;
+    c.sampling = GNN_SAMPLING_WALKS;
+    problem = train(&fit, &g, &c, 1);
+    CHECK(problem != NULL && strstr(problem, "sampling") != NULL);
 }
 
 static void
@@ -891,7 +961,7 @@ estimate(void)
         shape.relations[r].edges = (GnnCsr) {.n = g.relations[r].edges.n, .n_cols = g.relations[r].edges.n_cols};
     for (int m = 0; m < gnn_n_models; m++)
         for (int l = 0; l < gnn_n_losses; l++)
-            for (int kind = 0; kind < 4; kind++)
+            for (int kind = 0; kind < (l < 2 ? 7 : 4); kind++)
             {
                 int64_t     n_edges[GNN_MAX_RELATIONS];
                 GnnPart     parts[GNN_MAX_PARTS];
@@ -911,8 +981,11 @@ estimate(void)
                 c.layers = kind == 2 ? 4 : 2;
                 c.aggregator = kind % 2;
                 c.negatives = kind == 3 ? 7 : 100;
-                c.contrast = kind % 3;
+                c.contrast = kind < 4 ? kind % 3 : GNN_CONTRAST_NONE;
                 c.holdout = kind == 3 ? 0.2 : 0;
+                c.users_per_step = kind > 3 ? 50 : 0;
+                c.sampling = kind > 3 && may_sample(m) ? kind - 4 : 0;
+                c.fanout = 3;
                 for (int r = 0; r < g.n_relations; r++)
                     n_edges[r] = g.relations[r].edges.ptr[g.relations[r].edges.n];
                 estimated = (double) gnn_fit_estimate(parts, &n_parts, &shape, n_edges, &c, 2);
@@ -1107,6 +1180,7 @@ static const Test tests[] = {
     {"so they are with contrast", contrast_finds_them_too},
     {"views are not what is served", views_are_not_served},
     {"contrast spreads what is alike", contrast_spreads},
+    {"and from samples of users and of the graph", communities_by_samples},
     {"chance finds little", chance_finds_little},
     {"further node types take part", more_node_types},
     {"relations of opposite meaning", opposite_relations},
@@ -1119,6 +1193,7 @@ static const Test tests[] = {
     {"so do the parameters that a model looks at, and no others", uses},
     {"small graphs", small_graphs},
     {"exotic weights", exotic_weights},
+    {"contrast and sampling together are refused", contrast_with_sampling},
     {"nothing to learn from is a sentence", nothing_to_learn},
     {"2^31 nodes are refused", too_many_nodes},
     {"nodes without edges get zeros", nodes_without_edges},

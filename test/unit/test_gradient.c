@@ -7,6 +7,7 @@
 #include "test.h"
 
 #include "core/ops.h"
+#include "core/walk.h"
 #include "model/model.h"
 #include "train/decay.h"
 #include "train/loss.h"
@@ -23,6 +24,7 @@ typedef struct World
 {
     GnnGraph    graph;
     GnnAdjacency adjacency;
+    GnnVisits   visits;
     GnnFeatures features;       /* of which plans are told by who tests them */
     GnnTyped    typed;
     GnnTeam     team;
@@ -89,6 +91,9 @@ make_world_of(World *w, int32_t n_users, int32_t n_items, int64_t n, bool weight
     gnn_team_open(&w->team, 2, NULL, NULL);
     gnn_adjacency_allocate(&w->adjacency, arena, &w->graph, n_edges);
     gnn_adjacency_fill(&w->adjacency, &w->graph);
+    w->visits = (GnnVisits) {.walks = 10, .length = 3, .kept = 4, .seed = 1};
+    gnn_visits_allocate(&w->visits, arena, w->graph.n_nodes, w->team.threads);
+    gnn_visits_fill(&w->visits, &w->team, &w->adjacency);
     set_features(&w->graph, 1, 6);
     set_features(&w->graph, 2, 4);
     gnn_features_open(&w->features, &w->graph);
@@ -147,6 +152,7 @@ open_problem(Problem *p, World *w)
 {
     memset(p, 0, sizeof(*p));
     gnn_plan_open(&p->plan, &w->adjacency, &w->team, 5);
+    p->plan.visited = &w->visits.shares;
     p->plan.typed = &w->typed;
     p->plan.training = true;
     p->plan.pass = 1;
@@ -296,6 +302,14 @@ case_neighbour_max_relu(Problem *p, int64_t n)
     GnnMat     *x = learned(p, n);
 
     return gnn_op_neighbour_max(&p->plan, x, gnn_plan_parameter(&p->plan, DIM, 3, GNN_START_NORMAL, 1), 0);
+}
+
+static GnnMat *
+case_visited_sum(Problem *p, int64_t n)
+{
+    GnnMat     *x = learned(p, n);
+
+    return gnn_op_visited_sum(&p->plan, x, gnn_plan_parameter(&p->plan, DIM, 3, GNN_START_NORMAL, 1), 0.2);
 }
 
 static GnnMat *
@@ -562,6 +576,14 @@ case_neighbour_max_shared(Problem *p, int64_t n)
 }
 
 static GnnMat *
+case_visited_sum_shared(Problem *p, int64_t n)
+{
+    GnnMat     *x = square(p, n);
+
+    return case_shared(p, x, gnn_op_visited_sum(&p->plan, x, x, 0.2));
+}
+
+static GnnMat *
 case_attend_shared(Problem *p, int64_t n)
 {
     GnnMat     *x = square(p, n);
@@ -646,6 +668,8 @@ static const OpCase op_cases[] = {
     {&gnn_neighbour_mean, case_neighbour_mean},
     {&gnn_neighbour_max, case_neighbour_max},
     {&gnn_neighbour_max, case_neighbour_max_relu},
+    {&gnn_visited_sum, case_visited_sum},
+    {&gnn_visited_sum, case_visited_sum_shared},
     {&gnn_attend, case_attend_1},
     {&gnn_attend, case_attend_2},
     {&gnn_attend, case_attend_9},
@@ -761,24 +785,71 @@ gradient_error(Problem *p)
 }
 
 static void
-ops(void)
+check_ops(World *w)
 {
-    World       w;
-
-    make_world(&w, true);
     for (int c = 0; c < N_OP_CASES; c++)
         for (int noisy = 0; noisy < 2; noisy++)
         {
             Problem     p;
             double      error;
 
-            open_problem(&p, &w);
+            open_problem(&p, w);
             p.plan.noise = noisy ? (real) LITTLE_NOISE : 0;
-            p.out = op_cases[c].write(&p, w.graph.n_nodes);
+            p.out = op_cases[c].write(&p, w->graph.n_nodes);
             close_problem(&p, 0);
             error = gradient_error(&p);
             CHECK_SAY(error < GOOD, "%s (case %d%s): %g", op_cases[c].op->name, c, noisy ? ", with noise" : "", error);
         }
+}
+
+static void
+ops(void)
+{
+    World       w;
+
+    make_world(&w, true);
+    check_ops(&w);
+}
+
+/* some of each row, heavier by chance: a matrix that is not symmetric, as a sample of a graph has */
+static void
+thin_adjacency(World *w)
+{
+    GnnRng      rng = gnn_rng(3, GNN_STREAM_INIT, 0);
+    const GnnCsr *a = &w->adjacency.a;
+    GnnAdjacency *thin = &w->adjacency;
+    GnnDirected some;
+    int64_t     n = 0;
+
+    gnn_directed_allocate(&some, arena, a->n, a->ptr[a->n]);
+    thin->n_edges = gnn_alloc(arena, a->n, sizeof(int32_t));
+    for (int32_t v = 0; v < a->n; v++)
+    {
+        for (int64_t e = a->ptr[v]; e < a->ptr[v + 1]; e++)
+            if (gnn_rng_below(&rng, 3) > 0)
+            {
+                some.rows.idx[n] = a->idx[e];
+                some.rows.val[n++] = (float) (a->val[e] * (1 + gnn_rng_uniform(&rng)));
+            }
+        some.rows.ptr[v + 1] = n;
+        thin->n_edges[v] = (int32_t) (a->ptr[v + 1] - a->ptr[v]);
+    }
+    gnn_directed_turn(&some);
+    thin->a.ptr = gnn_alloc(arena, a->n + 1, sizeof(int64_t));
+    thin->a.idx = gnn_alloc(arena, 2 * n, sizeof(int32_t));
+    thin->a.val = gnn_alloc(arena, 2 * n, sizeof(float));
+    thin->back = gnn_alloc(arena, 2 * n, sizeof(float));
+    gnn_directed_join(thin, &some);
+}
+
+static void
+ops_on_a_sample(void)
+{
+    World       w;
+
+    make_world(&w, true);
+    thin_adjacency(&w);
+    check_ops(&w);
 }
 
 static void
@@ -1070,6 +1141,33 @@ max_by_definition(void)
                     most = fmax(most, leaky(y));
             }
             CHECK_NEAR(p.out->val[v * 3 + c], isinf(most) ? 0 : most, 1e-5);
+        }
+}
+
+static void
+visited_sum_by_definition(void)
+{
+    World       w;
+    Problem     p;
+    const real *x = run_case(&p, &w, case_visited_sum);
+    const real *weights = p.plan.parameters[1].mat->val;
+    double     *b = dense_of(&w.visits.shares.rows);
+    int64_t     n = w.graph.n_nodes;
+
+    for (int64_t v = 0; v < n; v++)
+        for (int c = 0; c < 3; c++)
+        {
+            double      sum = 0;
+
+            for (int64_t u = 0; u < n; u++)
+            {
+                real        y = 0;
+
+                for (int i = 0; i < DIM; i++)
+                    y += x[u * DIM + i] * weights[i * 3 + c];
+                sum += b[v * n + u] * leaky(y);
+            }
+            CHECK_NEAR(p.out->val[v * 3 + c], sum, 1e-5);
         }
 }
 
@@ -1673,6 +1771,7 @@ static const Test tests[] = {
     {"every op has a case", every_op_has_a_case},
 #ifdef GNN_DOUBLE
     {"every op", ops},
+    {"every op where the matrix is not symmetric", ops_on_a_sample},
     {"noise is a constant to every op", noise_is_a_constant},
     {"every model with every loss", models_and_losses},
     {"every loss with many users", many_users},
@@ -1683,6 +1782,7 @@ static const Test tests[] = {
     {"the mean of neighbours by its definition", mean_by_definition},
     {"the largest of neighbours by its definition", max_by_definition},
     {"the largest of neighbours is found again", the_largest_is_found_again},
+    {"the sum over those visited by its definition", visited_sum_by_definition},
     {"the mean with lengths by its definition", sized_mean_by_definition},
     {"attention by its definition", attention_by_definition},
     {"the sum over relations by its definition", relation_sum_by_definition},

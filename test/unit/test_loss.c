@@ -174,6 +174,49 @@ others_have_no_gradient(void)
     }
 }
 
+/* on average over many draws, two users of five give the loss and the gradient of all */
+static void
+sampled_users(void)
+{
+    const int   draws = 3000;
+
+    for (int l = 0; l < gnn_n_losses; l++)
+    {
+        GnnTask     task;
+        GnnConfig   config;
+        GnnTeam     team;
+        GnnMat      z;
+        void       *state;
+        double      mean[(USERS + 3) * DIM] = {0};
+        double      loss = 0;
+        double      all;
+        int         without = 0;
+
+        make_task(&task, &config, &team);
+        config.negative_alpha = 2;
+        config.temperature = 0.5;
+        config.user_weight = 0.1;
+        config.users_per_step = 2;
+        run(gnn_losses[l], &task, &z);
+        state = gnn_losses[l]->allocate(arena, &task);
+        gnn_losses[l]->open(state, &task);
+        for (int pass = 0; pass < draws; pass++)
+        {
+            loss += gnn_losses[l]->run(state, &z, pass) / draws;
+            without += z.grad[0] == 0;
+            for (int i = 0; i < (USERS + 3) * DIM; i++)
+                mean[i] += z.grad[i] / draws;
+        }
+        CHECK_NEAR(without / (double) draws, 0.6, 0.03);
+        config.users_per_step = 0;
+        all = run(gnn_losses[l], &task, &z);
+        CHECK_SAY(fabs(loss - all) < 0.05 * fabs(all), "%s: %g instead of %g", gnn_losses[l]->name, loss, all);
+        for (int i = 0; i < (USERS + 3) * DIM; i++)
+            CHECK_SAY(fabs(mean[i] - z.grad[i]) < 0.05, "%s: gradient %d is %g instead of %g", gnn_losses[l]->name, i, mean[i],
+                      z.grad[i]);
+    }
+}
+
 static void
 negatives(void)
 {
@@ -201,6 +244,7 @@ static const Test tests[] = {
     {"mse by its definition", mse},
     {"softmax by its definition, users weighted", softmax},
     {"nodes that take no part have no gradient", others_have_no_gradient},
+    {"a sample of users stands for all", sampled_users},
     {"negatives by degree", negatives},
     {0},
 };

@@ -71,7 +71,7 @@ sentences(void)
     CHECK(strcmp(gnn_param_set_number(&c, gnn_param_find("holdout"), 0.6, buf, sizeof(buf)),
                  "holdout must be a number from 0 to 0.5") == 0);
     CHECK(strcmp(gnn_param_set_choice(&c, gnn_param_find("model"), "transformer", buf, sizeof(buf)),
-                 "model must be lightgcn, gcn, mf, ngcf, graphsage, gat, ggnn, rgcn, kgat or dnn") == 0);
+                 "model must be lightgcn, gcn, mf, ngcf, graphsage, gat, ggnn, pinsage, rgcn, kgat or dnn") == 0);
     CHECK(strcmp(gnn_param_set_number(&c, gnn_param_find("loss"), 1, buf, sizeof(buf)),
                  "loss must be softmax, bpr, bce or mse") == 0);
     CHECK(gnn_param_find("learning_rat") == NULL && gnn_param_find("") == NULL && gnn_param_find("DIM") == NULL);

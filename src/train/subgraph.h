@@ -1,0 +1,66 @@
+/*
+ * subgraph.h: a small graph around a few users, drawn anew each step: what a step looks at, where the whole is too much.
+ *
+ * Users are drawn, of each some of her interactions, and items as negatives: the seeds. `layers` times, each node reached takes
+ * up to `fanout` of its neighbours along. The sample's nodes are numbered as in the whole graph, without the gaps, so that a node
+ * type is a range of them too.
+ *
+ * Row v of the sampled matrix has the neighbours that v drew itself, at A_hat_vu over the chance to be drawn: on average,
+ * whatever the rest of the sample, it is row v of A_hat. The matrix is not symmetric, then: that u was drawn by v is no chance at all
+ * for a row of u. Nodes reached last have empty rows; by then nobody asks what their neighbours say.
+ *
+ * Memory follows from the configuration, not from the graph, but for two numbers a node. What is drawn depends on seed, step and
+ * node alone.
+ */
+#ifndef GNN_TRAIN_SUBGRAPH_H
+#define GNN_TRAIN_SUBGRAPH_H
+
+#include "core/directed.h"
+#include "core/walk.h"
+#include "train/sample.h"
+#include "train/user_sample.h"
+
+typedef struct GnnSubgraph
+{
+    /* the whole */
+    const GnnGraph *graph;
+    const GnnAdjacency *adjacency;
+    const GnnDirected *visited; /* a node's neighbours are those of its row; NULL: they are drawn from those it has edges to */
+    const GnnTask *whole;
+    GnnWalker   walker;         /* draws them by weight where sampling is 'walks' */
+
+    /* what of it is drawn; nodes in the order they are found */
+    GnnUserSample users;
+    GnnAlias    negatives;      /* items, by their weight as negatives */
+    int32_t    *pool;           /* items drawn so */
+    int32_t    *found;          /* [nodes] numbers in the whole */
+    int64_t     n_found;
+    int64_t     n_asked;        /* of them, those that drew neighbours */
+    int32_t    *n_drawn;        /* [asked] how many neighbours */
+    int32_t    *drawn;          /* [asked] x fan: numbers in the whole, ascending */
+    float      *value;          /* [asked] x fan */
+    int64_t     fan;
+    int32_t    *place;          /* [whole graph] order in which a node was found, then number in the sample; -1: not in it */
+
+    /* the sample */
+    int64_t     max_nodes;
+    int32_t    *node;           /* [nodes] numbers in the whole, ascending */
+    GnnGraph    shape;          /* node types alone */
+    GnnDirected drawn_by;       /* the sampled matrix and its transpose */
+    GnnAdjacency sampled;       /* both on one structure; a graph of no edges where there is `visited` */
+    GnnTask     task;
+    double     *user_factor;    /* [users of the sample] */
+    double     *negative_weight;        /* [items of the sample] */
+} GnnSubgraph;
+
+/* memory for the largest sample; adjacency, visited (NULL or not) and whole of their shapes only */
+extern void gnn_subgraph_allocate(GnnSubgraph *sub, GnnArena *arena, const GnnGraph *graph, const GnnAdjacency *adjacency,
+                                  const GnnDirected *visited, const GnnTask *whole);
+
+/* reads the graph and the task */
+extern void gnn_subgraph_open(GnnSubgraph *sub);
+
+/* the sample of a step: node, shape, drawn_by, sampled and task are of it from then on */
+extern void gnn_subgraph_draw(GnnSubgraph *sub, int64_t step);
+
+#endif
