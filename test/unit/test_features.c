@@ -4,6 +4,7 @@
 #include "test.h"
 
 #include "core/topk.h"
+#include "model/induct.h"
 #include "model/model.h"
 #include "train/fit.h"
 
@@ -86,7 +87,7 @@ train(GnnFit *fit, const GnnGraph *g, const GnnConfig *c, int threads)
     for (int t = 0; t < g->n_types; t++)
     {
         fit->embedding[t] = gnn_alloc(arena, (int64_t) g->types[t].n * c->dim, sizeof(float));
-        fit->fold_in[t] = gnn_alloc(arena, (int64_t) g->types[t].n * c->dim, sizeof(float));
+        fit->fold_in[t] = gnn_alloc(arena, g->types[t].n * gnn_fold_in_width(c), sizeof(float));
     }
     problem = gnn_fit(fit, arena, g, c, threads, NULL);
     CHECK_SAY(problem == NULL, "%s", problem);
@@ -169,7 +170,7 @@ without_features_they_are_not(void)
         c.steps = 2;
         train(&fit, &g, &c, 2);
         for (int i = KNOWN; i < ITEMS; i++)
-            CHECK(is_zero(fit.embedding[1] + i * DIM) && is_zero(fit.fold_in[1] + i * DIM));
+            CHECK(is_zero(fit.embedding[1] + i * DIM) && is_zero(fit.fold_in[1] + i * gnn_fold_in_width(&c)));
     }
 }
 
