@@ -426,8 +426,7 @@ gnnrec_drop_model(PG_FUNCTION_ARGS)
         ereport(NOTICE, (errmsg("model \"%s\" does not exist, skipping", name)));
         PG_RETURN_VOID();
     }
-    gnnrec_model_check_owner(m);
-    gnnrec_job_lock_model(m);
+    m = gnnrec_definition_lock(m);
     gnnrec_job_stop(m->model_id);
     gnnrec_doom_model(m->model_id);
     gnnrec_schema_drop(m, PG_GETARG_BOOL(2));
