@@ -152,6 +152,7 @@ read_values(GnnrecFeatureRows *rows, Feature *f, int32 node, Datum value)
     for (int i = 0; i < n; i++)
         if (nulls == NULL || !nulls[i])
             append_value(rows, f, node, value_number(f, values[i]), 1 / sqrt(n_values));
+    rows->has_grown |= gnnrec_idmap_has_grown(&f->dictionary);
 }
 
 /* what is not ASCII counts as a letter, in whatever encoding: its bytes all have their highest bit set */
