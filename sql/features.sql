@@ -92,6 +92,12 @@ FROM generate_series(1, 160, 20) u, generate_series(1, 52, 5) i;
 SELECT finding, hint FROM gnnrec.check('films') WHERE finding LIKE '%feature%';
 -- 8 bytes a column and an entry, of which the text has 16384 columns
 SELECT round(bytes / 1000) AS kilobytes FROM gnnrec.estimate('films') WHERE part = 'features';
+-- whatever the columns are called
+ALTER TABLE films RENAME tags TO v;
+SELECT gnnrec.add_feature('films', 'item', 'v');
+SELECT count(*) > 0 AS estimated FROM gnnrec.estimate('films');
+SELECT gnnrec.drop_feature('films', 'item', 'v');
+ALTER TABLE films RENAME v TO tags;
 
 -- The same rows in another order are the same model.
 CREATE TABLE vectors AS SELECT item_id, embedding FROM features_test.item_embedding e

@@ -256,6 +256,15 @@ CALL gnnrec.retrain('hijack_victim');
 SELECT pg_catalog.count(*) FROM hijack_victim.recommend(1);
 RESET search_path;
 SET search_path = hijack_test, public;
+-- nor who changes the definition: to plan a query calls what a view's owner says is immutable
+SET ROLE regress_gnnrec_victim;
+CREATE FUNCTION who() RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN IF current_user = session_user THEN RAISE WARNING ''called as %'', current_user; END IF; RETURN 1; END';
+CREATE VIEW who_events AS SELECT user_id, item_id, who() AS who FROM events;
+SELECT gnnrec.create_model('hijack_who', 'who_events', value_column => 'who', items => 'who_events');
+RESET ROLE;
+SELECT gnnrec.alter_model('hijack_who', keep_runs => 3), gnnrec.add_feature('hijack_who', 'item', 'who'), gnnrec.set_catalogue('hijack_who', 'user', 'who_events'),
+    gnnrec.add_relation('hijack_who', 'is', 'who_events', 'item', 'item_id', 'thing', 'who');
+SELECT gnnrec.drop_model('hijack_who');
 
 -- The owner of a model moves its tables to where functions of another's have the same names: a superuser who drops the model leaves these.
 SET ROLE regress_gnnrec_victim;

@@ -197,6 +197,9 @@ DROP VIEW depends;
 SELECT gnnrec.drop_relation('typed', 'of colour');
 SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'typed'::regnamespace AND c.relkind = 'r'
 UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'typed'::regnamespace AND proname NOT IN (SELECT proname FROM pg_proc WHERE pronamespace = 'gnnrec'::regnamespace) ORDER BY 1;
+-- what the same statement has added goes, too
+SELECT gnnrec.create_model('both', 'events');
+SELECT gnnrec.add_relation('both', 'of brand', 'products', 'item', 'id', 'brand', 'brand'), gnnrec.drop_model('both');
 DROP SCHEMA node_types_test CASCADE;
 SELECT gnnrec.drop_model('typed');
 SELECT count(*) AS left_over FROM pg_namespace WHERE nspname = 'typed';

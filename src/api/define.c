@@ -365,6 +365,7 @@ gnnrec_alter_model(PG_FUNCTION_ARGS)
 {
     GnnrecModel *m;
     GnnrecRelation *r;
+    GnnrecRoleBefore before;
 
     gnnrec_required_argument(fcinfo, A_MODEL, "model");
     m = gnnrec_definition_open(gnnrec_text_argument(fcinfo, A_MODEL));
@@ -375,6 +376,7 @@ gnnrec_alter_model(PG_FUNCTION_ARGS)
     change_model(m, fcinfo);
     check_keep_runs(m->keep_runs);
     check_params(m->params);
+    before = gnnrec_definition_become_reader(m);
     gnnrec_source_check(r);
     gnnrec_parts_check(m);
     check_same_id_types(m, r);
@@ -382,6 +384,7 @@ gnnrec_alter_model(PG_FUNCTION_ARGS)
         gnnrec_definition_set_catalogue(&m->types[GNNREC_USER], PG_GETARG_OID(A_USERS), NULL, r->from_column);
     if (!PG_ARGISNULL(A_ITEMS))
         gnnrec_definition_set_catalogue(&m->types[GNNREC_ITEM], PG_GETARG_OID(A_ITEMS), NULL, r->to_column);
+    gnnrec_role_return(before);
     update_model(m);
     gnnrec_definition_write_relation(m->model_id, r, m->types);
     for (int t = GNNREC_USER; t <= GNNREC_ITEM; t++)
@@ -423,8 +426,7 @@ gnnrec_drop_model(PG_FUNCTION_ARGS)
         ereport(NOTICE, (errmsg("model \"%s\" does not exist, skipping", name)));
         PG_RETURN_VOID();
     }
-    gnnrec_model_check_owner(m);
-    gnnrec_job_lock_model(m);
+    m = gnnrec_definition_lock(m);
     gnnrec_job_stop(m->model_id);
     gnnrec_doom_model(m->model_id);
     gnnrec_schema_drop(m, PG_GETARG_BOOL(2));

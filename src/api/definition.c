@@ -8,6 +8,7 @@
 #include "access/sysattr.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/bitmapset.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -46,17 +47,32 @@ gnnrec_required_argument(FunctionCallInfo fcinfo, int n, const char *what)
  * ------------------------------------------------------------------------------------------------------------------ */
 
 GnnrecModel *
-gnnrec_definition_open(const char *model)
+gnnrec_definition_lock(const GnnrecModel *m)
 {
-    GnnrecModel *m = gnnrec_model_by_name(model, false);
     GnnrecModel *now;
 
     gnnrec_model_check_owner(m);
     gnnrec_job_lock_model(m);
     PushActiveSnapshot(GetLatestSnapshot());
+    if (!gnnrec_model_exists(m->model_id, GetActiveSnapshot()))
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_OBJECT),
+                 errmsg("model \"%s\" was dropped in the meantime", m->name)));
     now = gnnrec_model_by_id(m->model_id);
     PopActiveSnapshot();
     return now;
+}
+
+GnnrecModel *
+gnnrec_definition_open(const char *model)
+{
+    return gnnrec_definition_lock(gnnrec_model_by_name(model, false));
+}
+
+GnnrecRoleBefore
+gnnrec_definition_become_reader(const GnnrecModel *m)
+{
+    return gnnrec_role_become(gnnrec_model_reader(m, GetUserId()));
 }
 
 void

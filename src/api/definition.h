@@ -12,12 +12,22 @@
 #include "fmgr.h"
 
 #include "pg/catalog.h"
+#include "pg/role.h"
 
 /*
- * The model of that name, locked, as it is now that nobody else changes it: who did may have committed after our statement began.
- * ERROR where there is none, or the current role does not own it.
+ * The model, locked, as it is now that nobody else changes it: who did may have committed after our statement began. ERROR where
+ * there is none any more, or the current role does not own it.
  */
+extern GnnrecModel *gnnrec_definition_lock(const GnnrecModel *m);
+
+/* that of a name; ERROR where there is none */
 extern GnnrecModel *gnnrec_definition_open(const char *model);
+
+/*
+ * Sources and catalogues are looked at as whoever a training reads them as, until gnnrec_role_return(): to plan a query may call
+ * functions that the owner of a view has put into it, which are not to run as a superuser who changes another's model.
+ */
+extern GnnrecRoleBefore gnnrec_definition_become_reader(const GnnrecModel *m);
 
 /* the definition has changed: its row has a new version */
 extern void gnnrec_definition_touch(int32 model_id);

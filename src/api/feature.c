@@ -85,14 +85,17 @@ insert_feature(const GnnrecModel *m, const GnnrecFeature *f)
 
 /* the server checks that the caller may read it, when it plans and starts the query */
 static void
-check_readable(const GnnrecNodeType *type, const GnnrecFeature *f)
+check_readable(const GnnrecModel *m, const GnnrecFeature *f)
 {
-    char       *sql = psprintf("SELECT %s FROM %s LIMIT 0", quote_identifier(f->column), gnnrec_relation_name(type->catalogue));
+    char       *sql = psprintf("SELECT %s FROM %s LIMIT 0", quote_identifier(f->column),
+                               gnnrec_relation_name(m->types[f->type].catalogue));
+    GnnrecRoleBefore before = gnnrec_definition_become_reader(m);
 
     SPI_connect();
     if (SPI_execute(sql, true, 0) != SPI_OK_SELECT)
         elog(ERROR, "could not execute \"%s\"", sql);
     SPI_finish();
+    gnnrec_role_return(before);
 }
 
 enum {F_MODEL, F_NODE_TYPE, F_COLUMN, F_KIND, F_SIZE};
@@ -120,7 +123,7 @@ gnnrec_add_feature(PG_FUNCTION_ARGS)
         f.kind = pstrdup(gnnrec_feature_default_kind(gnnrec_feature_column_type(&m->types[f.type], &f)));
     f.size = PG_ARGISNULL(F_SIZE) ? 0 : PG_GETARG_INT32(F_SIZE);
     gnnrec_feature_check(&m->types[f.type], &f, !PG_ARGISNULL(F_SIZE));
-    check_readable(&m->types[f.type], &f);
+    check_readable(m, &f);
     insert_feature(m, &f);
     PG_RETURN_VOID();
 }

@@ -163,6 +163,7 @@ gnnrec_add_relation(PG_FUNCTION_ARGS)
     GnnrecModel *m;
     GnnrecRelation *r;
     int         n_types;
+    GnnrecRoleBefore before;
 
     for (int i = 0; i < lengthof(names); i++)
         gnnrec_required_argument(fcinfo, i, names[i]);
@@ -172,7 +173,9 @@ gnnrec_add_relation(PG_FUNCTION_ARGS)
     n_types = m->n_types;
     r = &m->relations[m->n_relations];
     *r = relation_of_call(fcinfo, m);
+    before = gnnrec_definition_become_reader(m);
     gnnrec_source_check(r);
+    gnnrec_role_return(before);
     r->from_type = type_of_end(m, gnnrec_text_argument(fcinfo, R_FROM_TYPE), r->source, r->from_column);
     r->to_type = type_of_end(m, gnnrec_text_argument(fcinfo, R_TO_TYPE), r->source, r->to_column);
     m->n_relations++;
@@ -296,6 +299,7 @@ gnnrec_set_catalogue(PG_FUNCTION_ARGS)
     GnnrecModel *m;
     char       *name;
     int         type;
+    GnnrecRoleBefore before;
 
     gnnrec_required_argument(fcinfo, 0, "model");
     gnnrec_required_argument(fcinfo, 1, "node_type");
@@ -309,9 +313,11 @@ gnnrec_set_catalogue(PG_FUNCTION_ARGS)
                  errhint("It has user and item, and what gnnrec.add_relation brings along; gnnrec.node_types lists them.")));
     m->types[type].catalogue = InvalidOid;
     m->types[type].catalogue_id = NULL;
+    before = gnnrec_definition_become_reader(m);
     if (!PG_ARGISNULL(2))
         gnnrec_definition_set_catalogue(&m->types[type], PG_GETARG_OID(2), gnnrec_name_argument(fcinfo, 3),
                                         id_column_of(m, type));
+    gnnrec_role_return(before);
     gnnrec_definition_write_type(m->model_id, &m->types[type]);
     gnnrec_definition_touch(m->model_id);
     PG_RETURN_VOID();

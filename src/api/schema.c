@@ -178,6 +178,18 @@ add_name(Names *names, const char *word, const char *sql)
     names->name[names->n++].sql = sql;
 }
 
+/* DROP DOMAIN CASCADE leaves a model whose id columns are gone: nothing can be made for it any more */
+static const char *
+there(const char *sql)
+{
+    if (sql == NULL)
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_OBJECT),
+                 errmsg("the type of the model's ids does not exist any more"),
+                 errhint("Drop the model with gnnrec.drop_model and create it again.")));
+    return sql;
+}
+
 static char *
 filled(const char *statement, const Names *names)
 {
@@ -191,7 +203,7 @@ filled(const char *statement, const Names *names)
         for (int i = 0; i < names->n && length == 0; i++)
             if (strncmp(statement, names->name[i].word, strlen(names->name[i].word)) == 0)
             {
-                appendStringInfoString(&s, names->name[i].sql);
+                appendStringInfoString(&s, there(names->name[i].sql));
                 length = strlen(names->name[i].word);
             }
         if (length == 0)

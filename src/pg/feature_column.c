@@ -205,7 +205,7 @@ count_of_values(const char *value, const char *source, bool is_array, int32 size
     const char *columns = size > 0 ? psprintf("%d::pg_catalog.int8", size) : "pg_catalog.count(DISTINCT v)";
 
     if (is_array)
-        return psprintf("SELECT %s, pg_catalog.count(v) FROM %s s, pg_catalog.unnest(%s) v", columns, source, value);
+        value = psprintf("pg_catalog.unnest(%s)", value);
     return psprintf("SELECT %s, pg_catalog.count(v) FROM (SELECT %s AS v FROM %s s) x", columns, value, source);
 }
 

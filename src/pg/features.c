@@ -22,8 +22,8 @@
 #include "pg/feature_column.h"
 #include "pg/source_rows.h"
 
-#define ROWS_A_TICK 4096        /* a row may be a long vector */
-#define FIRST_ENTRIES 1024
+#define ROWS_A_TICK 4096
+#define FIRST_ENTRIES 1024      /* of one number each */
 
 /* an array that grows */
 typedef struct Entries
@@ -55,6 +55,10 @@ struct GnnrecFeatureRows
     Feature    *features;
     int32       n_seen;         /* room in seen */
     bool       *seen;           /* by node */
+    GnnrecReadTick tick;        /* listens to signals, and looks whether there is memory left; NULL: nobody does */
+    void       *tick_arg;
+    int64       n_rows;         /* read */
+    bool        has_grown;      /* since the last tick: a row may be a long vector */
 };
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -66,8 +70,6 @@ typedef struct Reader
     DestReceiver dest;          /* must be first */
     GnnrecFeatureRows *rows;
     GnnrecIdMap *ids;
-    GnnrecReadTick tick;
-    void       *tick_arg;
     MemoryContext row;          /* reset after each row */
     int64       n_rows;
 } Reader;
@@ -97,7 +99,8 @@ append(GnnrecFeatureRows *rows, Entries *e, int32 node, bool has_column, int32 w
 {
     if (e->n == e->capacity)
     {
-        e->capacity = e->capacity == 0 ? FIRST_ENTRIES : e->capacity + e->capacity / 2;
+        e->capacity = e->capacity == 0 ? FIRST_ENTRIES / Max(width, 1) + 1 : e->capacity + e->capacity / 2 + 1;
+        rows->has_grown = true;
         e->node = grown(rows->context, e->node, e->capacity, sizeof(int32));
         if (has_column)
             e->column = grown(rows->context, e->column, e->capacity, sizeof(int32));
@@ -149,6 +152,7 @@ read_values(GnnrecFeatureRows *rows, Feature *f, int32 node, Datum value)
     for (int i = 0; i < n; i++)
         if (nulls == NULL || !nulls[i])
             append_value(rows, f, node, value_number(f, values[i]), 1 / sqrt(n_values));
+    rows->has_grown |= gnnrec_idmap_has_grown(&f->dictionary);
 }
 
 /* what is not ASCII counts as a letter, in whatever encoding: its bytes all have their highest bit set */
@@ -300,6 +304,14 @@ read_row(Reader *reader, const TupleTableSlot *slot)
         read_feature(rows, &rows->features[i], node, slot->tts_values[i + 1], slot->tts_isnull[i + 1], slot->tts_values[0]);
 }
 
+static void
+tick(GnnrecFeatureRows *rows, int64 n_rows)
+{
+    rows->has_grown = false;
+    if (rows->tick != NULL)
+        rows->tick(rows->tick_arg, n_rows);
+}
+
 static bool
 receive(TupleTableSlot *slot, DestReceiver *self)
 {
@@ -310,8 +322,8 @@ receive(TupleTableSlot *slot, DestReceiver *self)
     read_row(reader, slot);
     MemoryContextSwitchTo(old);
     MemoryContextReset(reader->row);
-    if (++reader->n_rows % ROWS_A_TICK == 0 && reader->tick != NULL)
-        reader->tick(reader->tick_arg, reader->n_rows);
+    if (++reader->n_rows % ROWS_A_TICK == 0 || reader->rows->has_grown)
+        tick(reader->rows, reader->n_rows);
     return true;
 }
 
@@ -345,10 +357,11 @@ gnnrec_features_read(const GnnrecNodeType *type, const GnnrecFeature *const *fea
                      GnnrecReadTick tick, void *tick_arg)
 {
     GnnrecFeatureRows *rows = palloc0(sizeof(GnnrecFeatureRows));
-    Reader      reader = {.dest = {.receiveSlot = receive, .rStartup = startup}, .rows = rows, .ids = ids, .tick = tick,
-                          .tick_arg = tick_arg};
+    Reader      reader = {.dest = {.receiveSlot = receive, .rStartup = startup}, .rows = rows, .ids = ids};
 
     rows->type = type;
+    rows->tick = tick;
+    rows->tick_arg = tick_arg;
     rows->context = CurrentMemoryContext;
     rows->n = n;
     rows->features = palloc0(sizeof(Feature) * n);
@@ -357,6 +370,7 @@ gnnrec_features_read(const GnnrecNodeType *type, const GnnrecFeature *const *fea
     reader.row = AllocSetContextCreate(CurrentMemoryContext, "gnnrec row", ALLOCSET_DEFAULT_SIZES);
     gnnrec_source_execute(&reader.dest, query(type, features, n), NULL);
     MemoryContextDelete(reader.row);
+    rows->n_rows = reader.n_rows;
     return rows;
 }
 
@@ -453,7 +467,10 @@ put_numbers(Cells *c, const Feature *f, const int32 *numbers, int32 n_nodes)
     double     *mean = palloc(sizeof(double) * f->width);
     double     *deviation = palloc(sizeof(double) * f->width);
 
-    measure(mean, deviation, f, in_order(e, numbers, n_nodes));
+    int64      *order = in_order(e, numbers, n_nodes);
+
+    measure(mean, deviation, f, order);
+    pfree(order);
     for (int64 i = 0; i < e->n; i++)
         for (int32 j = 0; j < f->width; j++)
             if (deviation[j] > 0)
@@ -469,6 +486,17 @@ added_name(char *names, const char *name)
     return names == NULL ? psprintf("\"%s\"", name) : psprintf("%s, \"%s\"", names, name);
 }
 
+static void
+free_entries(Entries *e)
+{
+    void       *arrays[] = {e->node, e->column, e->number};
+
+    for (int i = 0; i < lengthof(arrays); i++)
+        if (arrays[i] != NULL)
+            pfree(arrays[i]);
+    *e = (Entries) {0};
+}
+
 /* where no node has a number, that it is missing tells nothing either */
 static void
 put_feature(Cells *c, Feature *f, const int32 *numbers, int32 n_nodes, char **empty)
@@ -481,6 +509,8 @@ put_feature(Cells *c, Feature *f, const int32 *numbers, int32 n_nodes, char **em
         put_values(c, f, numbers);
     if (c->n == before)
         *empty = added_name(*empty, f->definition->column);
+    free_entries(&f->entries);
+    free_entries(&f->missing);
 }
 
 void
@@ -494,8 +524,12 @@ gnnrec_features_build(GnnCsr *out, GnnArena *arena, GnnrecFeatureRows *rows, con
     c.node = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int32) * Max(n, 1));
     c.column = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int32) * Max(n, 1));
     c.number = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(float) * Max(n, 1));
+    tick(rows, rows->n_rows);   /* before the server has to find the memory that was asked for */
     *empty = NULL;
     for (int i = 0; i < rows->n; i++)
         put_feature(&c, &rows->features[i], numbers, n_nodes, empty);
     gnn_csr_build(out, arena, &(GnnEdges) {.n = c.n, .from = c.node, .to = c.column, .weight = c.number}, n_nodes, c.n_columns);
+    pfree(c.node);
+    pfree(c.column);
+    pfree(c.number);
 }

@@ -83,6 +83,7 @@ keep_bytes(GnnrecIdMap *map, const char *bytes, int32 len)
     {
         map->chunk_left = Max((Size) len, CHUNK_BYTES);
         map->chunk = MemoryContextAllocHuge(map->context, map->chunk_left);
+        map->has_grown = true;
     }
     copy = map->chunk;
     memcpy(copy, bytes, len);
@@ -140,6 +141,15 @@ gnnrec_idmap_number(GnnrecIdMap *map, Datum id)
     GnnrecKey   key = gnnrec_key_of(&map->type, id);
 
     return map->ints != NULL ? number_of_int(map, key) : number_of_bytes(map, key);
+}
+
+bool
+gnnrec_idmap_has_grown(GnnrecIdMap *map)
+{
+    bool        has_grown = map->has_grown;
+
+    map->has_grown = false;
+    return has_grown;
 }
 
 /* a key on its way through the sort: its old number, and a prefix that decides most comparisons */

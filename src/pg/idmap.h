@@ -25,6 +25,7 @@ typedef struct GnnrecIdMap
     struct bytes_hash *bytes;   /* the other kinds */
     char       *chunk;          /* where the next key's bytes go */
     Size        chunk_left;
+    bool        has_grown;
     MemoryContext context;
 } GnnrecIdMap;
 
@@ -32,6 +33,9 @@ extern void gnnrec_idmap_init(GnnrecIdMap *map, const GnnrecKeyType *type);
 
 /* the id's number, a new one at its first sight; ERROR program_limit_exceeded after 2^31 - 2 of them */
 extern int32 gnnrec_idmap_number(GnnrecIdMap *map, Datum id);
+
+/* has the map taken memory for bytes of keys since this was asked last? An id may be long: how many there are does not tell */
+extern bool gnnrec_idmap_has_grown(GnnrecIdMap *map);
 
 /* sorts keys; result[old number] = new number, palloc'd. No more ids can be numbered afterwards: the hash is freed. */
 extern int32 *gnnrec_idmap_sort(GnnrecIdMap *map);

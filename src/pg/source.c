@@ -89,6 +89,14 @@ append_row(Reader *reader, Datum from, Datum to, const GnnrecRow *row)
     out->n++;
 }
 
+/* have ids, or values of relation_column, taken memory since the last row? */
+static bool
+has_grown(Reader *reader)
+{
+    return gnnrec_idmap_has_grown(reader->from_ids) | gnnrec_idmap_has_grown(reader->to_ids)
+        | (reader->rows.values != NULL && gnnrec_idmap_has_grown(reader->rows.values));
+}
+
 static bool
 receive(TupleTableSlot *slot, DestReceiver *self)
 {
@@ -105,7 +113,7 @@ receive(TupleTableSlot *slot, DestReceiver *self)
         append_row(reader, slot->tts_values[0], slot->tts_values[1], &row);
     MemoryContextSwitchTo(old);
     MemoryContextReset(reader->row);
-    if (counts->rows % ROWS_A_TICK == 0 && reader->tick != NULL)
+    if ((has_grown(reader) || counts->rows % ROWS_A_TICK == 0) && reader->tick != NULL)
         reader->tick(reader->tick_arg, counts->rows);
     return true;
 }
@@ -253,7 +261,8 @@ receive_id(TupleTableSlot *slot, DestReceiver *self)
         gnnrec_idmap_number(reader->ids, id);
     MemoryContextSwitchTo(old);
     MemoryContextReset(reader->row);
-    if (++reader->n_rows % ROWS_A_TICK == 0 && reader->tick != NULL)
+    reader->n_rows++;
+    if ((gnnrec_idmap_has_grown(reader->ids) || reader->n_rows % ROWS_A_TICK == 0) && reader->tick != NULL)
         reader->tick(reader->tick_arg, reader->n_rows);
     return true;
 }
