@@ -442,16 +442,20 @@ tick_within(void *arg)
     report(arg, NULL);
 }
 
-/* what cannot be had on samples of the graph; NULL: all of it can */
-static const char *
-refusal(const Fit *f)
+/* what cannot be had on samples of the graph */
+const char *
+gnn_fit_refusal(const GnnConfig *config, const GnnGraph *graph)
 {
-    if (f->config->contrast != GNN_CONTRAST_NONE)
+    if (graph != NULL && graph->n_nodes > INT32_MAX)
+        return "there are more than 2147483647 nodes";
+    if (config->sampling == GNN_SAMPLING_NONE)
+        return NULL;
+    if (config->contrast != GNN_CONTRAST_NONE)
         return "contrast looks at the whole graph: it does not go with sampling";
-    if (f->model->typed)
+    if (gnn_models[config->model]->typed)
         return "a model that keeps relations apart does not go with sampling";
-    for (int t = 0; t < f->graph.n_types; t++)
-        if (gnn_type_has_features(&f->graph, t))
+    for (int t = 0; graph != NULL && t < graph->n_types; t++)
+        if (gnn_type_has_features(graph, t))
             return "features of nodes do not go with sampling";
     return NULL;
 }
@@ -466,10 +470,8 @@ open_fit(Fit *f, GnnArena *arena, const GnnGraph *graph, const GnnConfig *config
     f->tick = tick;
     f->graph = *graph;
     gnn_team_open(&f->team, threads, tick_within, f);
-    if (graph->n_nodes > INT32_MAX)
-        return "there are more than 2147483647 nodes";
-    if (samples(f) && refusal(f) != NULL)
-        return refusal(f);
+    if (gnn_fit_refusal(config, graph) != NULL)
+        return gnn_fit_refusal(config, graph);
     gnn_blas_open();
     return gnn_blas_check();
 }
