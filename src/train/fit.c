@@ -454,6 +454,8 @@ gnn_fit_refusal(const GnnConfig *config, const GnnGraph *graph)
         return "contrast looks at the whole graph: it does not go with sampling";
     if (gnn_models[config->model]->typed)
         return "a model that keeps relations apart does not go with sampling";
+    if ((gnn_models[config->model]->uses & GNN_USE_LAYERS) != 0)        /* its plan says where types start */
+        return "a model with a tower for each node type does not go with sampling";
     for (int t = 0; graph != NULL && t < graph->n_types; t++)
         if (gnn_type_has_features(graph, t))
             return "features of nodes do not go with sampling";

@@ -165,7 +165,7 @@ communities(void)
 static bool
 may_sample(int model)
 {
-    return !gnn_models[model]->typed;
+    return !gnn_models[model]->typed && (gnn_models[model]->uses & GNN_USE_LAYERS) == 0;
 }
 
 /* a hundred users a step, on the whole graph and on samples of it: nearly as good, with more of the shorter steps */
