@@ -178,19 +178,39 @@ is_beside_learned(const GnnGraph *graph, int r)
     return r > 0 && graph->relations[r].from == graph->relations[0].from && graph->relations[r].to == graph->relations[0].to;
 }
 
+/* or the other way round, from items to users? */
+static bool
+is_against_learned(const GnnGraph *graph, int r)
+{
+    return r > 0 && graph->relations[r].from == graph->relations[0].to && graph->relations[r].to == graph->relations[0].from;
+}
+
+static void
+drop_held(GnnRelation *relation, GnnArena *arena, const GnnCsr *held)
+{
+    GnnCsr      all = relation->edges;
+
+    gnn_holdout_drop(&relation->edges, arena, &all, held);
+}
+
 static void
 hold_out(Fit *f, GnnArena *arena)
 {
     GnnRelation *relations = f->graph.relations;
     GnnCsr      all = relations[0].edges;
+    GnnCsr      by_item = {0};
 
     gnn_holdout_split(&relations[0].edges, &f->held, arena, &all, f->config->holdout, f->config->seed);
     for (int r = 1; r < f->graph.n_relations; r++)
+    {
         if (is_beside_learned(&f->graph, r))
-        {
-            all = relations[r].edges;
-            gnn_holdout_drop(&relations[r].edges, arena, &all, &f->held);
-        }
+            drop_held(&relations[r], arena, &f->held);
+        if (!is_against_learned(&f->graph, r))
+            continue;
+        if (by_item.ptr == NULL)
+            gnn_csr_transpose(&by_item, arena, &f->held);
+        drop_held(&relations[r], arena, &by_item);
+    }
 }
 
 static const char *
@@ -522,7 +542,7 @@ counted(GnnArena *arena)
 
 /*
  * Copies of the interactions: those trained on transposed, and, with a holdout, both parts and what marks them, and of relations
- * beside them the part that is left
+ * beside them the part that is left; where one goes from items to users, what is held out transposed
  */
 static int64_t
 interaction_bytes(const Fit *f, const int64_t *n_edges, int64_t n_trained)
@@ -530,15 +550,22 @@ interaction_bytes(const Fit *f, const int64_t *n_edges, int64_t n_trained)
     const GnnCsr *learned = &f->graph.relations[0].edges;
     int64_t     edge = sizeof(int32_t) + sizeof(float);
     int64_t     rows = ((int64_t) learned->n + 1) * sizeof(int64_t);
-    int64_t     bytes = n_trained * edge + ((int64_t) learned->n_cols + 1) * sizeof(int64_t);
+    int64_t     columns = ((int64_t) learned->n_cols + 1) * sizeof(int64_t);
+    int64_t     bytes = n_trained * edge + columns;
+    bool        against = false;
 
     if (!measures(f))
         return bytes;
     bytes += n_edges[0] * (edge + 1) + 2 * rows;
     for (int r = 1; r < f->graph.n_relations; r++)
+    {
         if (is_beside_learned(&f->graph, r))
             bytes += n_edges[r] * (edge + 1) + rows;
-    return bytes;
+        if (is_against_learned(&f->graph, r))
+            bytes += n_edges[r] * (edge + 1) + columns;
+        against |= is_against_learned(&f->graph, r);
+    }
+    return bytes + (against ? (n_edges[0] - n_trained) * edge + columns : 0);
 }
 
 int64_t
