@@ -432,9 +432,16 @@ check_budget(const Check *c)
     int         n_parts;
     int64       n_edges[GNN_MAX_RELATIONS];
     int64       need;
+    const char *refusal;
 
     gnn_config_defaults(&config);
     gnnrec_config_apply(&config, c->model->params);
+    refusal = gnn_fit_refusal(&config, &c->reading.graph);
+    if (refusal != NULL)
+    {
+        find(c, ERROR_LEVEL, -1, refusal, NULL);
+        return;
+    }
     gnnrec_reading_edges(n_edges, &c->reading.graph);
     need = gnn_fit_estimate(parts, &n_parts, &c->reading.graph, n_edges, &config, gnnrec_threads) / (1024 * 1024) + 1;
     if (need > gnnrec_train_memory / 1024)

@@ -59,6 +59,7 @@ run_params(const GnnrecModel *m, const Jsonb *params)
     gnn_config_defaults(&config);
     gnnrec_config_apply(&config, m->params);
     gnnrec_config_apply(&config, params);
+    gnnrec_config_check(&config, NULL);
     return gnnrec_config_to_jsonb(&config);
 }
 
@@ -378,6 +379,7 @@ gnnrec_estimate(PG_FUNCTION_ARGS)
     before = gnnrec_role_become(gnnrec_model_reader(m, GetUserId()));
     gnnrec_reading_count(&graph, n_edges, m);
     gnnrec_role_return(before);
+    gnnrec_config_check(&config, &graph);
     total = gnn_fit_estimate(parts, &n_parts, &graph, n_edges, &config, gnnrec_threads);
     gnnrec_materialize(fcinfo);
     for (int i = 0; i < n_parts; i++)

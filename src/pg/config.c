@@ -85,6 +85,17 @@ gnnrec_config_apply(GnnConfig *config, const Jsonb *params)
     }
 }
 
+void
+gnnrec_config_check(const GnnConfig *config, const GnnGraph *graph)
+{
+    const char *refusal = gnn_fit_refusal(config, graph);
+
+    if (refusal != NULL)
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                 errmsg("%s", refusal)));
+}
+
 bool
 gnnrec_config_of_inductive(GnnConfig *config, const Jsonb *params)
 {

@@ -8,10 +8,13 @@
 
 #include "utils/jsonb.h"
 
-#include "train/params.h"
+#include "train/fit.h"
 
 /* sets what the object names; ERROR, listing the valid names or the range, for what is not there or out of it */
 extern void gnnrec_config_apply(GnnConfig *config, const Jsonb *params);
+
+/* ERROR where parameters do not go together, or with the graph; NULL: it is not known yet */
+extern void gnnrec_config_check(const GnnConfig *config, const GnnGraph *graph);
 
 /*
  * The configuration of a run, by its parameters, if its model is inductive. Those of another run are not looked at: they may be

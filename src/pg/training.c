@@ -155,6 +155,7 @@ check_budget(const Training *t)
     int64       edges[GNN_MAX_RELATIONS];
     int64       need;
 
+    gnnrec_config_check(&t->config, &t->reading.graph);
     gnnrec_reading_edges(edges, &t->reading.graph);
     need = gnn_fit_estimate(parts, &n_parts, &t->reading.graph, edges, &t->config, t->w->order.threads);
     if (need > (int64) t->w->order.memory * 1024)

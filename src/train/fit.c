@@ -178,19 +178,39 @@ is_beside_learned(const GnnGraph *graph, int r)
     return r > 0 && graph->relations[r].from == graph->relations[0].from && graph->relations[r].to == graph->relations[0].to;
 }
 
+/* or the other way round, from items to users? */
+static bool
+is_against_learned(const GnnGraph *graph, int r)
+{
+    return r > 0 && graph->relations[r].from == graph->relations[0].to && graph->relations[r].to == graph->relations[0].from;
+}
+
+static void
+drop_held(GnnRelation *relation, GnnArena *arena, const GnnCsr *held)
+{
+    GnnCsr      all = relation->edges;
+
+    gnn_holdout_drop(&relation->edges, arena, &all, held);
+}
+
 static void
 hold_out(Fit *f, GnnArena *arena)
 {
     GnnRelation *relations = f->graph.relations;
     GnnCsr      all = relations[0].edges;
+    GnnCsr      by_item = {0};
 
     gnn_holdout_split(&relations[0].edges, &f->held, arena, &all, f->config->holdout, f->config->seed);
     for (int r = 1; r < f->graph.n_relations; r++)
+    {
         if (is_beside_learned(&f->graph, r))
-        {
-            all = relations[r].edges;
-            gnn_holdout_drop(&relations[r].edges, arena, &all, &f->held);
-        }
+            drop_held(&relations[r], arena, &f->held);
+        if (!is_against_learned(&f->graph, r))
+            continue;
+        if (by_item.ptr == NULL)
+            gnn_csr_transpose(&by_item, arena, &f->held);
+        drop_held(&relations[r], arena, &by_item);
+    }
 }
 
 static const char *
@@ -442,16 +462,22 @@ tick_within(void *arg)
     report(arg, NULL);
 }
 
-/* what cannot be had on samples of the graph; NULL: all of it can */
-static const char *
-refusal(const Fit *f)
+/* what cannot be had on samples of the graph */
+const char *
+gnn_fit_refusal(const GnnConfig *config, const GnnGraph *graph)
 {
-    if (f->config->contrast != GNN_CONTRAST_NONE)
+    if (graph != NULL && graph->n_nodes > INT32_MAX)
+        return "there are more than 2147483647 nodes";
+    if (config->sampling == GNN_SAMPLING_NONE)
+        return NULL;
+    if (config->contrast != GNN_CONTRAST_NONE)
         return "contrast looks at the whole graph: it does not go with sampling";
-    if (f->model->typed)
+    if (gnn_models[config->model]->typed)
         return "a model that keeps relations apart does not go with sampling";
-    for (int t = 0; t < f->graph.n_types; t++)
-        if (gnn_type_has_features(&f->graph, t))
+    if ((gnn_models[config->model]->uses & GNN_USE_LAYERS) != 0)        /* its plan says where types start */
+        return "a model with a tower for each node type does not go with sampling";
+    for (int t = 0; graph != NULL && t < graph->n_types; t++)
+        if (gnn_type_has_features(graph, t))
             return "features of nodes do not go with sampling";
     return NULL;
 }
@@ -466,10 +492,8 @@ open_fit(Fit *f, GnnArena *arena, const GnnGraph *graph, const GnnConfig *config
     f->tick = tick;
     f->graph = *graph;
     gnn_team_open(&f->team, threads, tick_within, f);
-    if (graph->n_nodes > INT32_MAX)
-        return "there are more than 2147483647 nodes";
-    if (samples(f) && refusal(f) != NULL)
-        return refusal(f);
+    if (gnn_fit_refusal(config, graph) != NULL)
+        return gnn_fit_refusal(config, graph);
     gnn_blas_open();
     return gnn_blas_check();
 }
@@ -518,7 +542,7 @@ counted(GnnArena *arena)
 
 /*
  * Copies of the interactions: those trained on transposed, and, with a holdout, both parts and what marks them, and of relations
- * beside them the part that is left
+ * beside them the part that is left; where one goes from items to users, what is held out transposed
  */
 static int64_t
 interaction_bytes(const Fit *f, const int64_t *n_edges, int64_t n_trained)
@@ -526,15 +550,22 @@ interaction_bytes(const Fit *f, const int64_t *n_edges, int64_t n_trained)
     const GnnCsr *learned = &f->graph.relations[0].edges;
     int64_t     edge = sizeof(int32_t) + sizeof(float);
     int64_t     rows = ((int64_t) learned->n + 1) * sizeof(int64_t);
-    int64_t     bytes = n_trained * edge + ((int64_t) learned->n_cols + 1) * sizeof(int64_t);
+    int64_t     columns = ((int64_t) learned->n_cols + 1) * sizeof(int64_t);
+    int64_t     bytes = n_trained * edge + columns;
+    bool        against = false;
 
     if (!measures(f))
         return bytes;
     bytes += n_edges[0] * (edge + 1) + 2 * rows;
     for (int r = 1; r < f->graph.n_relations; r++)
+    {
         if (is_beside_learned(&f->graph, r))
             bytes += n_edges[r] * (edge + 1) + rows;
-    return bytes;
+        if (is_against_learned(&f->graph, r))
+            bytes += n_edges[r] * (edge + 1) + columns;
+        against |= is_against_learned(&f->graph, r);
+    }
+    return bytes + (against ? (n_edges[0] - n_trained) * edge + columns : 0);
 }
 
 int64_t

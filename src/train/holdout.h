@@ -13,7 +13,10 @@
  */
 extern void gnn_holdout_split(GnnCsr *train, GnnCsr *held, GnnArena *arena, const GnnCsr *a, double share, int64_t seed);
 
-/* the edges of `a`, another relation between the same types, without the pairs that are held out, which it would give away */
+/*
+ * The edges of `a`, another relation between the same types, without the pairs that are held out, which it would give away. Where
+ * `a` goes the other way, held has to be transposed.
+ */
 extern void gnn_holdout_drop(GnnCsr *out, GnnArena *arena, const GnnCsr *a, const GnnCsr *held);
 
 #endif

@@ -165,7 +165,7 @@ communities(void)
 static bool
 may_sample(int model)
 {
-    return !gnn_models[model]->typed;
+    return !gnn_models[model]->typed && (gnn_models[model]->uses & GNN_USE_LAYERS) == 0;
 }
 
 /* a hundred users a step, on the whole graph and on samples of it: nearly as good, with more of the shorter steps */
@@ -661,20 +661,44 @@ exotic_weights(void)
     check_trains_anyhow(&g);
 }
 
+/* every model with each kind of sampling, contrast and features: what is refused is so before, and else can be estimated */
 static void
-contrast_with_sampling(void)
+refused_before(void)
 {
-    GnnGraph    g;
-    GnnConfig   c;
-    GnnFit      fit;
-    const char *problem;
+    GnnGraph    plain;
+    GnnGraph    featured;
+    GnnCsr      features;
 
-    graph_of(&g, 3, 3, 5, few_users, few_items, NULL);
-    gnn_config_defaults(&c);
-    c.contrast = GNN_CONTRAST_NOISE;
-    c.sampling = GNN_SAMPLING_WALKS;
-    problem = train(&fit, &g, &c, 1);
-    CHECK(problem != NULL && strstr(problem, "sampling") != NULL);
+    graph_of(&plain, 3, 3, 5, few_users, few_items, NULL);
+    featured = plain;
+    random_csr(&features, 3, 4, 6, false, 5);
+    gnn_graph_set_features(&featured, 1, &features);
+    for (int m = 0; m < gnn_n_models; m++)
+        for (int kind = 0; kind < 18; kind++)
+        {
+            GnnGraph   *g = kind % 2 == 0 ? &plain : &featured;
+            bool        alone = kind / 2 % 3 == GNN_CONTRAST_NONE && may_sample(m);     /* goes together where features are not */
+            GnnConfig   c;
+            GnnFit      fit;
+            GnnPart     parts[GNN_MAX_PARTS];
+            int         n_parts;
+            const char *problem;
+
+            gnn_config_defaults(&c);
+            c.model = m;
+            c.dim = 4;
+            c.steps = 2;
+            c.negatives = 5;
+            c.contrast = kind / 2 % 3;
+            c.sampling = kind / 6;
+            problem = gnn_fit_refusal(&c, g);
+            CHECK((problem == NULL) == (c.sampling == GNN_SAMPLING_NONE || (alone && g == &plain)));
+            CHECK((gnn_fit_refusal(&c, NULL) == NULL) == (c.sampling == GNN_SAMPLING_NONE || alone));
+            CHECK(problem == NULL || strstr(problem, "sampling") != NULL);
+            CHECK(train(&fit, g, &c, 1) == problem);
+            if (problem == NULL)
+                CHECK(gnn_fit_estimate(parts, &n_parts, g, (int64_t[GNN_MAX_RELATIONS]) {5}, &c, 1) > 0);
+        }
 }
 
 static void
@@ -918,18 +942,20 @@ nothing_to_measure(void)
     CHECK(memcmp(fit.embedding[1], plain.embedding[1], 3 * c.dim * sizeof(float)) == 0);
 }
 
-/* a relation that says the same as the interactions: only what is trained on is in the graph */
+/* relations that say the same as the interactions, one the other way round: only what is trained on is in the graph */
 static void
 held_out_everywhere(void)
 {
     GnnGraph    g;
     GnnConfig   c;
     GnnFit      fit;
-    GnnCsr      train_part, held, *all;
+    GnnCsr      train_part, held, turned, *all;
 
     random_graph(&g, 100, 40, 900, false, 1);
     all = &g.relations[0].edges;
+    gnn_csr_transpose(&turned, arena, all);
     gnn_graph_add_relation(&g, "view", 0, 1, all);
+    gnn_graph_add_relation(&g, "viewed by", 1, 0, &turned);
     gnn_config_defaults(&c);
     c.dim = 4;
     c.steps = 5;
@@ -943,7 +969,7 @@ held_out_everywhere(void)
         double      sum = 0;
 
         for (int64_t e = train_part.ptr[u]; e < train_part.ptr[u + 1]; e++)
-            sum += 2 * (train_part.val == NULL ? 1 : train_part.val[e]);
+            sum += 3 * (train_part.val == NULL ? 1 : train_part.val[e]);
         CHECK_NEAR(fit.degree[0][u], sum, 1e-4);
     }
 }
@@ -1193,7 +1219,7 @@ static const Test tests[] = {
     {"so do the parameters that a model looks at, and no others", uses},
     {"small graphs", small_graphs},
     {"exotic weights", exotic_weights},
-    {"contrast and sampling together are refused", contrast_with_sampling},
+    {"what does not go with sampling is refused, and before", refused_before},
     {"nothing to learn from is a sentence", nothing_to_learn},
     {"2^31 nodes are refused", too_many_nodes},
     {"nodes without edges get zeros", nodes_without_edges},
