@@ -102,7 +102,8 @@ gnnrec_fresh_add(GnnrecSnapshotRow *now, const GnnrecSnapshot *snapshot, const G
         Summary     s = summary_of(event, end, node);
 
         idx[n] = node;
-        val[n] = s.n == 0 ? was : is_old && !events->is_whole ? gnnrec_edges_rounded(was + s.later_weight) : gnnrec_edges_rounded(s.weight);
+        val[n] = s.n == 0 ? was
+            : gnnrec_edges_rounded(is_old && !events->is_whole ? was + s.later_weight : s.weight);
         shown[n] = !s.hides && (!is_old || (then->shown != NULL && then->shown[old]));
         changed |= Max(val[n], 0) != Max(was, 0) && degree[node] > 0;
         n++;

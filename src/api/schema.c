@@ -59,9 +59,9 @@ static const char *const type_table_statements[] = {
     "COMMENT ON TABLE {schema}.{table} IS 'gnnrec: the nodes of one type of a run and their vectors'",
     "COMMENT ON COLUMN {schema}.{table}.run_id IS 'the run that made the row; gnnrec.model.live_run is served'",
     "COMMENT ON COLUMN {schema}.{table}.{no} IS 'number of the node within its type and the run, from 0, in the order of ids'",
-    "COMMENT ON COLUMN {schema}.{table}.embedding IS 'the node''s audience: sqrt(W) times the mean of the vectors of the users that "
-    "relations lead to it from, by weight, W their sum; without such users the model''s vector. A score is the inner product with "
-    "a user''s'",
+    "COMMENT ON COLUMN {schema}.{table}.embedding IS 'the node''s audience: sqrt(W) times the mean of the vectors of the users "
+    "that relations lead to it from, by weight, W their sum; without such users the model''s vector. A score is the inner "
+    "product with a user''s'",
     "COMMENT ON COLUMN {schema}.{table}.degree IS 'sum of the weights of the node''s edges'",
 };
 
