@@ -17,6 +17,8 @@
 #include "api/edges.h"
 #include "api/serve.h"
 
+#define ROUNDING 1e-6           /* of a sum of floats that is a float, as a share of it */
+
 /* an event with an item of the run */
 typedef struct Event
 {
@@ -136,13 +138,14 @@ add(float *z, float sign, const float *part, int32 dim)
         z[c] += sign * part[c];
 }
 
-/* what a user's degree has of edges of other relations than the interactions, and no rounding of nothing */
+/* what a user's degree, a float, has of edges of other relations of the run than the interactions, and no rounding of nothing */
 static double
 degree_of_others(const GnnrecSnapshot *snapshot, int32 node, const GnnrecSnapshotRow *then)
 {
-    if (snapshot->n_relations == 1)
-        return 0;
-    return fmax(0, snapshot->types[GNNREC_USER].degree[node] - gnnrec_edges_degree(&snapshot->types[GNNREC_ITEM], then));
+    double      degree = snapshot->types[GNNREC_USER].degree[node];
+    double      others = degree - gnnrec_edges_degree(&snapshot->types[GNNREC_ITEM], then);
+
+    return others > ROUNDING * degree ? others : 0;
 }
 
 const float *

@@ -74,8 +74,9 @@ model_argument(FunctionCallInfo fcinfo)
 }
 
 static void
-check_right(const GnnrecSnapshotNodes *nodes)
+check_right(const GnnrecSnapshot *described, int type)
 {
+    const GnnrecSnapshotNodes *nodes = &described->types[type];
     bool        is_missing = false;
     AclResult   acl = pg_class_aclcheck_ext(nodes->table, GetUserId(), ACL_SELECT, &is_missing);
 
@@ -83,7 +84,8 @@ check_right(const GnnrecSnapshotNodes *nodes)
         ereport(ERROR,
                 (errcode(ERRCODE_UNDEFINED_TABLE),
                  errmsg("the table of the model's %s embeddings does not exist", nodes->name),
-                 errhint("Drop the model with gnnrec.drop_model() and create it again.")));
+                 type <= GNNREC_ITEM ? errhint("Drop the model with gnnrec.drop_model() and create it again.")
+                 : errhint("Drop its relations with gnnrec.drop_relation() and add them again.")));
     if (acl != ACLCHECK_OK)
         aclcheck_error(acl, OBJECT_TABLE, get_rel_name(nodes->table));
     if (check_enable_rls(nodes->table, InvalidOid, true) == RLS_ENABLED)
@@ -155,7 +157,7 @@ check_rights(const GnnrecSnapshot *described, void *arg)
         types |= 1 << Max(named_type(asked->fcinfo, described), 0);
     for (int t = 0; t < described->n_types; t++)
         if ((types & (1 << t)) != 0)
-            check_right(&described->types[t]);
+            check_right(described, t);
     return true;
 }
 

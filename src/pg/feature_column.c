@@ -209,11 +209,13 @@ count_of_values(const char *value, const char *source, bool is_array, int32 size
     return psprintf("SELECT %s, pg_catalog.count(v) FROM (SELECT %s AS v FROM %s s) x", columns, value, source);
 }
 
+/* regular expressions are not for nondeterministic collations, which a column may have */
 static char *
 count_of_words(const char *value, const char *source, int32 size)
 {
     return psprintf("SELECT %d::pg_catalog.int8, coalesce(pg_catalog.sum(pg_catalog.cardinality("
-                    "pg_catalog.regexp_split_to_array(%s, '[^[:alnum:]]+'))), 0)::pg_catalog.int8 FROM %s s",
+                    "pg_catalog.regexp_split_to_array(%s COLLATE pg_catalog.\"default\", '[^[:alnum:]]+'))), 0)::pg_catalog.int8 "
+                    "FROM %s s",
                     size, value, source);
 }
 

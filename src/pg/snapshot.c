@@ -142,7 +142,6 @@ describe(GnnrecSnapshot *out, const GnnrecModel *model, int64 run_id)
     out->model_id = model->model_id;
     out->run_id = run_id;
     out->n_types = model->n_types;
-    out->n_relations = model->n_relations;
     for (int t = 0; t < model->n_types; t++)
     {
         out->types[t].name = pstrdup(model->types[t].name);

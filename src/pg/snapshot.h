@@ -76,7 +76,6 @@ typedef struct GnnrecSnapshot
     int64       n_weights;
     const float *weights;       /* of the model's layers, as gnn_induct takes them; NULL: fold_in is added up */
     int         n_types;
-    int         n_relations;    /* of the model; the run keeps the edges of the interactions alone */
     GnnrecSnapshotNodes types[GNN_MAX_TYPES];
     GnnrecSnapshotEdges interactions;
     GnnrecSnapshotEdges reverse;    /* the same edges by the node they lead to; without val */

@@ -156,7 +156,8 @@ open_table(Build *b, Table *t, int type)
         ereport(ERROR,
                 (errcode(ERRCODE_UNDEFINED_TABLE),
                  errmsg("the table of the model's %s embeddings does not exist", nodes->name),
-                 errhint("Drop the model with gnnrec.drop_model() and create it again.")));
+                 type <= GNNREC_ITEM ? errhint("Drop the model with gnnrec.drop_model() and create it again.")
+                 : errhint("Drop its relations with gnnrec.drop_relation() and add them again.")));
     if (t->rel->rd_rel->relkind != RELKIND_RELATION)
         complain(b, t, "It is not an ordinary table.");
     b->own |= may_be_own(t->rel);
