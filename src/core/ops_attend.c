@@ -84,6 +84,13 @@ neighbour(const AttendWork *w, int64_t v, int64_t edge)
                         .from = (real) (back[edge] / ratio * (double) gnn_adjacency_edges(w->adjacency, u))};
 }
 
+/* p exp(x): of an edge that goes the other way only, p is 0 and x as large as may be */
+static inline real
+weigh(real p, real x)
+{
+    return p > 0 ? p * exp(x) : 0;
+}
+
 static void
 for_rows(GnnPlan *plan, AttendWork *w, GnnWork work)
 {
@@ -144,7 +151,7 @@ attend_row(const AttendWork *w, int64_t v)
 
         for (int k = 0; k < w->heads; k++)
         {
-            real        a = u.to * exp(leaky(w, w->s[v * w->heads + k] + w->t[u.node * w->heads + k]) - lse[k]);
+            real        a = weigh(u.to, leaky(w, w->s[v * w->heads + k] + w->t[u.node * w->heads + k]) - lse[k]);
 
             sum[k] += a;
             for (int64_t c = head_start(w, k); c < head_start(w, k + 1); c++)
@@ -224,8 +231,8 @@ attend_grad_edge(real *ds, real *dt, real *dh, const AttendWork *w, int64_t v, N
     int64_t     at_u = u.node * w->heads + head;
     real        x_vu = w->s[at_v] + w->t[at_u];
     real        x_uv = w->s[at_u] + w->t[at_v];
-    real        a_vu = u.to * exp(leaky(w, x_vu) - w->lse[at_v]);
-    real        a_uv = u.from * exp(leaky(w, x_uv) - w->lse[at_u]);
+    real        a_vu = weigh(u.to, leaky(w, x_vu) - w->lse[at_v]);
+    real        a_uv = weigh(u.from, leaky(w, x_uv) - w->lse[at_u]);
     real        inner_vu = 0;
     real        inner_uv = 0;
 

@@ -18,6 +18,7 @@
 
 #define BLOCK 128               /* rows of a block */
 #define AHEAD 4                 /* how many edges early a row is asked for */
+#define LOWEST (-1e30)          /* an exponent below all others */
 
 /* ---- attention ---- */
 
@@ -111,6 +112,8 @@ normalise_row(const AttentionWork *w, int64_t v)
 
     if (n == 0)
         return;
+    for (int64_t i = 0; i < n; i++)     /* what a view has left out is not what the others are compared with */
+        a[i] = t->share[t->ptr[v] + i] > 0 ? a[i] : (real) LOWEST;
     gnn_exp_row(a, n, &top);
     for (int64_t e = t->ptr[v]; e < t->ptr[v + 1]; e = end)
     {

@@ -852,6 +852,35 @@ ops_on_a_sample(void)
     check_ops(&w);
 }
 
+/* exponents of edges that a node did not draw itself may be larger than any it did: their weight is still 0 */
+static void
+strong_attention_on_a_sample(void)
+{
+    World       w;
+
+    make_world(&w, true);
+    thin_adjacency(&w);
+    for (int c = 0; c < N_OP_CASES; c++)
+    {
+        Problem     p;
+
+        if (op_cases[c].op != &gnn_attend)
+            continue;
+        open_problem(&p, &w);
+        p.out = op_cases[c].write(&p, w.graph.n_nodes);
+        close_problem(&p, 0);
+        for (int64_t i = 0; i < p.plan.n_learned; i++)
+            p.plan.learned[i] *= 1000;
+        gnn_plan_forward(&p.plan);
+        p.loss(&p);
+        gnn_plan_backward(&p.plan, p.out);
+        for (int64_t i = 0; i < p.plan.n_learned; i++)
+            CHECK(isfinite(p.plan.learned_grad[i]));
+        for (int64_t i = 0; i < p.out->n * p.out->dim; i++)
+            CHECK(isfinite(p.out->val[i]));
+    }
+}
+
 static void
 differentiate_case(Problem *p, World *w, int c, double noise)
 {
@@ -1772,6 +1801,7 @@ static const Test tests[] = {
 #ifdef GNN_DOUBLE
     {"every op", ops},
     {"every op where the matrix is not symmetric", ops_on_a_sample},
+    {"attention where it is not symmetric and strong", strong_attention_on_a_sample},
     {"noise is a constant to every op", noise_is_a_constant},
     {"every model with every loss", models_and_losses},
     {"every loss with many users", many_users},
