@@ -568,6 +568,15 @@ interaction_bytes(const Fit *f, const int64_t *n_edges, int64_t n_trained)
     return bytes + (against ? (n_edges[0] - n_trained) * edge + columns : 0);
 }
 
+/* of n interactions, those that are trained on: nothing is held out of a user's only one, and each user may have but one */
+static int64_t
+most_trained(const Fit *f, int64_t n)
+{
+    int64_t     users = f->graph.types[f->graph.relations[0].from].n;
+
+    return n - (int64_t) (f->config->holdout * (double) (n > users ? n - users : 0));
+}
+
 int64_t
 gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *graph,
                  const int64_t n_edges[GNN_MAX_RELATIONS], const GnnConfig *config, int threads)
@@ -582,7 +591,7 @@ gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *gra
     int64_t     total = 0;
 
     memcpy(n_trained, n_edges, sizeof(n_trained));
-    n_trained[0] = (int64_t) ((double) n_edges[0] * (1 - config->holdout));
+    n_trained[0] = most_trained(&f, n_edges[0]);
     gnn_arena_counting(&arena);
     f.team.threads = gnn_team_size(threads);
     *n_parts = 0;

@@ -66,10 +66,11 @@ const GnnParam gnn_params[] = {
          "0 takes the loss's own: none for softmax, 0.01 for the others."),
     REAL(weight_decay, 0, 1, 0, "Share of every parameter, times learning_rate, that a step takes off it (AdamW); 0 takes "
          "nothing."),
-    REAL(clip_norm, 0, 1000000, 0, "A gradient longer than this is brought down to it; 0 leaves all as they are."),
+    REAL(clip_norm, 0, 1000000, 0, "A gradient longer than this is brought down to it, with sampling that of each matrix by "
+         "itself; 0 leaves all as they are."),
     REAL(dropout, 0, 0.9, 0, "Share of a layer's results that is dropped in training; lightgcn and mf drop none."),
     CHOICE(contrast, contrasts, "Two views of a node shall be alike, and unlike those of others: views by noise on what goes "
-           "along edges, or without some of the edges; none with mf, nor with 0 layers."),
+           "along edges, or without some of the edges; none with mf and dnn, nor with 0 layers."),
     REAL(contrast_weight, 0, 100, 0, "Weight of the contrast in the loss; 0 takes the loss's own: 0.1 for softmax, 0.02 for "
          "the others."),
     REAL(contrast_temperature, 0.01, 10, 0.2, "Temperature of the contrast: small ones look at the nodes most alike."),
