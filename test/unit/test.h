@@ -16,8 +16,15 @@
 typedef struct Test
 {
     const char *name;
-    void        (*run)(void);
+    void        (*run)(void);   /* NULL: left out */
 } Test;
+
+/* a test that trains for long: the double build, slow as its sanitizers are, leaves it to the float one */
+#ifdef GNN_DOUBLE
+#define LONG_TEST(run) ((run) != NULL ? NULL : (run))
+#else
+#define LONG_TEST(run) (run)
+#endif
 
 typedef struct Subject
 {

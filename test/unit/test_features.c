@@ -250,7 +250,7 @@ estimate(void)
 }
 
 static const Test tests[] = {
-    {"items without interactions are found by their features", cold_items_are_found},
+    {"items without interactions are found by their features", LONG_TEST(cold_items_are_found)},
     {"without features they are not", without_features_they_are_not},
 #ifndef GNN_DOUBLE
     {"the number of threads does not show", threads_do_not_show},
