@@ -456,6 +456,10 @@ RESET gnnrec.train_memory;
 -- parameters are checked when they are given
 SELECT gnnrec.train('train_runs', '{"dim": 64.5}');
 SELECT gnnrec.train('train_runs', '{"dims": 64}');
+-- and so is what does not go together
+SELECT gnnrec.train('train_runs', '{"model": "rgcn", "sampling": "walks"}');
+SELECT gnnrec.estimate('train_runs', '{"model": "kgat", "sampling": "neighbours"}');
+SELECT gnnrec.train('train_runs', '{"contrast": "noise", "sampling": "neighbours"}');
 SELECT gnnrec.train('train_runs', '{"loss": "hinge"}');
 SELECT gnnrec.train('train_runs', '{"holdout": 0.9}');
 SELECT gnnrec.train('train_runs', '{"seed": -1}');

@@ -3,8 +3,7 @@
  */
 #include "train/audience.h"
 
-#include "core/kernel.h"
-
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -46,7 +45,7 @@ gnn_audience_allocate(GnnAudience *a, GnnArena *arena, const GnnGraph *graph, in
     for (int t = 0; t < graph->n_types; t++)
         if (a->distance[t] != 0)
         {
-            a->vector[t] = gnn_alloc(arena, graph->types[t].n * dim, sizeof(float));
+            a->vector[t] = gnn_alloc(arena, graph->types[t].n * dim, sizeof(double));
             a->weight[t] = gnn_alloc(arena, graph->types[t].n, sizeof(double));
         }
 }
@@ -56,11 +55,10 @@ static void
 hand_on(GnnAudience *a, const float *users, int near, int32_t i, int far, int32_t j, float w)
 {
     bool        is_user = a->distance[near] == 0;
-    const float *from = (is_user ? users : a->vector[near]) + i * a->dim;
-    float      *to = a->vector[far] + j * a->dim;
+    double     *to = a->vector[far] + j * a->dim;
 
     for (int64_t c = 0; c < a->dim; c++)
-        to[c] += w * from[c];
+        to[c] += (double) w * (is_user ? users[i * a->dim + c] : a->vector[near][i * a->dim + c]);
     a->weight[far][j] += w * (is_user ? 1 : a->weight[near][i]);
 }
 
@@ -88,7 +86,7 @@ scale_type(GnnAudience *a, int type)
     for (int32_t i = 0; i < a->graph->types[type].n; i++)
         if (a->weight[type][i] > 0)
             for (int64_t c = 0; c < a->dim; c++)
-                a->vector[type][i * a->dim + c] /= (float) sqrt(a->weight[type][i]);
+                a->vector[type][i * a->dim + c] /= sqrt(a->weight[type][i]);
 }
 
 void
@@ -101,7 +99,7 @@ gnn_audience_run(GnnAudience *a, const float *users)
     for (int t = 0; t < g->n_types; t++)
         if (a->vector[t] != NULL)
         {
-            memset(a->vector[t], 0, g->types[t].n * a->dim * sizeof(float));
+            memset(a->vector[t], 0, g->types[t].n * a->dim * sizeof(double));
             memset(a->weight[t], 0, g->types[t].n * sizeof(double));
         }
     for (int far = 1; far < g->n_types; far++)
@@ -116,4 +114,10 @@ gnn_audience_run(GnnAudience *a, const float *users)
     for (int t = 0; t < g->n_types; t++)
         if (a->vector[t] != NULL)
             scale_type(a, t);
+}
+
+bool
+gnn_audience_reaches(const GnnAudience *a, int type, int64_t node)
+{
+    return a->weight[type] != NULL && a->weight[type][node] > 0 && a->weight[type][node] <= FLT_MAX;
 }

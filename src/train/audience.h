@@ -19,7 +19,7 @@ typedef struct GnnAudience
     const GnnGraph *graph;
     int64_t     dim;
     int         distance[GNN_MAX_TYPES];    /* of a type from the users', in relations; -1: there is no way */
-    float      *vector[GNN_MAX_TYPES];      /* [type] -> n x dim: a; NULL for users, and for all where there are no further types */
+    double     *vector[GNN_MAX_TYPES];      /* [type] -> n x dim: a; NULL for users, and where there are no further types */
     double     *weight[GNN_MAX_TYPES];      /* [type] -> n: W */
 } GnnAudience;
 
@@ -28,5 +28,8 @@ extern void gnn_audience_allocate(GnnAudience *a, GnnArena *arena, const GnnGrap
 
 /* reads the graph's edges, those with weights above zero; users: n x dim */
 extern void gnn_audience_run(GnnAudience *a, const float *users);
+
+/* has a node an audience, of a weight that a float can hold? */
+extern bool gnn_audience_reaches(const GnnAudience *a, int type, int64_t node);
 
 #endif

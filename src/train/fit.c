@@ -316,13 +316,12 @@ write_audience(GnnFit *out, Fit *f)
     gnn_audience_run(&f->audience, users);
     for (int t = 0; t < f->graph.n_types; t++)
     {
-        const double *weight = f->audience.weight[t];
-
-        if (weight == NULL || t == f->graph.relations[0].to || out->embedding[t] == NULL)
+        if (t == f->graph.relations[0].to || out->embedding[t] == NULL)
             continue;
         for (int64_t i = 0; i < f->graph.types[t].n; i++)
-            if (weight[i] > 0)
-                memcpy(out->embedding[t] + i * f->z->dim, f->audience.vector[t] + i * f->z->dim, f->z->dim * sizeof(float));
+            if (gnn_audience_reaches(&f->audience, t, i))
+                for (int64_t c = i * f->z->dim; c < (i + 1) * f->z->dim; c++)
+                    out->embedding[t][c] = (float) f->audience.vector[t][c];
     }
 }
 

@@ -117,6 +117,28 @@ the_shortest_way(void)
         CHECK(a.weight[3][m] == 0 && a.vector[3][m * DIM] == 0);
 }
 
+/* three heavy edges, one after the other, weigh more than a float can hold: such an audience is not counted, and is no NaN */
+static void
+too_heavy(void)
+{
+    GnnGraph    g;
+    GnnCsr      one = {.n = 1, .n_cols = 1, .ptr = (int64_t[]) {0, 1}, .idx = (int32_t[]) {0}, .val = (float[]) {1e30f}};
+    GnnAudience a;
+    float      *users = random_users();
+
+    g = (GnnGraph) {0};
+    for (int t = 0; t < 4; t++)
+        gnn_graph_add_nodes(&g, (const char *[]) {"user", "item", "brand", "maker"}[t], 1);
+    for (int t = 0; t < 3; t++)
+        gnn_graph_add_relation(&g, "to", t, t + 1, &one);
+    gnn_audience_allocate(&a, arena, &g, DIM);
+    gnn_audience_run(&a, users);
+    CHECK(gnn_audience_reaches(&a, 1, 0) && !gnn_audience_reaches(&a, 0, 0));
+    CHECK(!gnn_audience_reaches(&a, 2, 0) && !gnn_audience_reaches(&a, 3, 0));
+    for (int c = 0; c < DIM; c++)
+        CHECK(isfinite(a.vector[3][c]));
+}
+
 static void
 none_without_further_types(void)
 {
@@ -134,6 +156,7 @@ none_without_further_types(void)
 static const Test tests[] = {
     {"along paths", along_paths},
     {"the shortest way", the_shortest_way},
+    {"too heavy", too_heavy},
     {"none without further types", none_without_further_types},
     {0}
 };
