@@ -77,7 +77,7 @@ touch_edges(const GnnrecSnapshotEdges *edges, const GnnrecSnapshot *snapshot)
 static GnnrecSnapshot
 describe(uint8 what)
 {
-    GnnrecSnapshot s = {.n_types = 2, .n_relations = 1};
+    GnnrecSnapshot s = {.n_types = 2};
 
     s.types[0].key.kind = what & 1 ? GNNREC_KEY_INT : GNNREC_KEY_TEXT;
     s.types[1].key.kind = what & 2 ? GNNREC_KEY_INT : GNNREC_KEY_UUID;
