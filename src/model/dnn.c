@@ -14,9 +14,6 @@
 
 #include "core/ops.h"
 
-#include <math.h>
-
-#define NOISE 0.1               /* deviation of a weight's noise, times 1 / sqrt(dim) */
 #define SLOPE 0.2
 #define SIZE 0.2                /* power of the degree that is a result's length */
 
@@ -38,7 +35,7 @@ layer(GnnPlan *p, const GnnGraph *g, const GnnConfig *c, GnnMat *h, bool last)
 
         if (has_tower(g, t))
             gnn_op_dense_into(p, gnn_plan_rows(p, out, nodes->first, nodes->n), gnn_plan_rows(p, h, nodes->first, nodes->n),
-                              gnn_plan_parameter(p, c->dim, c->dim, GNN_START_IDENTITY, NOISE / sqrt(c->dim)),
+                              gnn_model_weight(p, c),
                               last ? 1 : SLOPE, c->dropout);
     }
     return out;

@@ -20,15 +20,14 @@
 
 #include <math.h>
 
-#define NOISE 0.1               /* deviation of a weight's noise, times 1 / sqrt(dim) */
 #define SLOPE 0.2
 #define SIZE 0.2                /* power of the degree that is a result's length */
 
 static GnnMat *
 layer(GnnPlan *p, GnnMat *h, const GnnConfig *c, bool last)
 {
-    GnnMat     *w = gnn_plan_parameter(p, c->dim, c->dim, GNN_START_IDENTITY, NOISE / sqrt(c->dim));
-    GnnMat     *att = gnn_plan_parameter(p, 2, c->dim, GNN_START_NORMAL, NOISE);
+    GnnMat     *w = gnn_model_weight(p, c);
+    GnnMat     *att = gnn_plan_parameter(p, 2, c->dim, GNN_START_NORMAL, GNN_MODEL_NOISE);
 
     return gnn_op_attend(p, gnn_op_dense(p, h, w, 1, c->dropout), att, c->heads, last ? 1 : SLOPE);
 }

@@ -13,15 +13,12 @@
 
 #include "core/ops.h"
 
-#include <math.h>
-
-#define NOISE 0.1               /* deviation of W's noise, times 1 / sqrt(dim): that of a product's row is this share */
 #define SLOPE 0.2
 
 static GnnMat *
 layer(GnnPlan *p, GnnMat *h, const GnnConfig *c, bool last)
 {
-    GnnMat     *w = gnn_plan_parameter(p, c->dim, c->dim, GNN_START_IDENTITY, NOISE / sqrt(c->dim));
+    GnnMat     *w = gnn_model_weight(p, c);
 
     return gnn_op_dense(p, gnn_op_propagate(p, h, 0.5, 0.5), w, last ? 1 : SLOPE, c->dropout);
 }

@@ -14,14 +14,12 @@
 
 #include <math.h>
 
-#define NOISE 0.1               /* deviation of a weight's noise, times 1 / sqrt(dim) */
-
 static GnnMat *
 ggnn_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 {
     GnnMat     *h[GNN_MAX_INPUTS] = {gnn_model_input(p, g, c)};
-    GnnMat     *w = gnn_plan_parameter(p, c->dim, 3 * c->dim, GNN_START_IDENTITY, NOISE / sqrt(c->dim));
-    GnnMat     *u = gnn_plan_parameter(p, c->dim, 3 * c->dim, GNN_START_NORMAL, NOISE / sqrt(c->dim));
+    GnnMat     *w = gnn_plan_parameter(p, c->dim, 3 * c->dim, GNN_START_IDENTITY, GNN_MODEL_NOISE / sqrt(c->dim));
+    GnnMat     *u = gnn_plan_parameter(p, c->dim, 3 * c->dim, GNN_START_NORMAL, GNN_MODEL_NOISE / sqrt(c->dim));
 
     for (int l = 0; l < c->layers; l++)
         h[l + 1] = gnn_op_gru(p, h[l], gnn_op_propagate(p, h[l], 0, 1), w, u, c->dropout);

@@ -18,25 +18,16 @@
 #include "core/kernel.h"
 #include "core/ops.h"
 
-#include <math.h>
-
-#define NOISE 0.1               /* deviation of a weight's noise, times 1 / sqrt(dim) */
 #define SLOPE 0.2
 #define SIZE 0.2                /* power of the degree that is a result's length */
 
 static GnnMat *
-weight(GnnPlan *p, const GnnConfig *c)
-{
-    return gnn_plan_parameter(p, c->dim, c->dim, GNN_START_IDENTITY, NOISE / sqrt(c->dim));
-}
-
-static GnnMat *
 layer(GnnPlan *p, GnnMat *h, const GnnConfig *c, bool last)
 {
-    GnnMat     *w = weight(p, c);
-    GnnMat     *v = weight(p, c);
+    GnnMat     *w = gnn_model_weight(p, c);
+    GnnMat     *v = gnn_model_weight(p, c);
     GnnMat     *a = c->aggregator == GNN_AGGREGATOR_MEAN ? gnn_op_neighbour_mean(p, h)
-        : gnn_op_neighbour_max(p, h, weight(p, c), SLOPE);
+        : gnn_op_neighbour_max(p, h, gnn_model_weight(p, c), SLOPE);
 
     return gnn_op_join(p, h, w, a, v, last ? 1 : SLOPE, c->dropout);
 }

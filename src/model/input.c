@@ -12,10 +12,7 @@
 
 #include "core/ops.h"
 
-#include <math.h>
-
 #define START 0.1
-#define NOISE 0.1               /* deviation of a weight's noise, times 1 / sqrt(dim) */
 #define SLOPE 0.2
 
 /* nodes whose learned vector is not left to features */
@@ -42,7 +39,7 @@ input(GnnPlan *p, const GnnGraph *g, const GnnConfig *c, bool alone)
     x = gnn_plan_parameter(p, n_learned(g, alone), c->dim, GNN_START_NORMAL, START);
     e = gnn_plan_parameter(p, p->features->n, c->dim, GNN_START_NORMAL, START);
     if (c->encoder == GNN_ENCODER_MLP)
-        w = gnn_plan_parameter(p, c->dim, c->dim, GNN_START_IDENTITY, NOISE / sqrt(c->dim));
+        w = gnn_model_weight(p, c);
     return gnn_op_encode(p, x, e, w, SLOPE, alone);
 }
 

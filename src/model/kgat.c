@@ -21,15 +21,14 @@
 
 #include <math.h>
 
-#define NOISE 0.1               /* deviation of a weight's noise, times 1 / sqrt(dim) */
 #define SLOPE 0.2
 #define SIZE 0.2                /* power of the degree that is a result's length */
 
 static GnnMat *
 layer(GnnPlan *p, GnnMat *h, GnnMat *attention, const GnnConfig *c)
 {
-    GnnMat     *u = gnn_plan_parameter(p, c->dim, c->dim, GNN_START_IDENTITY, NOISE / sqrt(c->dim));
-    GnnMat     *v = gnn_plan_parameter(p, c->dim, c->dim, GNN_START_NORMAL, NOISE / sqrt(c->dim));
+    GnnMat     *u = gnn_model_weight(p, c);
+    GnnMat     *v = gnn_plan_parameter(p, c->dim, c->dim, GNN_START_NORMAL, GNN_MODEL_NOISE / sqrt(c->dim));
 
     return gnn_op_bi_interact(p, h, u, gnn_op_weighted_sum(p, h, attention), v, SLOPE, c->dropout);
 }
@@ -39,8 +38,8 @@ kgat_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 {
     GnnMat     *h[GNN_MAX_INPUTS] = {gnn_model_input(p, g, c)};
     int64_t     relations = p->typed->n_relations;
-    GnnMat     *w = gnn_plan_parameter(p, relations * c->dim, c->dim, GNN_START_IDENTITIES, NOISE / sqrt(c->dim));
-    GnnMat     *b = gnn_plan_parameter(p, relations, c->dim, GNN_START_NORMAL, NOISE);
+    GnnMat     *w = gnn_plan_parameter(p, relations * c->dim, c->dim, GNN_START_IDENTITIES, GNN_MODEL_NOISE / sqrt(c->dim));
+    GnnMat     *b = gnn_plan_parameter(p, relations, c->dim, GNN_START_NORMAL, GNN_MODEL_NOISE);
     GnnMat     *attention = gnn_op_relation_attention(p, h[0], w, b);
 
     gnn_plan_minimise(p, gnn_op_transr(p, h[0], w, b, c->relation_weight));

@@ -59,6 +59,12 @@ typedef enum GnnFoldIn
 extern GnnFoldIn gnn_model_folds_in(const GnnModel *model);
 extern const char *gnn_fold_in_name(GnnFoldIn how);
 
+/* deviation of a weight's noise at the start, times 1 / sqrt(dim): that of a product's row is this share */
+#define GNN_MODEL_NOISE 0.1
+
+/* the weight of a layer that is to begin near doing nothing: dim x dim, the identity and noise */
+extern GnnMat *gnn_model_weight(GnnPlan *plan, const GnnConfig *config);
+
 /* what a model starts from: n_nodes x dim; see model/input.c */
 extern GnnMat *gnn_model_input(GnnPlan *plan, const GnnGraph *graph, const GnnConfig *config);
 

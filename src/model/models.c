@@ -31,3 +31,9 @@ gnn_fold_in_mean(real *out, const GnnPlan *plan, const GnnMat *z, int64_t node)
     for (int64_t c = 0; c < z->dim; c++)
         out[c] = size * z->val[node * z->dim + c];
 }
+
+GnnMat *
+gnn_model_weight(GnnPlan *plan, const GnnConfig *config)
+{
+    return gnn_plan_parameter(plan, config->dim, config->dim, GNN_START_IDENTITY, GNN_MODEL_NOISE / sqrt(config->dim));
+}

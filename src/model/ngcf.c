@@ -15,15 +15,14 @@
 
 #include <math.h>
 
-#define NOISE 0.1               /* deviation of a weight's noise, times 1 / sqrt(dim) */
 #define SLOPE 0.2
 #define SIZE 0.2                /* power of the degree that is a result's length */
 
 static GnnMat *
 layer(GnnPlan *p, GnnMat *h, const GnnConfig *c)
 {
-    GnnMat     *w = gnn_plan_parameter(p, c->dim, c->dim, GNN_START_IDENTITY, NOISE / sqrt(c->dim));
-    GnnMat     *v = gnn_plan_parameter(p, c->dim, c->dim, GNN_START_NORMAL, NOISE / sqrt(c->dim));
+    GnnMat     *w = gnn_model_weight(p, c);
+    GnnMat     *v = gnn_plan_parameter(p, c->dim, c->dim, GNN_START_NORMAL, GNN_MODEL_NOISE / sqrt(c->dim));
 
     return gnn_op_interact(p, h, w, gnn_op_propagate(p, h, 0, 1), v, SLOPE, c->dropout);
 }

@@ -16,25 +16,16 @@
 
 #include "core/ops.h"
 
-#include <math.h>
-
-#define NOISE 0.1               /* deviation of a weight's noise, times 1 / sqrt(dim) */
 #define SLOPE 0.2
 #define SIZE 0.2                /* power of the degree that is a result's length */
 
 static GnnMat *
-weight(GnnPlan *p, const GnnConfig *c)
-{
-    return gnn_plan_parameter(p, c->dim, c->dim, GNN_START_IDENTITY, NOISE / sqrt(c->dim));
-}
-
-static GnnMat *
 layer(GnnPlan *p, GnnMat *h, const GnnConfig *c, bool last)
 {
-    GnnMat     *n = gnn_op_visited_sum(p, h, weight(p, c), SLOPE);
-    GnnMat     *w = weight(p, c);
+    GnnMat     *n = gnn_op_visited_sum(p, h, gnn_model_weight(p, c), SLOPE);
+    GnnMat     *w = gnn_model_weight(p, c);
 
-    return gnn_op_join(p, h, w, n, weight(p, c), last ? 1 : SLOPE, c->dropout);
+    return gnn_op_join(p, h, w, n, gnn_model_weight(p, c), last ? 1 : SLOPE, c->dropout);
 }
 
 static GnnMat *

@@ -17,7 +17,6 @@
 
 #include <math.h>
 
-#define NOISE 0.1               /* deviation of a weight's noise, times 1 / sqrt(dim) */
 #define SLOPE 0.2
 #define SIZE 0.2                /* power of the degree that is a result's length */
 
@@ -26,8 +25,8 @@ layer(GnnPlan *p, GnnMat *h, const GnnConfig *c, bool last)
 {
     int         relations = p->typed->n_relations;
     int         bases = c->bases < relations ? c->bases : relations;
-    GnnMat     *w = gnn_plan_parameter(p, (1 + bases) * c->dim, c->dim, GNN_START_IDENTITIES, NOISE / sqrt(c->dim));
-    GnnMat     *mix = gnn_plan_parameter(p, relations, bases, GNN_START_IDENTITIES, NOISE);
+    GnnMat     *w = gnn_plan_parameter(p, (1 + bases) * c->dim, c->dim, GNN_START_IDENTITIES, GNN_MODEL_NOISE / sqrt(c->dim));
+    GnnMat     *mix = gnn_plan_parameter(p, relations, bases, GNN_START_IDENTITIES, GNN_MODEL_NOISE);
 
     return gnn_op_relation_sum(p, h, w, mix, last ? 1 : SLOPE, c->dropout);
 }
