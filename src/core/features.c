@@ -4,33 +4,43 @@
 #include "core/features.h"
 
 void
-gnn_features_open(GnnFeatures *features, const GnnGraph *graph)
+gnn_features_number(GnnFeatures *features)
 {
-    *features = (GnnFeatures) {.graph = graph};
-    for (int t = 0; t < graph->n_types; t++)
+    const GnnGraph *g = features->graph;
+
+    features->n = 0;
+    for (int t = 0; t < g->n_types; t++)
     {
         features->first[t] = features->n;
-        features->n += graph->features[t].n_cols;
+        features->n += g->features[t].n_cols;
     }
 }
 
 void
-gnn_features_fill(GnnFeatures *features, GnnArena *arena)
+gnn_features_open(GnnFeatures *features, const GnnGraph *graph)
 {
-    for (int t = 0; t < features->graph->n_types; t++)
-        if (gnn_type_has_features(features->graph, t))
-            gnn_csr_transpose(&features->transposed[t], arena, &features->graph->features[t]);
+    *features = (GnnFeatures) {.graph = graph};
+    gnn_features_number(features);
 }
 
-int64_t
-gnn_features_bytes(const GnnFeatures *features)
+void
+gnn_features_allocate(GnnFeatures *features, GnnArena *arena)
 {
     const GnnGraph *g = features->graph;
-    int64_t     bytes = 0;
 
     for (int t = 0; t < g->n_types; t++)
         if (gnn_type_has_features(g, t))
-            bytes += g->n_feature_values[t] * (int64_t) (sizeof(int32_t) + sizeof(float))
-                + ((int64_t) g->features[t].n_cols + 1) * (int64_t) sizeof(int64_t);
-    return bytes;
+            features->transposed[t] = (GnnCsr) {.ptr = gnn_alloc(arena, (int64_t) g->features[t].n_cols + 1, sizeof(int64_t)),
+                                                .idx = gnn_alloc(arena, g->n_feature_values[t], sizeof(int32_t)),
+                                                .val = gnn_alloc(arena, g->n_feature_values[t], sizeof(float))};
+}
+
+void
+gnn_features_fill(GnnFeatures *features)
+{
+    const GnnGraph *g = features->graph;
+
+    for (int t = 0; t < g->n_types; t++)
+        if (gnn_type_has_features(g, t))
+            gnn_csr_transpose_into(&features->transposed[t], &g->features[t]);
 }

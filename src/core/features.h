@@ -21,11 +21,12 @@ typedef struct GnnFeatures
 /* from numbers of nodes and features alone; the graph is the caller's and has to stay */
 extern void gnn_features_open(GnnFeatures *features, const GnnGraph *graph);
 
-/* the transposed blocks */
-extern void gnn_features_fill(GnnFeatures *features, GnnArena *arena);
+/* the same once more, where the graph is another sample now */
+extern void gnn_features_number(GnnFeatures *features);
 
-/* bytes that takes, at most */
-extern int64_t gnn_features_bytes(const GnnFeatures *features);
+/* memory for the transposed blocks, from numbers of entries, and what goes there: for a backward pass alone */
+extern void gnn_features_allocate(GnnFeatures *features, GnnArena *arena);
+extern void gnn_features_fill(GnnFeatures *features);
 
 /* whether a type has features; whether its node i does */
 static inline bool

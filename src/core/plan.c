@@ -41,11 +41,11 @@ gnn_plan_parameter(GnnPlan *plan, int64_t n, int64_t dim, GnnStart start, double
 }
 
 GnnMat *
-gnn_plan_node_parameter(GnnPlan *plan, int64_t n_nodes, int64_t dim, GnnStart start, double scale)
+gnn_plan_rows_parameter(GnnPlan *plan, GnnRowsOf rows_of, int64_t n, int64_t dim, GnnStart start, double scale)
 {
-    GnnMat     *mat = gnn_plan_parameter(plan, n_nodes, dim, start, scale);
+    GnnMat     *mat = gnn_plan_parameter(plan, n, dim, start, scale);
 
-    mat->per_node = true;
+    mat->rows_of = rows_of;
     return mat;
 }
 
@@ -64,7 +64,8 @@ void
 gnn_plan_add(GnnPlan *plan, GnnPlanStep step)
 {
     assert(plan->n_steps < GNN_MAX_STEPS);
-    step.out->per_node |= step.in->per_node;
+    if (step.in->rows_of != GNN_ROWS_FIXED)
+        step.out->rows_of = step.in->rows_of;
     step.number = plan->n_steps;
     plan->steps[plan->n_steps++] = step;
 }
@@ -138,11 +139,11 @@ gnn_plan_allocate_forward(GnnPlan *plan, GnnArena *arena)
 
 /* where a matrix lies does not change, nor how much there is for it */
 void
-gnn_plan_resize(GnnPlan *plan, int64_t n_nodes)
+gnn_plan_resize(GnnPlan *plan, GnnRowsOf rows_of, int64_t n)
 {
     for (int i = 0; i < plan->n_mats; i++)
-        if (plan->mats[i].per_node)
-            plan->mats[i].n = n_nodes;
+        if (plan->mats[i].rows_of == rows_of)
+            plan->mats[i].n = n;
 }
 
 /* ---- parameters' start ---- */

@@ -20,6 +20,14 @@
 #define GNN_MAX_STEPS 64
 #define GNN_MAX_INPUTS 9        /* of a step, beside its first and its weight */
 
+/* what a matrix has a row of: where it is not a fixed number, a sample of the graph has its own each step */
+typedef enum GnnRowsOf
+{
+    GNN_ROWS_FIXED,
+    GNN_ROWS_OF_NODES,
+    GNN_ROWS_OF_FEATURES
+} GnnRowsOf;
+
 typedef struct GnnMat
 {
     int64_t     n;
@@ -27,7 +35,7 @@ typedef struct GnnMat
     real       *val;            /* n x dim */
     real       *grad;           /* of the loss, by val; NULL where constant, and in a plan that only goes forwards */
     bool        constant;       /* a result that is taken for given: no gradient goes through it */
-    bool        per_node;       /* n is the number of nodes */
+    GnnRowsOf   rows_of;
     struct GnnMat *of;          /* the matrix whose rows from `first` on these are; NULL: it is no part of another */
     int64_t     first;
     bool        is_learned;
@@ -106,9 +114,10 @@ typedef struct GnnPlan
  */
 extern void gnn_plan_open(GnnPlan *plan, const GnnAdjacency *adjacency, GnnTeam *team, int64_t seed);
 
-/* while writing a plan: a learned matrix, one with a row a node, the result of a step or of several, a step */
+/* while writing a plan: a learned matrix, one with a row a node or feature, the result of a step or of several, a step */
 extern GnnMat *gnn_plan_parameter(GnnPlan *plan, int64_t n, int64_t dim, GnnStart start, double scale);
-extern GnnMat *gnn_plan_node_parameter(GnnPlan *plan, int64_t n_nodes, int64_t dim, GnnStart start, double scale);
+extern GnnMat *gnn_plan_rows_parameter(GnnPlan *plan, GnnRowsOf rows_of, int64_t n, int64_t dim, GnnStart start,
+                                       double scale);
 extern GnnMat *gnn_plan_mat(GnnPlan *plan, int64_t n, int64_t dim);
 
 /* rows first .. first + n - 1 of a matrix, as a matrix: steps on several of them may make up their matrix */
@@ -125,8 +134,8 @@ extern void gnn_plan_allocate(GnnPlan *plan, GnnArena *arena);
 /* the same without gradients: such a plan has no backward pass */
 extern void gnn_plan_allocate_forward(GnnPlan *plan, GnnArena *arena);
 
-/* from now on the graph has so many nodes, no more than when the plan was allocated */
-extern void gnn_plan_resize(GnnPlan *plan, int64_t n_nodes);
+/* from now on the graph has so many nodes, or features, no more than when the plan was allocated */
+extern void gnn_plan_resize(GnnPlan *plan, GnnRowsOf rows_of, int64_t n);
 
 /* parameters to their start: depends on seed, parameter and row only */
 extern void gnn_plan_start(GnnPlan *plan);

@@ -35,9 +35,10 @@ input(GnnPlan *p, const GnnGraph *g, const GnnConfig *c, bool alone)
     GnnMat     *w = NULL;
 
     if (p->features == NULL)
-        return gnn_plan_node_parameter(p, g->n_nodes, c->dim, GNN_START_NORMAL, START);
-    x = gnn_plan_parameter(p, n_learned(g, alone), c->dim, GNN_START_NORMAL, START);
-    e = gnn_plan_parameter(p, p->features->n, c->dim, GNN_START_NORMAL, START);
+        return gnn_plan_rows_parameter(p, GNN_ROWS_OF_NODES, g->n_nodes, c->dim, GNN_START_NORMAL, START);
+    x = gnn_plan_rows_parameter(p, alone ? GNN_ROWS_FIXED : GNN_ROWS_OF_NODES, n_learned(g, alone), c->dim, GNN_START_NORMAL,
+                                START);
+    e = gnn_plan_rows_parameter(p, GNN_ROWS_OF_FEATURES, p->features->n, c->dim, GNN_START_NORMAL, START);
     if (c->encoder == GNN_ENCODER_MLP)
         w = gnn_model_weight(p, c);
     return gnn_op_encode(p, x, e, w, SLOPE, alone);

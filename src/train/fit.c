@@ -106,6 +106,14 @@ allocate_plan(Fit *f, GnnArena *arena)
         gnn_plan_allocate(&f->plan, arena);
 }
 
+/* steps on samples have features of their own: the whole graph's are never gone back through */
+static void
+allocate_features(Fit *f, GnnArena *arena)
+{
+    if (!samples(f))
+        gnn_features_allocate(&f->features, arena);
+}
+
 static void
 allocate_optimiser(Fit *f, GnnArena *arena)
 {
@@ -238,6 +246,7 @@ prepare(Fit *f, GnnArena *arena)
         n_edges[r] = n_edges_of(&f->graph.relations[r].edges);
     allocate_graph(f, arena, n_edges);
     allocate_plan(f, arena);
+    allocate_features(f, arena);
     allocate_optimiser(f, arena);
     allocate_loss(f, arena, n_edges[0]);
     allocate_contrast(f, arena, n_edges);
@@ -247,7 +256,8 @@ prepare(Fit *f, GnnArena *arena)
     gnn_adjacency_fill(&f->adjacency, &f->graph);
     if ((f->model->uses & GNN_USE_WALKS) != 0)
         gnn_visits_fill(&f->visits, &f->team, &f->adjacency);
-    gnn_features_fill(&f->features, arena);
+    if (!samples(f))
+        gnn_features_fill(&f->features);
     if (f->model->typed)
         gnn_typed_fill(&f->typed, &f->graph);
     gnn_plan_start(&f->plan);
@@ -475,9 +485,6 @@ gnn_fit_refusal(const GnnConfig *config, const GnnGraph *graph)
         return "a model that keeps relations apart does not go with sampling";
     if ((gnn_models[config->model]->uses & GNN_USE_LAYERS) != 0)        /* its plan says where types start */
         return "a model with a tower for each node type does not go with sampling";
-    for (int t = 0; graph != NULL && t < graph->n_types; t++)
-        if (gnn_type_has_features(graph, t))
-            return "features of nodes do not go with sampling";
     return NULL;
 }
 
@@ -598,13 +605,14 @@ gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *gra
     allocate_graph(&f, &arena, n_trained);
     add_part(parts, n_parts, "graph", counted(&arena) + interaction_bytes(&f, n_edges, n_trained[0]));
     allocate_plan(&f, &arena);
-    if (f.features.n > 0)
-        add_part(parts, n_parts, "features", gnn_features_bytes(&f.features));
     learned = f.plan.n_learned * (int64_t) sizeof(real);
     gradients = samples(&f) ? 0 : learned;
     add_part(parts, n_parts, "parameters", learned);
     add_part(parts, n_parts, "gradients", gradients);
     add_part(parts, n_parts, "plan", counted(&arena) - learned - gradients);
+    allocate_features(&f, &arena);
+    if (f.features.n > 0)
+        add_part(parts, n_parts, "features", counted(&arena));
     allocate_optimiser(&f, &arena);
     add_part(parts, n_parts, "optimiser", counted(&arena));
     allocate_loss(&f, &arena, n_trained[0]);

@@ -18,9 +18,9 @@ gnn_minibatch_allocate_optimiser(GnnMinibatch *batch, GnnArena *arena, const Gnn
     for (int i = 0; i < whole->n_parameters; i++)
     {
         const GnnMat *mat = whole->parameters[i].mat;
-        GnnAdam    *adam = mat->per_node ? &batch->rows[i].adam : &batch->weights[i];
+        GnnAdam    *adam = mat->rows_of != GNN_ROWS_FIXED ? &batch->rows[i].adam : &batch->weights[i];
 
-        if (mat->per_node)
+        if (mat->rows_of != GNN_ROWS_FIXED)
             gnn_row_adam_allocate(&batch->rows[i], arena, mat->n, mat->dim, rate);
         else
             gnn_adam_allocate(adam, arena, mat->n * mat->dim, rate, 0);
@@ -38,6 +38,7 @@ gnn_minibatch_allocate(GnnMinibatch *batch, GnnArena *arena, const GnnModel *mod
     gnn_subgraph_allocate(&batch->sub, arena, graph, whole->adjacency, whole->visited, task);
     gnn_plan_open(&batch->plan, &batch->sub.sampled, task->team, whole->seed);
     batch->plan.visited = &batch->sub.drawn_by;
+    batch->plan.features = batch->sub.features.n > 0 ? &batch->sub.features : NULL;
     batch->plan.training = true;
     batch->z = model->build(&batch->plan, &batch->sub.shape, task->config);
     gnn_plan_allocate(&batch->plan, arena);
@@ -50,7 +51,7 @@ gnn_minibatch_open(GnnMinibatch *batch)
 {
     gnn_subgraph_open(&batch->sub);
     for (int i = 0; i < batch->plan.n_parameters; i++)
-        if (!batch->plan.parameters[i].mat->per_node)
+        if (batch->plan.parameters[i].mat->rows_of == GNN_ROWS_FIXED)
             batch->plan.parameters[i].mat->val = batch->whole->parameters[i].mat->val;
 }
 
@@ -72,15 +73,25 @@ copy_rows(void *arg, int64_t block, int thread)
         memcpy(c->to->val + i * c->to->dim, c->from->val + c->row[i] * c->to->dim, c->to->dim * sizeof(real));
 }
 
+/* which rows of the whole's a parameter has; NULL: all of them */
+static const int32_t *
+rows_of(const GnnMinibatch *batch, const GnnMat *mat)
+{
+    const int32_t *const rows[] = {[GNN_ROWS_FIXED] = NULL, [GNN_ROWS_OF_NODES] = batch->sub.node,
+                                   [GNN_ROWS_OF_FEATURES] = batch->sub.feature};
+
+    return rows[mat->rows_of];
+}
+
 static void
 fetch_rows(GnnMinibatch *batch)
 {
     for (int i = 0; i < batch->plan.n_parameters; i++)
     {
-        Copy        copy = {.to = batch->plan.parameters[i].mat, .from = batch->whole->parameters[i].mat,
-                            .row = batch->sub.node};
+        Copy        copy = {.to = batch->plan.parameters[i].mat, .from = batch->whole->parameters[i].mat};
 
-        if (copy.to->per_node)
+        copy.row = rows_of(batch, copy.to);
+        if (copy.row != NULL)
             gnn_team_run(batch->plan.team, gnn_blocks(copy.to->n, ROWS), copy_rows, &copy);
     }
 }
@@ -94,12 +105,13 @@ move_parameters(GnnMinibatch *batch)
     for (int i = 0; i < batch->plan.n_parameters; i++)
     {
         const GnnMat *mat = batch->plan.parameters[i].mat;
+        const int32_t *rows = rows_of(batch, mat);
         real       *value = batch->whole->parameters[i].mat->val;
 
-        if (mat->per_node)
+        if (rows != NULL)
         {
             batch->rows[i].adam.epsilon = epsilon;
-            gnn_row_adam_step(&batch->rows[i], team, value, batch->sub.node, mat->n, mat->grad);
+            gnn_row_adam_step(&batch->rows[i], team, value, rows, mat->n, mat->grad);
         }
         else
         {
@@ -115,7 +127,8 @@ gnn_minibatch_step(GnnMinibatch *batch, int64_t step)
     double      loss;
 
     gnn_subgraph_draw(&batch->sub, step);
-    gnn_plan_resize(&batch->plan, batch->sub.shape.n_nodes);
+    gnn_plan_resize(&batch->plan, GNN_ROWS_OF_NODES, batch->sub.shape.n_nodes);
+    gnn_plan_resize(&batch->plan, GNN_ROWS_OF_FEATURES, batch->sub.features.n);
     batch->plan.pass = step;
     fetch_rows(batch);
     gnn_plan_forward(&batch->plan);

@@ -2,8 +2,9 @@
  * minibatch.h: a step of training on a sample of the graph, where one on the whole would take too much memory or too long.
  *
  * There are two plans of one model: of the whole graph, which only goes forwards and holds what is learned, and of the sample.
- * A step copies the rows of the nodes in the sample, goes forwards and back on the plan of the sample, and moves those rows and
- * the weights, which both plans share. Of what is as large as the graph there are the learned rows and their two running means.
+ * A step copies the rows of the nodes in the sample, and of their features, goes forwards and back on the plan of the sample, and
+ * moves those rows and the weights, which both plans share. Of what is as large as the graph there are the learned rows and their
+ * two running means.
  */
 #ifndef GNN_TRAIN_MINIBATCH_H
 #define GNN_TRAIN_MINIBATCH_H
@@ -23,7 +24,7 @@ typedef struct GnnMinibatch
     void       *loss_state;
     double      decay_weight;   /* a node */
     GnnDecay    decay;
-    GnnRowAdam  rows[GNN_MAX_MATS];         /* by parameter: of those with a row a node ... */
+    GnnRowAdam  rows[GNN_MAX_MATS];         /* by parameter: of those with a row a node or feature ... */
     GnnAdam     weights[GNN_MAX_MATS];      /* ... and of the others */
 } GnnMinibatch;
 

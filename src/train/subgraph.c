@@ -88,6 +88,30 @@ allocate_task(GnnSubgraph *sub, GnnArena *arena)
     t->negative_weight = sub->negative_weight = gnn_alloc(arena, t->items.n, sizeof(double));
 }
 
+/* a type's features at their most */
+static void
+allocate_type_features(GnnSubgraph *sub, GnnArena *arena, int type)
+{
+    const GnnCsr *whole = &sub->graph->features[type];
+    int64_t     n_values = sub->graph->n_feature_values[type];
+
+    allocate_csr(&sub->shape.features[type], arena, at_most(sub->graph->types[type].n, sub->max_nodes),
+                 at_most(whole->n_cols, n_values), n_values, true);
+}
+
+static void
+allocate_features(GnnSubgraph *sub, GnnArena *arena)
+{
+    gnn_features_open(&sub->all, sub->graph);
+    for (int t = 0; t < sub->graph->n_types; t++)
+        if (gnn_type_has_features(sub->graph, t))
+            allocate_type_features(sub, arena, t);
+    gnn_features_open(&sub->features, &sub->shape);
+    gnn_features_allocate(&sub->features, arena);
+    sub->column = gnn_alloc(arena, sub->all.n, sizeof(int32_t));
+    sub->feature = gnn_alloc(arena, sub->features.n, sizeof(int32_t));
+}
+
 static int64_t
 pool_size(const GnnSubgraph *sub)
 {
@@ -113,6 +137,7 @@ gnn_subgraph_allocate(GnnSubgraph *sub, GnnArena *arena, const GnnGraph *graph, 
     sub->node = gnn_alloc(arena, sub->max_nodes, sizeof(int32_t));
     sub->place = gnn_alloc(arena, graph->n_nodes, sizeof(int32_t));
     allocate_matrix(sub, arena, c->layers > 0 ? reach(seeds, sub->fan, c->layers - 1, graph->n_nodes) : 0);
+    allocate_features(sub, arena);
     allocate_task(sub, arena);
     sub->shape.n_nodes = sub->max_nodes;
 }
@@ -128,6 +153,8 @@ gnn_subgraph_open(GnnSubgraph *sub)
         gnn_walker_open(&sub->walker, sub->whole->team, sub->adjacency);
     for (int64_t v = 0; v < sub->graph->n_nodes; v++)
         sub->place[v] = -1;
+    for (int64_t i = 0; i < sub->all.n; i++)
+        sub->column[i] = -1;
 }
 
 /* ---- drawing ---- */
@@ -390,6 +417,73 @@ fill_matrix(GnnSubgraph *sub)
     }
 }
 
+/* ---- features ---- */
+
+/* those that nodes of the type in the sample have, in the order of the whole */
+static void
+number_features(GnnSubgraph *sub, int type, int64_t first)
+{
+    const GnnCsr *whole = &sub->graph->features[type];
+    const GnnNodes *nodes = &sub->shape.types[type];
+    int32_t    *column = sub->column + sub->all.first[type];
+    int32_t     n = 0;
+
+    for (int64_t v = nodes->first; v < nodes->first + nodes->n; v++)
+    {
+        int64_t     row = sub->node[v] - sub->graph->types[type].first;
+
+        for (int64_t e = whole->ptr[row]; e < whole->ptr[row + 1]; e++)
+            column[whole->idx[e]] = 0;
+    }
+    for (int32_t i = 0; i < whole->n_cols; i++)
+        if (column[i] >= 0)
+        {
+            column[i] = n;
+            sub->feature[first + n++] = (int32_t) sub->all.first[type] + i;
+        }
+    sub->shape.features[type].n_cols = n;
+}
+
+static void
+fill_type_features(GnnSubgraph *sub, int type)
+{
+    const GnnCsr *whole = &sub->graph->features[type];
+    const GnnNodes *nodes = &sub->shape.types[type];
+    GnnCsr     *f = &sub->shape.features[type];
+    int64_t     at = 0;
+
+    f->n = nodes->n;
+    for (int64_t i = 0; i < nodes->n; i++)
+    {
+        int64_t     row = sub->node[nodes->first + i] - sub->graph->types[type].first;
+
+        for (int64_t e = whole->ptr[row]; e < whole->ptr[row + 1]; e++, at++)
+        {
+            f->idx[at] = sub->column[sub->all.first[type] + whole->idx[e]];
+            f->val[at] = whole->val != NULL ? whole->val[e] : 1;
+        }
+        f->ptr[i + 1] = at;
+    }
+}
+
+static void
+fill_features(GnnSubgraph *sub)
+{
+    int64_t     n = 0;
+
+    for (int t = 0; t < sub->graph->n_types; t++)
+        if (gnn_type_has_features(sub->graph, t))
+        {
+            number_features(sub, t, n);
+            fill_type_features(sub, t);
+            n += sub->shape.features[t].n_cols;
+        }
+    for (int64_t i = 0; i < n; i++)
+        sub->column[sub->feature[i]] = -1;
+    gnn_features_number(&sub->features);
+    gnn_features_fill(&sub->features);
+}
+
 /* ---- the task ---- */
 
 /* rows of users that are not in the step are empty; a user's items that were not drawn count by those that were */
@@ -452,5 +546,6 @@ gnn_subgraph_draw(GnnSubgraph *sub, int64_t step)
         find_neighbours(sub, step);
     number_nodes(sub);
     fill_matrix(sub);
+    fill_features(sub);
     fill_task(sub, step);
 }

@@ -7,15 +7,17 @@
  *
  * Row v of the sampled matrix has the neighbours that v drew itself, at A_hat_vu over the chance to be drawn: on average,
  * whatever the rest of the sample, it is row v of A_hat. The matrix is not symmetric, then: that u was drawn by v is no chance at all
- * for a row of u. Nodes reached last have empty rows; by then nobody asks what their neighbours say.
+ * for a row of u. Nodes reached last have empty rows; by then nobody asks what their neighbours say. Features are those of the
+ * sample's nodes, numbered likewise.
  *
- * Memory follows from the configuration, not from the graph, but for two numbers a node. What is drawn depends on seed, step and
- * node alone.
+ * Memory follows from the configuration, not from the graph, but for two numbers a node and, where nodes have features, for as much
+ * as these take: a few nodes may have most of them. What is drawn depends on seed, step and node alone.
  */
 #ifndef GNN_TRAIN_SUBGRAPH_H
 #define GNN_TRAIN_SUBGRAPH_H
 
 #include "core/directed.h"
+#include "core/features.h"
 #include "core/walk.h"
 #include "train/sample.h"
 #include "train/user_sample.h"
@@ -41,11 +43,15 @@ typedef struct GnnSubgraph
     float      *value;          /* [asked] x fan */
     int64_t     fan;
     int32_t    *place;          /* [whole graph] order in which a node was found, then number in the sample; -1: not in it */
+    GnnFeatures all;            /* features of the whole: their numbers alone */
+    int32_t    *column;         /* [all features] number within the sample's of the type; -1: not in it */
 
     /* the sample */
     int64_t     max_nodes;
     int32_t    *node;           /* [nodes] numbers in the whole, ascending */
-    GnnGraph    shape;          /* node types alone */
+    GnnGraph    shape;          /* node types and features alone */
+    int32_t    *feature;        /* [features] numbers in the whole, ascending */
+    GnnFeatures features;
     GnnDirected drawn_by;       /* the sampled matrix and its transpose */
     GnnAdjacency sampled;       /* both on one structure; a graph of no edges where there is `visited` */
     GnnTask     task;
@@ -60,7 +66,7 @@ extern void gnn_subgraph_allocate(GnnSubgraph *sub, GnnArena *arena, const GnnGr
 /* reads the graph and the task */
 extern void gnn_subgraph_open(GnnSubgraph *sub);
 
-/* the sample of a step: node, shape, drawn_by, sampled and task are of it from then on */
+/* the sample of a step: node, shape, feature, features, drawn_by, sampled and task are of it from then on */
 extern void gnn_subgraph_draw(GnnSubgraph *sub, int64_t step);
 
 #endif

@@ -661,7 +661,7 @@ exotic_weights(void)
     check_trains_anyhow(&g);
 }
 
-/* every model with each kind of sampling, contrast and features: what is refused is so before, and else can be estimated */
+/* every model with each kind of sampling and contrast, and features: what is refused is so before, and else can be estimated */
 static void
 refused_before(void)
 {
@@ -677,7 +677,7 @@ refused_before(void)
         for (int kind = 0; kind < 18; kind++)
         {
             GnnGraph   *g = kind % 2 == 0 ? &plain : &featured;
-            bool        alone = kind / 2 % 3 == GNN_CONTRAST_NONE && may_sample(m);     /* goes together where features are not */
+            bool        together = kind / 2 % 3 == GNN_CONTRAST_NONE && may_sample(m);
             GnnConfig   c;
             GnnFit      fit;
             GnnPart     parts[GNN_MAX_PARTS];
@@ -692,8 +692,8 @@ refused_before(void)
             c.contrast = kind / 2 % 3;
             c.sampling = kind / 6;
             problem = gnn_fit_refusal(&c, g);
-            CHECK((problem == NULL) == (c.sampling == GNN_SAMPLING_NONE || (alone && g == &plain)));
-            CHECK((gnn_fit_refusal(&c, NULL) == NULL) == (c.sampling == GNN_SAMPLING_NONE || alone));
+            CHECK((problem == NULL) == (c.sampling == GNN_SAMPLING_NONE || together));
+            CHECK((gnn_fit_refusal(&c, NULL) == NULL) == (c.sampling == GNN_SAMPLING_NONE || together));
             CHECK(problem == NULL || strstr(problem, "sampling") != NULL);
             CHECK(train(&fit, g, &c, 1) == problem);
             if (problem == NULL)

@@ -97,7 +97,8 @@ make_world_of(World *w, int32_t n_users, int32_t n_items, int64_t n, bool weight
     set_features(&w->graph, 1, 6);
     set_features(&w->graph, 2, 4);
     gnn_features_open(&w->features, &w->graph);
-    gnn_features_fill(&w->features, arena);
+    gnn_features_allocate(&w->features, arena);
+    gnn_features_fill(&w->features);
     gnn_typed_allocate(&w->typed, arena, &w->graph, n_edges);
     gnn_typed_fill(&w->typed, &w->graph);
     gnn_config_defaults(&w->config);

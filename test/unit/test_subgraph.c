@@ -25,12 +25,17 @@ make_world(World *w, int32_t n_users, int32_t n_items, int64_t n, bool weighted,
 {
     int64_t     n_edges[GNN_MAX_RELATIONS];
     GnnCsr      brands;
+    GnnCsr      features;
 
     memset(w, 0, sizeof(*w));
     random_graph(&w->graph, n_users, n_items, n, weighted, 8);
     gnn_graph_add_nodes(&w->graph, "brand", 5);
     random_csr(&brands, n_items, 5, n_items, false, 9);
     gnn_graph_add_relation(&w->graph, "made by", 1, 2, &brands);
+    random_csr(&features, n_items, 40, n_items, true, 10);
+    gnn_graph_set_features(&w->graph, 1, &features);
+    random_csr(&features, 5, 3, 4, false, 11);
+    gnn_graph_set_features(&w->graph, 2, &features);
     for (int r = 0; r < 2; r++)
         n_edges[r] = w->graph.relations[r].edges.ptr[w->graph.relations[r].edges.n];
     gnn_adjacency_allocate(&w->adjacency, arena, &w->graph, n_edges);
@@ -112,6 +117,36 @@ check_matrix(const World *w)
     }
 }
 
+/* each node has its features and no others; those that nobody in the sample has are not numbered */
+static void
+check_features(const World *w)
+{
+    const GnnSubgraph *s = &w->sub;
+
+    for (int64_t i = 0; i < s->features.n; i++)
+        CHECK(i == 0 || s->feature[i - 1] < s->feature[i]);
+    for (int t = 1; t < 3; t++)
+    {
+        const GnnCsr *f = &s->shape.features[t];
+        const GnnCsr *whole = &w->graph.features[t];
+
+        CHECK(f->n == s->shape.types[t].n && f->n_cols == s->features.transposed[t].n);
+        for (int32_t i = 0; i < f->n; i++)
+        {
+            int64_t     at = whole->ptr[s->node[s->shape.types[t].first + i] - w->graph.types[t].first];
+
+            for (int64_t e = f->ptr[i]; e < f->ptr[i + 1]; e++, at++)
+            {
+                CHECK(s->feature[s->features.first[t] + f->idx[e]] == (t - 1) * 40 + whole->idx[at]);
+                CHECK(f->val[e] == (whole->val != NULL ? whole->val[at] : 1));
+            }
+            CHECK(at == whole->ptr[s->node[s->shape.types[t].first + i] - w->graph.types[t].first + 1]);
+        }
+        for (int32_t i = 0; i < f->n_cols; i++)
+            CHECK(s->features.transposed[t].ptr[i] < s->features.transposed[t].ptr[i + 1]);
+    }
+}
+
 static void
 check_task(const World *w)
 {
@@ -162,6 +197,7 @@ well_formed(void)
             CHECK(w.sub.users.n == 6);
             check_nodes(&w);
             check_matrix(&w);
+            check_features(&w);
             check_task(&w);
         }
     }
