@@ -22,19 +22,9 @@ static const char *const kind_names[] = {"category", "number", "text", "vector"}
  * ------------------------------------------------------------------------------------------------------------------ */
 
 static bool
-is_number(Oid type)
+is_number_or_time(Oid type)
 {
-    switch (getBaseType(type))
-    {
-        case INT2OID:
-        case INT4OID:
-        case INT8OID:
-        case FLOAT4OID:
-        case FLOAT8OID:
-        case NUMERICOID:
-            return true;
-    }
-    return gnnrec_is_calendar_type(getBaseType(type));
+    return gnnrec_is_number_type(getBaseType(type)) || gnnrec_is_calendar_type(getBaseType(type));
 }
 
 static bool
@@ -69,7 +59,7 @@ is_array_of_numbers(Oid type)
 {
     Oid         element = element_of(type);
 
-    return OidIsValid(element) && is_number(element) && !gnnrec_is_calendar_type(getBaseType(element));
+    return OidIsValid(element) && gnnrec_is_number_type(getBaseType(element));
 }
 
 const char *
@@ -81,7 +71,7 @@ gnnrec_feature_default_kind(Oid type)
         return kind_names[GNNREC_VECTOR];
     if (OidIsValid(element))
         return kind_names[GNNREC_CATEGORY];
-    return kind_names[is_number(type) ? GNNREC_NUMBER : is_string(type) ? GNNREC_TEXT : GNNREC_CATEGORY];
+    return kind_names[is_number_or_time(type) ? GNNREC_NUMBER : is_string(type) ? GNNREC_TEXT : GNNREC_CATEGORY];
 }
 
 GnnrecFeatureKind
@@ -104,7 +94,7 @@ suits(GnnrecFeatureKind kind, Oid type)
         case GNNREC_CATEGORY:
             return true;
         case GNNREC_NUMBER:
-            return is_number(type);
+            return is_number_or_time(type);
         case GNNREC_TEXT:
             return is_string(type);
         case GNNREC_VECTOR:

@@ -136,18 +136,8 @@ check_numeric_column(Oid source, const char *column, const char *option, bool ca
 {
     Oid         type = getBaseType(gnnrec_source_column_type(source, column));
 
-    if (calendar && gnnrec_is_calendar_type(type))
+    if (gnnrec_is_number_type(type) || (calendar && gnnrec_is_calendar_type(type)))
         return;
-    switch (type)
-    {
-        case INT2OID:
-        case INT4OID:
-        case INT8OID:
-        case FLOAT4OID:
-        case FLOAT8OID:
-        case NUMERICOID:
-            return;
-    }
     ereport(ERROR,
             (errcode(ERRCODE_DATATYPE_MISMATCH),
              errmsg("%s \"%s\" has type %s", option, column, format_type_be(type)),

@@ -56,6 +56,22 @@ gnnrec_is_calendar_type(Oid type)
     return type == TIMESTAMPTZOID || type == TIMESTAMPOID || type == DATEOID;
 }
 
+bool
+gnnrec_is_number_type(Oid type)
+{
+    switch (type)
+    {
+        case INT2OID:
+        case INT4OID:
+        case INT8OID:
+        case FLOAT4OID:
+        case FLOAT8OID:
+        case NUMERICOID:
+            return true;
+    }
+    return false;
+}
+
 /* an SQL expression for the time column, in seconds since 1970 as float8 */
 static char *
 time_expression(const GnnrecRelation *r)

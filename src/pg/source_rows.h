@@ -61,8 +61,9 @@ extern char *gnnrec_source_since_condition(const GnnrecRelation *r);
 /* runs a query, qualified throughout, whose rows go to dest: its receiveSlot and rStartup are the caller's */
 extern void gnnrec_source_execute(DestReceiver *dest, const char *sql, ParamListInfo params);
 
-/* timestamptz, timestamp or date */
+/* timestamptz, timestamp or date; a number. Of base types */
 extern bool gnnrec_is_calendar_type(Oid type);
+extern bool gnnrec_is_number_type(Oid type);
 
 /* the weight of each kind of event, and whether it hides the item; ERROR where they make no sense */
 extern void gnnrec_event_weights_read(GnnrecEventWeights *out, const GnnrecRelation *r);
