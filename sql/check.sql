@@ -44,6 +44,11 @@ CREATE TABLE many AS SELECT n AS user_id, n AS item_id FROM generate_series(1, 3
 SELECT gnnrec.create_model('check_many', 'many');
 SELECT * FROM gnnrec.check('check_many');
 RESET gnnrec.train_memory;
+-- parameters that do not go together: said here and by an estimate, with what to do
+SELECT gnnrec.alter_model('check_good', params => '{"dim": 4, "model": "kgat", "sampling": "neighbours"}');
+SELECT * FROM gnnrec.check('check_good') WHERE level = 'error';
+SELECT gnnrec.estimate('check_good');
+SELECT gnnrec.alter_model('check_good', params => '{"model": null, "sampling": null}');
 
 -- definitions that time has overtaken
 ALTER TABLE rows RENAME what TO which;

@@ -432,14 +432,14 @@ check_budget(const Check *c)
     int         n_parts;
     int64       n_edges[GNN_MAX_RELATIONS];
     int64       need;
-    const char *refusal;
+    const GnnRefusal *refusal;
 
     gnn_config_defaults(&config);
     gnnrec_config_apply(&config, c->model->params);
     refusal = gnn_fit_refusal(&config, &c->reading.graph);
     if (refusal != NULL)
     {
-        find(c, ERROR_LEVEL, -1, refusal, NULL);
+        find(c, ERROR_LEVEL, -1, refusal->message, refusal->hint);
         return;
     }
     gnnrec_reading_edges(n_edges, &c->reading.graph);
