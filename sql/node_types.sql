@@ -197,6 +197,45 @@ DROP VIEW depends;
 SELECT gnnrec.drop_relation('typed', 'of colour');
 SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'typed'::regnamespace AND c.relkind = 'r'
 UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'typed'::regnamespace AND proname NOT IN (SELECT proname FROM pg_proc WHERE pronamespace = 'gnnrec'::regnamespace) ORDER BY 1;
+
+--
+-- A table dropped by hand: items are recommended without it, and who asks for the type is told. What is rolled back is there again,
+-- also for who would read a file that was made in between
+--
+SELECT gnnrec.add_relation('typed', 'in shade', 'products', 'item', 'id', 'shade', 'brand');
+INSERT INTO typed.shade_embedding SELECT brand_id, run, brand_no, embedding, degree
+    FROM typed.brand_embedding, (VALUES (6004), (6005)) r(run) WHERE run_id = 6002 AND brand_no < 3;
+SELECT fill_run(6004);
+UPDATE gnnrec.run SET metrics = '{"nodes": {"shade": 3}}' WHERE run_id = 6004;
+BEGIN;
+DROP TABLE typed.shade_embedding;
+SELECT count(*) FROM typed.recommend(1);
+ROLLBACK;
+SELECT count(*) FROM typed.recommend_shade(1);
+SELECT lists() AS before_drop \gset
+SELECT fill_run(6005);
+UPDATE gnnrec.run SET metrics = '{"nodes": {"shade": 3}}' WHERE run_id = 6005;
+DROP TABLE typed.shade_embedding;
+SELECT count(*), lists() <> :'before_drop' AS of_the_new_run FROM typed.recommend(1);
+SELECT lists() AS without_table \gset
+SELECT count(*) FROM typed.recommend_brand(1);
+SELECT code, message, hint FROM unnest('{recommend_shade(1),similar_shade(NULL)}'::text[]) call, failure('SELECT typed.' || call);
+SELECT finding, hint FROM gnnrec.check('typed') WHERE level = 'error';
+-- what the hint says is what helps
+SELECT gnnrec.drop_relation('typed', 'in shade');
+SELECT gnnrec.add_relation('typed', 'in shade', 'products', 'item', 'id', 'shade', 'brand');
+SELECT count(*), lists() = :'without_table' AS same FROM typed.recommend_shade(1);
+SELECT count(*) AS errors FROM gnnrec.check('typed') WHERE level = 'error';
+SELECT gnnrec.drop_relation('typed', 'in shade');
+-- without the tables of users or items there is no model
+SELECT gnnrec.create_model('bare', 'events');
+DROP TABLE bare.user_embedding;
+SELECT code, message, hint FROM failure('SELECT bare.recommend(1)');
+SELECT finding, hint FROM gnnrec.check('bare') WHERE level = 'error';
+DROP TABLE bare.item_embedding CASCADE;
+SELECT code, message, hint FROM failure($$SELECT gnnrec.recommend('bare', '1', 3)$$);
+SELECT gnnrec.drop_model('bare');
+DROP SCHEMA bare;
 -- what the same statement has added goes, too
 SELECT gnnrec.create_model('both', 'events');
 SELECT gnnrec.add_relation('both', 'of brand', 'products', 'item', 'id', 'brand', 'brand'), gnnrec.drop_model('both');
