@@ -624,7 +624,7 @@ COMMENT ON FUNCTION gnnrec.wait(text, interval) IS
 CREATE PROCEDURE gnnrec.retrain(model text, params jsonb DEFAULT '{}')
     LANGUAGE c AS 'MODULE_PATHNAME', 'gnnrec_retrain';
 COMMENT ON PROCEDURE gnnrec.retrain(text, jsonb) IS
-    'Trains and waits, without holding a snapshot meanwhile; an error when the run fails. The form for pg_cron';
+    'Trains and waits, without holding a snapshot meanwhile; an error when the run fails. A materialization that is going on is waited for first. The form for pg_cron';
 
 CREATE FUNCTION gnnrec.materialize(model text, target regclass, k integer DEFAULT 10, mode text DEFAULT 'replace') RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_materialize_lists';

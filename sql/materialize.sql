@@ -127,6 +127,19 @@ DO $$ BEGIN PERFORM gnnrec.train('mat'); EXCEPTION WHEN object_in_use THEN RAISE
 SELECT model, task, state FROM gnnrec.progress;
 ROLLBACK;
 SELECT count(*) FROM gnnrec.progress;
+-- retrain, which can wait, trains when the lists have been written
+CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_catalog.pg_sleep(0.5); RETURN NULL; END $$;
+CREATE TRIGGER linger BEFORE INSERT ON lists EXECUTE FUNCTION linger();
+SELECT gnnrec.materialize('mat', 'lists', 2) > 0 AS asked;
+CALL gnnrec.retrain('mat');
+SELECT task, state, requested_at > lag(finished_at) OVER (ORDER BY run_id) AS after_the_one_before
+FROM (SELECT * FROM gnnrec.runs ORDER BY run_id DESC LIMIT 2) r ORDER BY run_id;
+DROP TRIGGER linger ON lists;
+-- what is asked for in this transaction cannot be waited for in it
+BEGIN;
+SELECT gnnrec.materialize('mat', 'lists') > 0 AS asked;
+SELECT code, hint FROM failure($$SELECT gnnrec.wait('mat')$$);
+ROLLBACK;
 -- a table that goes in the meantime
 CREATE TABLE gone (LIKE lists);
 BEGIN;
