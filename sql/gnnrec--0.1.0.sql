@@ -480,7 +480,7 @@ COMMENT ON COLUMN gnnrec.run.stored IS 'Whether the model''s tables hold the run
 COMMENT ON COLUMN gnnrec.run.metrics IS 'Sizes, of each node type and each relation of the graph too, seconds of each phase, and recall@20 and ndcg@20 on the held-out interactions where there are any';
 COMMENT ON COLUMN gnnrec.run.rows_skipped IS 'Interactions left out: NULL ids, unknown event kinds, NULL or infinite values and times';
 COMMENT ON COLUMN gnnrec.run.newest_event IS 'Time of the newest interaction the run read, seconds since 1970: later ones are fresh, and decay counts from here';
-COMMENT ON COLUMN gnnrec.run.peak_memory IS 'Largest resident memory of the training process, bytes';
+COMMENT ON COLUMN gnnrec.run.peak_memory IS 'Largest resident memory of a process of the run, without the server''s shared buffers, bytes; what gnnrec.estimate estimates';
 COMMENT ON COLUMN gnnrec.run.explainable IS 'Whether a score is the sum of a share of each interaction, which explain() tells apart: a linear model, with layers, without a holdout';
 
 CREATE TABLE gnnrec.run_step
@@ -645,9 +645,9 @@ COMMENT ON FUNCTION gnnrec.rollback(text, bigint) IS
     'Makes another kept run live: the one given, or the newest before the live one; returns its number';
 
 CREATE FUNCTION gnnrec.estimate(model text, params jsonb DEFAULT '{}', OUT part text, OUT bytes bigint) RETURNS SETOF record
-    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT ROWS 8 AS 'MODULE_PATHNAME', 'gnnrec_estimate';
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT ROWS 10 AS 'MODULE_PATHNAME', 'gnnrec_estimate';
 COMMENT ON FUNCTION gnnrec.estimate(text, jsonb) IS
-    'The memory a training would take, part by part, in bytes, from a count of the interactions; gnnrec.train_memory is its limit';
+    'The memory a training would take, part by part, in bytes of resident memory as peak_memory has it, from a count of the interactions; gnnrec.train_memory is its limit';
 
 CREATE FUNCTION gnnrec.check(model text, OUT level text, OUT finding text, OUT "count" bigint, OUT hint text) RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT ROWS 10 COST 1000000 AS 'MODULE_PATHNAME', 'gnnrec_check';

@@ -18,12 +18,12 @@
 #include "pg/catalog.h"
 #include "pg/compat.h"
 #include "pg/config.h"
+#include "pg/estimate.h"
 #include "pg/guc.h"
 #include "pg/job.h"
 #include "pg/nap.h"
 #include "pg/reading.h"
 #include "pg/role.h"
-#include "train/fit.h"
 
 PG_FUNCTION_INFO_V1(gnnrec_train);
 PG_FUNCTION_INFO_V1(gnnrec_wait);
@@ -399,16 +399,17 @@ gnnrec_estimate(PG_FUNCTION_ARGS)
     int         n_parts;
     GnnGraph    graph;
     int64       n_edges[GNN_MAX_RELATIONS];
+    GnnrecReadingMemory reading;
     int64       total;
 
     gnn_config_defaults(&config);
     gnnrec_config_apply(&config, m->params);
     gnnrec_config_apply(&config, PG_GETARG_JSONB_P(1));
     before = gnnrec_role_become(gnnrec_model_reader(m, GetUserId()));
-    gnnrec_reading_count(&graph, n_edges, m);
+    gnnrec_reading_count(&graph, n_edges, &reading, m);
     gnnrec_role_return(before);
     gnnrec_config_check(&config, &graph);
-    total = gnn_fit_estimate(parts, &n_parts, &graph, n_edges, &config, gnnrec_threads);
+    total = gnnrec_estimate_training(parts, &n_parts, &graph, n_edges, reading, &config, gnnrec_threads);
     gnnrec_materialize(fcinfo);
     for (int i = 0; i < n_parts; i++)
         put_part((ReturnSetInfo *) fcinfo->resultinfo, parts[i].part, parts[i].bytes);

@@ -43,6 +43,13 @@ typedef struct GnnrecReading
     GnnCsr     *hidden;         /* those that hide their item from the user; NULL: all do */
 } GnnrecReading;
 
+/* bytes */
+typedef struct GnnrecReadingMemory
+{
+    int64       held;           /* what a reading leaves behind for the training */
+    int64       peak;           /* what it takes on the way, that included */
+} GnnrecReadingMemory;
+
 /* for the model, into the current memory context */
 extern void gnnrec_reading_open(GnnrecReading *r, const GnnrecModel *model, GnnrecReadTick tick, void *tick_arg);
 
@@ -58,10 +65,14 @@ extern void gnnrec_reading_build(GnnrecReading *r);
 /* how many edges each relation of a graph has */
 extern void gnnrec_reading_edges(int64 n_edges[GNN_MAX_RELATIONS], const GnnGraph *graph);
 
+/* of one that is done, whose peak has passed */
+extern GnnrecReadingMemory gnnrec_reading_memory(const GnnrecReading *r);
+
 /*
- * The shape of the graph that a reading would make, with the numbers of its edges, counted by the server: nothing is read into
- * memory. Like gnnrec_reading_rows it needs a transaction and goes by the current role's rights.
+ * The shape of the graph that a reading would make, with the numbers of its edges, counted by the server, and what it would take:
+ * nothing is read into memory. Like gnnrec_reading_rows it needs a transaction and goes by the current role's rights.
  */
-extern void gnnrec_reading_count(GnnGraph *graph, int64 n_edges[GNN_MAX_RELATIONS], const GnnrecModel *model);
+extern void gnnrec_reading_count(GnnGraph *graph, int64 n_edges[GNN_MAX_RELATIONS], GnnrecReadingMemory *memory,
+                                 const GnnrecModel *model);
 
 #endif

@@ -27,6 +27,7 @@
 
 #include "model/induct.h"
 #include "pg/config.h"
+#include "pg/estimate.h"
 #include "pg/isolate.h"
 #include "pg/memory.h"
 #include "pg/reading.h"
@@ -157,7 +158,8 @@ check_budget(const Training *t)
 
     gnnrec_config_check(&t->config, &t->reading.graph);
     gnnrec_reading_edges(edges, &t->reading.graph);
-    need = gnn_fit_estimate(parts, &n_parts, &t->reading.graph, edges, &t->config, t->w->order.threads);
+    need = gnnrec_estimate_training(parts, &n_parts, &t->reading.graph, edges, gnnrec_reading_memory(&t->reading), &t->config,
+                           t->w->order.threads);
     if (need > (int64) t->w->order.memory * 1024)
         ereport(ERROR,
                 (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
