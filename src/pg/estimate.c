@@ -23,7 +23,8 @@ add_part(GnnPart *parts, int *n, const char *name, int64 bytes)
 
 int64
 gnnrec_estimate_training(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *graph,
-                         const int64 n_edges[GNN_MAX_RELATIONS], GnnrecReadingMemory reading, const GnnConfig *config, int threads)
+                         const int64 n_edges[GNN_MAX_RELATIONS], GnnrecReadingMemory reading, const GnnConfig *config,
+                         int threads)
 {
     int64       fit = gnn_fit_estimate(parts, n_parts, graph, n_edges, config, threads);
     int64       result = gnnrec_isolate_result(graph, config);

@@ -1,9 +1,9 @@
 /*
  * reading.h: everything a model is made of, from its sources to a graph.
  *
- * Two steps: the rows of all relations, the ids of all catalogues and features are read in one transaction, as the role that may read them;
- * then, without one, ids are numbered in their order and rows become the relations of a graph, see parts.h. All memory is that of
- * one context, the caller's.
+ * Two steps: the rows of all relations, the ids of all catalogues and features are read in one transaction, as the role that may
+ * read them; then, without one, ids are numbered in their order and rows become the relations of a graph, see parts.h. All memory
+ * is that of one context, the caller's.
  */
 #ifndef GNNREC_PG_READING_H
 #define GNNREC_PG_READING_H
@@ -25,7 +25,7 @@ typedef struct GnnrecReading
 
     /* by gnnrec_reading_rows */
     GnnrecIdMap ids[GNN_MAX_TYPES];
-    int32       n_active[GNN_MAX_TYPES];    /* of the ids, those that interactions mention: the first ones, before they are sorted */
+    int32       n_active[GNN_MAX_TYPES];    /* of the ids, those that interactions mention: the first, until they are sorted */
     int32       n_known[GNN_MAX_TYPES];     /* those that interactions or a catalogue mention: the next ones */
     int64       n_null[GNN_MAX_TYPES];      /* rows of its catalogue that have no id */
     MemoryContext rows_context;

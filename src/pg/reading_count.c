@@ -93,8 +93,8 @@ count_bytes(const GnnrecModel *model, int type, int64 n)
     gnnrec_key_type(&key, model->types[type].id_type);
     if (key.kind != GNNREC_KEY_TEXT)
         return key.kind == GNNREC_KEY_UUID ? n * UUID_LEN : 0;
-    return number_of(psprintf("SELECT coalesce(pg_catalog.sum(pg_catalog.octet_length(d.id::pg_catalog.text)), 0)::pg_catalog.int8 "
-                              "FROM (SELECT DISTINCT i.id FROM (%s) i) d", ids_of(model, type)));
+    return number_of(psprintf("SELECT coalesce(pg_catalog.sum(pg_catalog.octet_length(d.id::pg_catalog.text)), 0)"
+                              "::pg_catalog.int8 FROM (SELECT DISTINCT i.id FROM (%s) i) d", ids_of(model, type)));
 }
 
 static int
@@ -229,7 +229,7 @@ add_values(Sums *s, int64 n)
     s->most_values = Max(s->most_values, n);
 }
 
-/* at the most there are ids, rows, what is read or made of features, and either the cells of a type, or edges, or a hash of ids */
+/* at the most there are ids, rows, features as read or as made, and either the cells of a type's, or edges, or a hash of ids */
 static GnnrecReadingMemory
 added_up(const Sums *s)
 {

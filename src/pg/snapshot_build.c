@@ -135,8 +135,8 @@ column(const Build *b, const Table *t, const char *name, Oid type)
 }
 
 /*
- * May this transaction have changed the table? Rows that it deleted are not to be seen, but the lock that this takes lasts as long as it
- * does. The leader of a parallel query holds its locks itself: its workers go by whether it has written anything at all.
+ * May this transaction have changed the table? Rows that it deleted are not to be seen, but the lock that this takes lasts as
+ * long as it does. The leader of a parallel query holds its locks itself: its workers go by whether it has written anything.
  */
 static bool
 may_be_own(Relation rel)
@@ -666,7 +666,7 @@ fill_quantised(GnnrecSnapshotNodes *out)
     }
 }
 
-/* the edges by the node they lead to, in the order of rows: counted, summed up, placed; ptr ends up one row ahead, and moves back */
+/* the edges by the node they lead to, in the order of rows: counted, summed up, placed; then ptr is a row ahead, and moved */
 static void
 fill_reverse(GnnrecSnapshotEdges *out, const GnnrecSnapshotEdges *edges, int32 n_from, int32 n_to)
 {

@@ -274,7 +274,8 @@ mark_stored(const Training *t)
     char        nulls[] = {' ', ' ', ' ', n_weights == 0 ? 'n' : ' ', '\0'};
     bool        isnull;
 
-    gnnrec_catalog_write("UPDATE gnnrec.run SET stored = true, explainable = $3, weights = $4 WHERE run_id = $2 AND model_id = $1",
+    gnnrec_catalog_write("UPDATE gnnrec.run SET stored = true, explainable = $3, weights = $4 "
+                         "WHERE run_id = $2 AND model_id = $1",
                          lengthof(types), types, values, nulls, &isnull);
 }
 
@@ -288,7 +289,8 @@ delete_superfluous(const Training *t)
     int         n;
     int64      *kept;
 
-    gnnrec_catalog_write("UPDATE gnnrec.run r SET stored = false, weights = NULL WHERE model_id = $1 AND stored AND run_id NOT IN ("
+    gnnrec_catalog_write("UPDATE gnnrec.run r SET stored = false, weights = NULL "
+                         "WHERE model_id = $1 AND stored AND run_id NOT IN ("
                          "SELECT k.run_id FROM gnnrec.run k JOIN gnnrec.model m USING (model_id) "
                          "WHERE k.model_id = $1 AND k.stored "
                          "ORDER BY k.run_id = $2 DESC, coalesce(k.run_id = m.live_run, false) DESC, k.run_id DESC "

@@ -86,7 +86,7 @@ typedef struct GnnPart
 
 #define GNN_MAX_PARTS 16
 
-/* of what gnn_fit_refusal lets pass. The graph needs numbers of nodes and edges only: ptr, idx, val of its relations are not read */
+/* of what gnn_fit_refusal lets pass. The graph needs numbers of nodes and edges only: ptr, idx, val of relations are not read */
 extern int64_t gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *graph,
                                 const int64_t n_edges[GNN_MAX_RELATIONS], const GnnConfig *config, int threads);
 

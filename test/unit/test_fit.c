@@ -739,7 +739,8 @@ too_many_nodes(void)
     gnn_graph_add_relation(&g, "interactions", 0, 1, &none);
     gnn_config_defaults(&c);
     problem = gnn_fit(&fit, arena, &g, &c, 1, NULL);
-    CHECK_SAY(problem != NULL && strstr(problem, "more than 2147483647 nodes") != NULL, "%s", problem != NULL ? problem : "trained");
+    CHECK_SAY(problem != NULL && strstr(problem, "more than 2147483647 nodes") != NULL, "%s",
+              problem != NULL ? problem : "trained");
 }
 
 static void
@@ -1199,7 +1200,8 @@ weights_of_edges(void)
             likes_and_avoids(&g);
             heavy_and_light(&g, weighted);
             found = share_liked(&g, names[m]);
-            CHECK_SAY(weighted ? found > 0.9 : found < 0.75, "%s found %g, %s", names[m], found, weighted ? "weighted" : "evenly");
+            CHECK_SAY(weighted ? found > 0.9 : found < 0.75, "%s found %g, %s", names[m], found,
+                      weighted ? "weighted" : "evenly");
         }
 }
 
