@@ -8,9 +8,6 @@ SET search_path = audience_test, public;
 \i test/helpers.sql
 \set ECHO all
 
-CREATE FUNCTION halves(seed text, dim int) RETURNS gnnrec.embedding LANGUAGE sql IMMUTABLE AS
-    $$ SELECT array_agg((pick(seed || ' ' || c, 5) - 2) / 2.0 ORDER BY c)::gnnrec.embedding FROM generate_series(1, dim) c $$;
-
 
 CREATE TABLE happened (who int, what text, kind text, at timestamptz);
 SELECT gnnrec.create_model('audience', 'happened', user_column => 'who', item_column => 'what', event_column => 'kind',
@@ -20,14 +17,13 @@ SELECT * FROM failure($$SELECT audience.recommend_users('item A')$$);
 -- A run of 150 users, every twelfth without edges, and 40 items, every tenth without. Even users have weights from -1 to 2, where
 -- 0 is seen and no edge; weighted => false: nobody has any.
 CREATE FUNCTION fill_run(run bigint, weighted bool) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO gnnrec.run (run_id, model_id, status, stored, params, trained_by)
-        SELECT run, model_id, 'succeeded', true, '{}', 'hand' FROM gnnrec.model WHERE name = 'audience';
+    SELECT add_run(run, 'audience');
     INSERT INTO audience.item_embedding (item_id, run_id, item_no, embedding, fold_in, degree, interactions)
-        SELECT 'item ' || chr(65 + n), run, n, CASE WHEN n % 10 = 9 THEN array_fill(0::real, ARRAY[6]) ELSE halves('i' || n, 6)::real[] END,
+        SELECT 'item ' || chr(65 + n), run, n, CASE WHEN n % 10 = 9 THEN zeros(6) ELSE halves('i' || n, 6) END,
                halves('f' || n, 6), d, d
         FROM generate_series(0, 39) n, LATERAL (SELECT CASE WHEN n % 10 = 9 THEN 0 ELSE 4 ^ pick('d' || n, 3) END) l(d);
     INSERT INTO audience.user_embedding (user_id, run_id, embedding, degree, seen, seen_weight)
-        SELECT n * 2, run, CASE WHEN n % 12 = 11 THEN array_fill(0::real, ARRAY[6]) ELSE halves('u' || n, 6)::real[] END,
+        SELECT n * 2, run, CASE WHEN n % 12 = 11 THEN zeros(6) ELSE halves('u' || n, 6) END,
                CASE WHEN n % 12 = 11 THEN 0 ELSE 4 END, seen,
                CASE WHEN weighted AND n % 2 = 0 THEN (SELECT array_agg((pick('w' || n || e, 4) - 1)::real ORDER BY e) FROM unnest(seen) e) END
         FROM generate_series(0, 149) n,

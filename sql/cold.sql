@@ -7,24 +7,19 @@ SET search_path = cold_test, public;
 \i test/helpers.sql
 \set ECHO all
 
-CREATE FUNCTION halves(seed text) RETURNS gnnrec.embedding LANGUAGE sql IMMUTABLE AS
-    $$ SELECT array_agg((pick(seed || ' ' || c, 5) - 2) / 2.0 ORDER BY c)::gnnrec.embedding FROM generate_series(1, 10) c $$;
-CREATE FUNCTION zeros() RETURNS gnnrec.embedding LANGUAGE sql IMMUTABLE AS $$ SELECT array_fill(0::real, ARRAY[10])::gnnrec.embedding $$;
-
 -- 60 items. Of twelve that follow each other, two are cold and have edges, one is cold and has none (its vector is of its features),
 -- two are isolated, of which one has interactions that the training left out; the others have interactions, and more edges than these.
 -- 30 users. Of ten, one has a vector and no edges, and one has neither.
 CREATE TABLE events (user_id int, item_id text);
 SELECT gnnrec.create_model('cold', 'events');
-INSERT INTO gnnrec.run (run_id, model_id, status, stored, params, trained_by, explainable)
-    SELECT 5001, model_id, 'succeeded', true, '{}', 'hand', true FROM gnnrec.model WHERE name = 'cold';
+SELECT add_run(5001, 'cold');
 INSERT INTO cold.item_embedding (item_id, run_id, item_no, embedding, fold_in, degree, interactions)
-    SELECT 'item ' || lpad(n::text, 2, '0'), 5001, n, CASE WHEN n % 12 IN (5, 11) THEN zeros() ELSE halves('i' || n) END, halves('f' || n),
+    SELECT 'item ' || lpad(n::text, 2, '0'), 5001, n, CASE WHEN n % 12 IN (5, 11) THEN zeros(10) ELSE halves('i' || n, 10) END, halves('f' || n, 10),
            CASE WHEN n % 12 IN (3, 5, 11) THEN 0 ELSE 4 ^ (2 + pick('d' || n, 2)) END,
            CASE WHEN n % 12 IN (2, 3, 5, 8) THEN 0 ELSE 1 + pick('n' || n, 8) END
     FROM generate_series(0, 59) n;
 INSERT INTO cold.user_embedding (user_id, run_id, embedding, degree, seen, seen_weight)
-    SELECT n, 5001, CASE WHEN n % 10 = 9 THEN zeros() ELSE halves('u' || n) END, CASE WHEN n % 10 IN (8, 9) THEN 0 ELSE 4 END,
+    SELECT n, 5001, CASE WHEN n % 10 = 9 THEN zeros(10) ELSE halves('u' || n, 10) END, CASE WHEN n % 10 IN (8, 9) THEN 0 ELSE 4 END,
            seen, NULL
     FROM generate_series(0, 29) n,
          LATERAL (SELECT coalesce(array_agg(DISTINCT i ORDER BY i), '{}') FROM generate_series(1, n % 8) g, pick('s' || n || g, 60) i) l(seen);

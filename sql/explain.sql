@@ -115,8 +115,7 @@ SELECT code FROM failure($$SELECT explained.explain(1, 'i11')$$);
 --
 -- Filled by hand: small whole numbers and degrees that are powers of four, so that shares are exact and there are ties
 --
-INSERT INTO gnnrec.run (run_id, model_id, status, stored, params, trained_by, explainable)
-    SELECT 2001, model_id, 'succeeded', true, '{}', 'hand', true FROM gnnrec.model WHERE name = 'explained';
+SELECT add_run(2001, 'explained');
 INSERT INTO explained.item_embedding (item_id, run_id, item_no, embedding, fold_in, degree, interactions)
     SELECT 'h' || chr(96 + n), 2001, n - 1, CASE WHEN n = 20 THEN '[0,0]' ELSE ARRAY[n % 3, 1 - n % 2]::gnnrec.embedding END,
            ARRAY[n % 2, n % 4 - 1], d, d

@@ -8,10 +8,6 @@ SET search_path = node_types_test, public;
 \i test/helpers.sql
 \set ECHO all
 
-CREATE FUNCTION halves(seed text) RETURNS gnnrec.embedding LANGUAGE sql IMMUTABLE AS
-    $$ SELECT array_agg((pick(seed || ' ' || c, 5) - 2) / 2.0 ORDER BY c)::gnnrec.embedding FROM generate_series(1, 8) c $$;
-CREATE FUNCTION zeros() RETURNS gnnrec.embedding LANGUAGE sql IMMUTABLE AS $$ SELECT array_fill(0::real, ARRAY[8])::gnnrec.embedding $$;
-
 CREATE TABLE events (user_id int, item_id int);
 CREATE TABLE products (id int, brand text, line uuid);
 INSERT INTO products SELECT n, 'brand ' || n % 7, md5((n % 3)::text)::uuid FROM generate_series(1, 20) n;
@@ -19,12 +15,11 @@ SELECT gnnrec.create_model('typed', 'events');
 
 -- 20 items and 12 users, of whom the last has no edges; users have 5 more edges than those of what they have seen, of other relations
 CREATE FUNCTION fill_run(run bigint) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO gnnrec.run (run_id, model_id, status, stored, params, trained_by)
-        SELECT run, model_id, 'succeeded', true, '{}', 'hand' FROM gnnrec.model WHERE name = 'typed';
+    SELECT add_run(run, 'typed');
     INSERT INTO typed.item_embedding (item_id, run_id, item_no, embedding, fold_in, degree, interactions)
-        SELECT n + 1, run, n, halves('i' || n || run), halves('f' || n || run), 4, 4 FROM generate_series(0, 19) n;
+        SELECT n + 1, run, n, halves('i' || n || run, 8), halves('f' || n || run, 8), 4, 4 FROM generate_series(0, 19) n;
     INSERT INTO typed.user_embedding (user_id, run_id, embedding, degree, seen, seen_weight)
-        SELECT n, run, CASE WHEN n < 12 THEN halves('u' || n || run) ELSE zeros() END, CASE WHEN n < 12 THEN 9 ELSE 0 END,
+        SELECT n, run, CASE WHEN n < 12 THEN halves('u' || n || run, 8) ELSE zeros(8) END, CASE WHEN n < 12 THEN 9 ELSE 0 END,
                CASE WHEN n < 12 THEN ARRAY[n, n + 1, n + 3, n + 5] ELSE '{}' END, NULL
         FROM generate_series(1, 12) n;
     UPDATE gnnrec.model SET live_run = run WHERE name = 'typed' $$;
@@ -69,11 +64,11 @@ SELECT lists() = :'before_types' AS same;
 --
 SELECT fill_run(6002);
 INSERT INTO typed.brand_embedding (brand_id, run_id, brand_no, embedding, degree)
-    SELECT 'brand ' || chr(97 + n), 6002, n, CASE WHEN n = 13 THEN zeros() ELSE halves('b' || n) END, CASE WHEN n < 12 THEN 1 + pick('d' || n, 6) ELSE 0 END
+    SELECT 'brand ' || chr(97 + n), 6002, n, CASE WHEN n = 13 THEN zeros(8) ELSE halves('b' || n, 8) END, CASE WHEN n < 12 THEN 1 + pick('d' || n, 6) ELSE 0 END
     FROM generate_series(0, 13) n;
 INSERT INTO typed.order_embedding
-    SELECT line, 6002, row_number() OVER (ORDER BY line) - 1, halves('l' || line), 2 FROM (SELECT DISTINCT line FROM products) l;
-INSERT INTO typed.label_embedding SELECT label, 6002, n - 1, halves('s' || n), n FROM unnest('{a,brand a,brand b}'::text[]) WITH ORDINALITY l(label, n);
+    SELECT line, 6002, row_number() OVER (ORDER BY line) - 1, halves('l' || line, 8), 2 FROM (SELECT DISTINCT line FROM products) l;
+INSERT INTO typed.label_embedding SELECT label, 6002, n - 1, halves('s' || n, 8), n FROM unnest('{a,brand a,brand b}'::text[]) WITH ORDINALITY l(label, n);
 INSERT INTO events VALUES (100, 3), (100, 4), (5, 17), (5, 18);
 
 -- the vector of a user: of the run; with what they have done since; from that alone
