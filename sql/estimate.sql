@@ -17,7 +17,8 @@ CREATE TABLE products AS
 -- and few
 SELECT gnnrec.create_model('plain', 'events');
 SELECT gnnrec.create_model('rich', 'events', item_column => 'item_name', event_column => 'kind',
-                           event_weights => '{"view": 1, "buy": 3}', seen_events => '{buy}', behaviours => 'separate', time_column => 'at', half_life => '1 day');
+                           event_weights => '{"view": 1, "buy": 3}', seen_events => '{buy}', behaviours => 'separate',
+                           time_column => 'at', half_life => '1 day');
 CREATE VIEW events_of_items AS SELECT DISTINCT item_name, kind FROM events;
 SELECT gnnrec.add_relation('rich', 'had', 'events_of_items', 'item', 'item_name', 'kind', 'kind');
 SELECT gnnrec.create_model('featured', 'events', items => 'products');
