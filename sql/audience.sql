@@ -8,9 +8,6 @@ SET search_path = audience_test, public;
 \i test/helpers.sql
 \set ECHO all
 
-CREATE FUNCTION halves(seed text, dim int) RETURNS gnnrec.embedding LANGUAGE sql IMMUTABLE AS
-    $$ SELECT array_agg((pick(seed || ' ' || c, 5) - 2) / 2.0 ORDER BY c)::gnnrec.embedding FROM generate_series(1, dim) c $$;
-
 
 CREATE TABLE happened (who int, what text, kind text, at timestamptz);
 SELECT gnnrec.create_model('audience', 'happened', user_column => 'who', item_column => 'what', event_column => 'kind',
@@ -20,16 +17,16 @@ SELECT * FROM failure($$SELECT audience.recommend_users('item A')$$);
 -- A run of 150 users, every twelfth without edges, and 40 items, every tenth without. Even users have weights from -1 to 2, where
 -- 0 is seen and no edge; weighted => false: nobody has any.
 CREATE FUNCTION fill_run(run bigint, weighted bool) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO gnnrec.run (run_id, model_id, status, stored, params, trained_by)
-        SELECT run, model_id, 'succeeded', true, '{}', 'hand' FROM gnnrec.model WHERE name = 'audience';
+    SELECT add_run(run, 'audience');
     INSERT INTO audience.item_embedding (item_id, run_id, item_no, embedding, fold_in, degree, interactions)
-        SELECT 'item ' || chr(65 + n), run, n, CASE WHEN n % 10 = 9 THEN array_fill(0::real, ARRAY[6]) ELSE halves('i' || n, 6)::real[] END,
+        SELECT 'item ' || chr(65 + n), run, n, CASE WHEN n % 10 = 9 THEN zeros(6) ELSE halves('i' || n, 6) END,
                halves('f' || n, 6), d, d
         FROM generate_series(0, 39) n, LATERAL (SELECT CASE WHEN n % 10 = 9 THEN 0 ELSE 4 ^ pick('d' || n, 3) END) l(d);
     INSERT INTO audience.user_embedding (user_id, run_id, embedding, degree, seen, seen_weight)
-        SELECT n * 2, run, CASE WHEN n % 12 = 11 THEN array_fill(0::real, ARRAY[6]) ELSE halves('u' || n, 6)::real[] END,
+        SELECT n * 2, run, CASE WHEN n % 12 = 11 THEN zeros(6) ELSE halves('u' || n, 6) END,
                CASE WHEN n % 12 = 11 THEN 0 ELSE 4 END, seen,
-               CASE WHEN weighted AND n % 2 = 0 THEN (SELECT array_agg((pick('w' || n || e, 4) - 1)::real ORDER BY e) FROM unnest(seen) e) END
+               CASE WHEN weighted AND n % 2 = 0 THEN (SELECT array_agg((pick('w' || n || e, 4) - 1)::real ORDER BY e)
+                                                      FROM unnest(seen) e) END
         FROM generate_series(0, 149) n,
              LATERAL (SELECT coalesce(array_agg(DISTINCT i ORDER BY i), '{}')
                       FROM generate_series(1, n % 9) g, pick('s' || n || g, 40) i) l(seen) $$;
@@ -37,7 +34,8 @@ CREATE FUNCTION fill_run(run bigint, weighted bool) RETURNS void LANGUAGE sql AS
 SELECT fill_run(3001, true);
 UPDATE gnnrec.model SET live_run = 3001 WHERE name = 'audience';
 
-CREATE FUNCTION reference(i text, exclude_existing bool) RETURNS TABLE (user_id int, score real, rank int) LANGUAGE sql STABLE AS $$
+CREATE FUNCTION reference(i text, exclude_existing bool) RETURNS TABLE (user_id int, score real, rank int)
+    LANGUAGE sql STABLE AS $$
     SELECT user_id, product, row_number() OVER (ORDER BY product DESC, user_id)::int
     FROM gnnrec.model m JOIN audience.user_embedding u ON m.live_run = u.run_id
          JOIN audience.item_embedding z USING (run_id),
@@ -45,16 +43,19 @@ CREATE FUNCTION reference(i text, exclude_existing bool) RETURNS TABLE (user_id 
          LATERAL (SELECT array_position(seen, z.item_no) AS place) s
     WHERE m.name = 'audience' AND z.item_id = i AND z.degree > 0 AND u.degree > 0
       AND (place IS NULL OR NOT exclude_existing AND coalesce(seen_weight[place] >= 0, true)) $$;
-CREATE FUNCTION compared(exclude_existing bool, k int, OUT rows bigint, OUT items bigint, OUT wrong bigint) LANGUAGE sql STABLE AS $$
+CREATE FUNCTION compared(exclude_existing bool, k int, OUT rows bigint, OUT items bigint, OUT wrong bigint)
+    LANGUAGE sql STABLE AS $$
     SELECT count(*), count(DISTINCT i), count(*) FILTER (WHERE r IS DISTINCT FROM e)
     FROM (SELECT DISTINCT item_id FROM audience.item_embedding) i(i),
          LATERAL (SELECT r, e FROM audience.recommend_users(i, k, exclude_existing) r
-                  FULL JOIN (SELECT * FROM reference(i, coalesce(exclude_existing, true)) ORDER BY rank LIMIT k) e USING (rank)) c $$;
+                  FULL JOIN (SELECT * FROM reference(i, coalesce(exclude_existing, true))
+                             ORDER BY rank LIMIT k) e USING (rank)) c $$;
 
 --
 -- Every item: 36 have edges and an audience
 --
-SELECT x AS exclude_existing, k, c.* FROM (VALUES (true), (false), (NULL)) x(x), (VALUES (10), (1), (NULL), (1000), (0)) k(k), compared(x, k) c
+SELECT x AS exclude_existing, k, c.* FROM (VALUES (true), (false), (NULL)) x(x), (VALUES (10), (1), (NULL), (1000), (0)) k(k),
+       compared(x, k) c
 ORDER BY x, k;
 SELECT count(*) AS rows, count(*) FILTER (WHERE r IS DISTINCT FROM e) AS wrong
 FROM audience.recommend_users('item B') r FULL JOIN (SELECT * FROM reference('item B', true) LIMIT 10) e USING (rank);
@@ -70,7 +71,8 @@ UPDATE gnnrec.model SET live_run = 3002 WHERE name = 'audience';
 SELECT x AS exclude_existing, c.* FROM (VALUES (true), (false)) x(x), compared(x, NULL) c ORDER BY x;
 -- what users see and what items are seen by are two views of the same scores
 SELECT count(*) AS pairs, count(*) FILTER (WHERE a.score IS DISTINCT FROM b.score) AS wrong
-FROM (SELECT i.item_id, r.user_id, r.score FROM audience.item_embedding i, audience.recommend_users(item_id, NULL) r WHERE run_id = 3002) a
+FROM (SELECT i.item_id, r.user_id, r.score FROM audience.item_embedding i, audience.recommend_users(item_id, NULL) r
+      WHERE run_id = 3002) a
      FULL JOIN (SELECT r.item_id, user_id, r.score FROM audience.user_embedding u, audience.recommend(user_id, NULL) r
                 WHERE run_id = 3002 AND r.source = 'model') b USING (user_id, item_id);
 UPDATE gnnrec.model SET live_run = 3001 WHERE name = 'audience';
@@ -78,16 +80,20 @@ UPDATE gnnrec.model SET live_run = 3001 WHERE name = 'audience';
 --
 -- Items the run does not know
 --
-SELECT (SELECT count(*) FROM audience.recommend_users('unheard of')) AS nobody_had, (SELECT count(*) FROM audience.recommend_users(NULL)) AS "NULL";
+SELECT (SELECT count(*) FROM audience.recommend_users('unheard of')) AS nobody_had,
+       (SELECT count(*) FROM audience.recommend_users(NULL)) AS "NULL";
 -- of users with weights 1, 2 and 1, one of them in two rows; what does not count: rows before since, other kinds, unknown users
 INSERT INTO happened VALUES
-    (2, 'new', 'view', '2024-01-01'), (6, 'new', 'view', '2024-01-02'), (6, 'new', 'view', '2024-01-02'), (10, 'new', 'view', '2024-01-03'),
-    (12, 'new', 'buy', '2019-01-01'), (14, 'new', 'look', '2024-01-01'), (1, 'new', 'buy', '2024-01-01'), (NULL, 'new', 'buy', '2024-01-01'),
+    (2, 'new', 'view', '2024-01-01'), (6, 'new', 'view', '2024-01-02'), (6, 'new', 'view', '2024-01-02'),
+    (10, 'new', 'view', '2024-01-03'),
+    (12, 'new', 'buy', '2019-01-01'), (14, 'new', 'look', '2024-01-01'), (1, 'new', 'buy', '2024-01-01'),
+    (NULL, 'new', 'buy', '2024-01-01'),
     (22, 'new', 'buy', '2024-01-01'), (40, 'new', 'return', '2024-01-01'), (40, 'other', 'buy', '2024-01-01'),
     (40, 'returned', 'return', '2024-01-01'), (22, 'only by one without edges', 'buy', '2024-01-01');
 CREATE FUNCTION reference_new(exclude_existing bool) RETURNS TABLE (user_id int, score real, rank int) LANGUAGE sql STABLE AS $$
     WITH vector AS (SELECT c, sum(w / sqrt(4) * (embedding::float8[])[c]) AS z
-                    FROM (VALUES (2, 1), (6, 2), (10, 1)) v(id, w) JOIN audience.user_embedding ON user_id = id, generate_series(1, 6) c
+                    FROM (VALUES (2, 1), (6, 2), (10, 1)) v(id, w) JOIN audience.user_embedding ON user_id = id,
+                         generate_series(1, 6) c
                     WHERE run_id = 3001 GROUP BY c)
     SELECT user_id, product, row_number() OVER (ORDER BY product DESC, user_id)::int
     FROM audience.user_embedding, LATERAL (SELECT sum(z * (embedding::float8[])[c])::real AS product FROM vector) p
@@ -103,7 +109,8 @@ SELECT (SELECT count(*) FROM audience.recommend_users('returned')) AS nobody_lik
 -- A trained model: a new item that users of one community liked is for the others of it
 --
 CREATE TABLE likes AS
-    SELECT DISTINCT u::int AS who, 'i' || u % 4 * 100 + pick('i' || u || n, 15) AS what FROM generate_series(1, 200) u, generate_series(1, 6) n;
+    SELECT DISTINCT u::int AS who, 'i' || u % 4 * 100 + pick('i' || u || n, 15) AS what FROM generate_series(1, 200) u,
+           generate_series(1, 6) n;
 SELECT gnnrec.create_model('planted', 'likes', user_column => 'who', item_column => 'what',
                            params => '{"dim": 12, "steps": 25, "negatives": 64, "temperature": 0.2}');
 CALL gnnrec.retrain('planted');
@@ -122,7 +129,8 @@ SELECT gnnrec.drop_model('planted');
 CREATE FUNCTION memory() RETURNS numeric LANGUAGE sql VOLATILE AS $$ SELECT sum(total_bytes) FROM pg_backend_memory_contexts $$;
 SELECT max(bytes) - min(bytes) < 100000 AS same_memory, count(*) AS points
 FROM (SELECT CASE WHEN n % 500 = 0 THEN memory() END AS bytes
-      FROM generate_series(1, 2000) n, audience.recommend_users(CASE WHEN n % 2 = 0 THEN 'item B' ELSE 'new' END, 1, n % 3 = 0) OFFSET 0) m
+      FROM generate_series(1, 2000) n, audience.recommend_users(CASE WHEN n % 2 = 0 THEN 'item B' ELSE 'new' END, 1,
+                                                                n % 3 = 0) OFFSET 0) m
 WHERE bytes IS NOT NULL;
 
 --

@@ -5,7 +5,8 @@ CREATE SCHEMA check_test;
 SET search_path = check_test, public;
 
 -- nothing to say but what there is
-CREATE TABLE good AS SELECT u AS user_id, i AS item_id FROM generate_series(1, 20) u, generate_series(1, 6) i WHERE (u + i) % 3 > 0;
+CREATE TABLE good AS SELECT u AS user_id, i AS item_id FROM generate_series(1, 20) u, generate_series(1, 6) i
+WHERE (u + i) % 3 > 0;
 CREATE INDEX ON good (user_id);
 SELECT gnnrec.create_model('check_good', 'good', params => '{"dim": 4, "steps": 2}');
 SELECT * FROM gnnrec.check('check_good');
@@ -15,14 +16,16 @@ SELECT * FROM gnnrec.check('check_good');
 -- everything that can be doubtful about rows; users 4, 5 and 6: one item, none they like, twice the same
 CREATE TABLE rows (who text, what bigint, kind text, value float8, at timestamptz);
 INSERT INTO rows SELECT u, i, 'buy', 1, '2026-01-01' FROM generate_series(1, 3) u, generate_series(1, 4) i;
-INSERT INTO rows VALUES ('4', 1, 'buy', 1, '2026-01-01'), ('5', 1, 'return', 1, '2026-01-01'), ('5', 9, 'return', 1, '2026-01-01'),
+INSERT INTO rows VALUES ('4', 1, 'buy', 1, '2026-01-01'), ('5', 1, 'return', 1, '2026-01-01'),
+    ('5', 9, 'return', 1, '2026-01-01'),
     ('6', 2, 'buy', 1, '2026-01-01'), ('6', 2, 'buy', 1, '2026-01-02'), ('6', 8, 'buy', 1, '2026-01-02'),
     (NULL, 1, 'buy', 1, '2026-01-01'), ('1', NULL, 'buy', 1, '2026-01-01'),
     ('1', 1, 'look', 1, '2026-01-01'), ('1', 1, 'stare', 1, '2026-01-01'), ('1', 1, NULL, 1, '2026-01-01'),
     ('1', 1, 'buy', 'NaN', '2026-01-01'), ('1', 1, 'buy', 'infinity', '2026-01-01'), ('1', 1, 'buy', NULL, '2026-01-01'),
     ('1', 1, 'buy', 1, 'infinity'), ('1', 1, 'buy', 1, NULL), ('2', 1, 'buy', 1, '2999-01-01');
 SELECT gnnrec.create_model('check_rows', 'rows', user_column => 'who', item_column => 'what', event_column => 'kind',
-    event_weights => '{"buy": 1, "return": -1}', value_column => 'value', time_column => 'at', params => '{"dim": 4, "steps": 2}');
+    event_weights => '{"buy": 1, "return": -1}', value_column => 'value', time_column => 'at',
+    params => '{"dim": 4, "steps": 2}');
 SELECT * FROM gnnrec.check('check_rows');
 CREATE INDEX ON rows USING hash (who);
 SELECT level, finding FROM gnnrec.check('check_rows') WHERE finding LIKE '%index%';
@@ -44,6 +47,11 @@ CREATE TABLE many AS SELECT n AS user_id, n AS item_id FROM generate_series(1, 3
 SELECT gnnrec.create_model('check_many', 'many');
 SELECT * FROM gnnrec.check('check_many');
 RESET gnnrec.train_memory;
+-- parameters that do not go together: said here and by an estimate, with what to do
+SELECT gnnrec.alter_model('check_good', params => '{"dim": 4, "model": "kgat", "sampling": "neighbours"}');
+SELECT * FROM gnnrec.check('check_good') WHERE level = 'error';
+SELECT gnnrec.estimate('check_good');
+SELECT gnnrec.alter_model('check_good', params => '{"model": null, "sampling": null}');
 
 -- definitions that time has overtaken
 ALTER TABLE rows RENAME what TO which;

@@ -4,7 +4,8 @@ CREATE SCHEMA define_test;
 SET search_path = define_test, public;
 
 CREATE DOMAIN sku AS text CHECK (value <> '');
-CREATE TABLE events (user_id bigint, product_id integer, kind text, amount numeric, at timestamptz, "Odd ""name" sku, payload jsonb, ip inet);
+CREATE TABLE events (user_id bigint, product_id integer, kind text, amount numeric, at timestamptz, "Odd ""name" sku,
+                     payload jsonb, ip inet);
 CREATE VIEW events_view AS SELECT * FROM events;
 CREATE MATERIALIZED VIEW events_mat AS SELECT * FROM events;
 CREATE TABLE events_part (user_id uuid, item_id smallint) PARTITION BY LIST (item_id);
@@ -15,21 +16,26 @@ CREATE SEQUENCE not_a_table;
 SELECT gnnrec.create_model('shop', 'events', item_column => 'product_id');
 \d shop.item_embedding
 \d shop.user_embedding
-SELECT p.proname, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result, p.provolatile, p.prosecdef, p.proconfig
+SELECT p.proname, pg_get_function_arguments(p.oid) AS arguments, pg_get_function_result(p.oid) AS result, p.provolatile,
+       p.prosecdef, p.proconfig
 FROM pg_proc p WHERE p.pronamespace = 'shop'::regnamespace ORDER BY 1;
-SELECT count(*) AS without_comment FROM pg_proc p WHERE p.pronamespace = 'shop'::regnamespace AND obj_description(p.oid, 'pg_proc') IS NULL;
-SELECT name, item_table, user_table, user_id_type, item_id_type, source, user_column, item_column, params, keep_runs, live_run, newest_run_state
+SELECT count(*) AS without_comment FROM pg_proc p WHERE p.pronamespace = 'shop'::regnamespace
+       AND obj_description(p.oid, 'pg_proc') IS NULL;
+SELECT name, item_table, user_table, user_id_type, item_id_type, source, user_column, item_column, params, keep_runs, live_run,
+       newest_run_state
 FROM gnnrec.models WHERE name = 'shop';
 
 -- All id types, a name that needs quotes, a schema that is there already, every kind of source.
 CREATE SCHEMA "My Models";
 SELECT gnnrec.create_model('Ünïcode "model"', 'events', item_column => 'Odd "name', schema => 'My Models',
     event_column => 'kind', event_weights => '{"view": 1, "buy": 5, "return": -1}', value_column => 'amount',
-    time_column => 'at', half_life => '30 days', since => '2020-01-01 UTC', params => '{"dim": 16, "model": "gcn"}', keep_runs => 3);
+    time_column => 'at', half_life => '30 days', since => '2020-01-01 UTC', params => '{"dim": 16, "model": "gcn"}',
+    keep_runs => 3);
 SELECT gnnrec.create_model('part', 'events_part');
 SELECT gnnrec.create_model('view', 'events_view', item_column => 'Odd "name', user_column => 'product_id');
 SELECT gnnrec.create_model('mat', 'events_mat', item_column => 'product_id');
-SELECT name, item_table, user_id_type, item_id_type, source, event_column, event_weights, value_column, time_column, half_life, since AT TIME ZONE 'UTC' AS since, params, keep_runs
+SELECT name, item_table, user_id_type, item_id_type, source, event_column, event_weights, value_column, time_column, half_life,
+       since AT TIME ZONE 'UTC' AS since, params, keep_runs
 FROM gnnrec.models WHERE name IN ('shop', 'part', 'view', 'mat', 'Ünïcode "model"') ORDER BY name COLLATE "C";
 
 -- What is refused.
@@ -52,8 +58,10 @@ SELECT gnnrec.create_model('m', 'events', item_column => 'product_id', event_col
 SELECT gnnrec.create_model('m', 'events', item_column => 'product_id', event_weights => '{"view": 1}');
 SELECT gnnrec.create_model('m', 'events', item_column => 'product_id', event_column => 'nope', event_weights => '{"view": 1}');
 SELECT gnnrec.create_model('m', 'events', item_column => 'product_id', event_column => 'kind', event_weights => '[1]');
-SELECT gnnrec.create_model('m', 'events', item_column => 'product_id', event_column => 'kind', event_weights => '{"view": "much"}');
-SELECT gnnrec.create_model('m', 'events', item_column => 'product_id', event_column => 'kind', event_weights => '{"view": 1e300}');
+SELECT gnnrec.create_model('m', 'events', item_column => 'product_id', event_column => 'kind',
+                           event_weights => '{"view": "much"}');
+SELECT gnnrec.create_model('m', 'events', item_column => 'product_id', event_column => 'kind',
+                           event_weights => '{"view": 1e300}');
 SELECT gnnrec.create_model('m', 'events', item_column => 'product_id', value_column => 'kind');
 SELECT gnnrec.create_model('m', 'events', item_column => 'product_id', time_column => 'kind');
 SELECT gnnrec.create_model('m', 'events', item_column => 'product_id', half_life => '1 day');
@@ -80,10 +88,12 @@ SELECT count(*) FROM gnnrec.models WHERE name = 'gone';
 
 -- Changing: what is given changes, the rest stays; a null parameter is taken back; reset takes options away.
 SELECT gnnrec.alter_model('shop', params => '{"dim": 32, "steps": 10}', keep_runs => 4);
-SELECT gnnrec.alter_model('shop', params => '{"dim": null, "seed": 7}', event_column => 'kind', event_weights => '{"view": 1}', time_column => 'at', half_life => '1 day');
+SELECT gnnrec.alter_model('shop', params => '{"dim": null, "seed": 7}', event_column => 'kind', event_weights => '{"view": 1}',
+                          time_column => 'at', half_life => '1 day');
 SELECT params, keep_runs, event_column, event_weights, time_column, half_life FROM gnnrec.models WHERE name = 'shop';
 SELECT gnnrec.alter_model('shop', reset => '{event_column,time_column,params}', source => 'events_view', new_name => 'store');
-SELECT name, params, keep_runs, source, event_column, event_weights, time_column, half_life FROM gnnrec.models WHERE name IN ('shop', 'store');
+SELECT name, params, keep_runs, source, event_column, event_weights, time_column, half_life FROM gnnrec.models
+WHERE name IN ('shop', 'store');
 SELECT gnnrec.alter_model('store', params => '{"dim": 0}');
 SELECT gnnrec.alter_model('store', source => 'events_part');
 SELECT gnnrec.alter_model('store', item_column => 'user_id');
@@ -101,7 +111,8 @@ SELECT m.name, m.learning_rate, m.fold_in, m.explains, m.paper <> '' AND m.descr
           AND EXISTS (SELECT FROM gnnrec.models_available o WHERE p.name <> ALL (o.parameters))) AS not_all_have
     FROM gnnrec.models_available m;
 SELECT name, negatives, reg_weight, contrast_weight, description <> '' AS documented FROM gnnrec.losses_available;
-SELECT p.name FROM gnnrec.parameters p WHERE p.name = 'model' AND p.allowed = (SELECT string_agg(name, ', ') FROM gnnrec.models_available)
+SELECT p.name FROM gnnrec.parameters p WHERE p.name = 'model' AND p.allowed = (SELECT string_agg(name, ', ')
+                                                                               FROM gnnrec.models_available)
     OR p.name = 'loss' AND p.allowed = (SELECT string_agg(name, ', ') FROM gnnrec.losses_available);
 SELECT p.name FROM gnnrec.parameters p WHERE p.name <> ALL (ARRAY(SELECT unnest(parameters) FROM gnnrec.models_available));
 

@@ -20,7 +20,8 @@ BEGIN
     EXECUTE statement;
     code := 'none';
 EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+    hint = PG_EXCEPTION_HINT;
 END $$;
 
 -- Fills run 2001 + the model's number of the model in schema s and makes it live: 70 items, every tenth without edges; 50 users,
@@ -30,13 +31,15 @@ DECLARE
     run bigint;
 BEGIN
     INSERT INTO gnnrec.run (run_id, model_id, status, stored, params, trained_by)
-        SELECT 2001 + model_id, model_id, 'succeeded', true, '{}', 'hand' FROM gnnrec.model WHERE name = s RETURNING run_id INTO run;
+        SELECT 2001 + model_id, model_id, 'succeeded', true, '{}', 'hand' FROM gnnrec.model WHERE name = s
+               RETURNING run_id INTO run;
     EXECUTE format($f$
         INSERT INTO %1$I.item_embedding (item_id, run_id, item_no, embedding, fold_in, degree, interactions)
         SELECT %2$s, %3$s, n, CASE WHEN n %% 10 = 9 THEN array_fill(0::real, ARRAY[12]) ELSE halves('i' || n, 12) END,
                CASE WHEN n %% 10 = 9 THEN array_fill(0::real, ARRAY[12]) ELSE halves('f' || n, 12) END,
                d, d
-        FROM generate_series(0, 69) n, LATERAL (SELECT CASE WHEN n %% 10 = 9 THEN 0 ELSE 4 ^ pick('d' || n, 4) END) l(d) ORDER BY md5(n::text)$f$, s, i_id, run);
+        FROM generate_series(0, 69) n, LATERAL (SELECT CASE WHEN n %% 10 = 9 THEN 0 ELSE 4 ^ pick('d' || n, 4) END) l(d)
+        ORDER BY md5(n::text)$f$, s, i_id, run);
     EXECUTE format($f$
         INSERT INTO %1$I.user_embedding (user_id, run_id, embedding, degree, seen, seen_weight)
         SELECT %2$s, %3$s, CASE WHEN n %% 12 = 11 THEN array_fill(0::real, ARRAY[12]) ELSE halves('u' || n, 12) END,
@@ -84,7 +87,8 @@ SELECT who, what FROM held WHERE who IS NOT NULL AND what IS NOT NULL
 EXCEPT SELECT who, what FROM seen;
 
 CREATE VIEW trained AS
-SELECT u.user_id AS who, c.place, c.x FROM measured.user_embedding u, unnest(u.embedding::real[]) WITH ORDINALITY c(x, place) WHERE u.degree > 0;
+SELECT u.user_id AS who, c.place, c.x FROM measured.user_embedding u, unnest(u.embedding::real[]) WITH ORDINALITY c(x, place)
+WHERE u.degree > 0;
 
 CREATE VIEW folded AS
 SELECT s.who, c.place, sum(s.weight / sqrt(d.degree * i.degree) * c.x) AS x
@@ -97,9 +101,12 @@ WHERE s.weight > 0 GROUP BY 1, 2;
 CREATE FUNCTION lists(kind text) RETURNS TABLE (who bigint, what int, rank bigint) LANGUAGE sql AS $$
     WITH vector AS (SELECT * FROM trained WHERE kind = 'trained' UNION ALL SELECT * FROM folded WHERE kind = 'folded'),
     score AS (SELECT v.who, i.item_id, sum(v.x * c.x) AS score
-              FROM vector v, measured.item_embedding i, unnest(i.embedding::real[]) WITH ORDINALITY c(x, place) WHERE c.place = v.place GROUP BY 1, 2)
-    SELECT t.who, i.item_id, row_number() OVER (PARTITION BY t.who ORDER BY i.degree > 0 DESC, coalesce(s.score, i.degree) DESC, i.item_no)
-    FROM (SELECT DISTINCT who FROM truth) t CROSS JOIN measured.item_embedding i LEFT JOIN score s ON s.who = t.who AND s.item_id = i.item_id
+              FROM vector v, measured.item_embedding i, unnest(i.embedding::real[]) WITH ORDINALITY c(x, place)
+              WHERE c.place = v.place GROUP BY 1, 2)
+    SELECT t.who, i.item_id, row_number() OVER (PARTITION BY t.who ORDER BY i.degree > 0 DESC, coalesce(s.score, i.degree) DESC,
+                                                i.item_no)
+    FROM (SELECT DISTINCT who FROM truth) t CROSS JOIN measured.item_embedding i LEFT JOIN score s ON s.who = t.who
+         AND s.item_id = i.item_id
     WHERE NOT EXISTS (SELECT FROM seen WHERE seen.who = t.who AND seen.what = i.item_id)
 $$;
 
@@ -108,14 +115,18 @@ CREATE FUNCTION metrics(lists regclass, truth regclass, k int) RETURNS TABLE (me
 BEGIN
     RETURN QUERY EXECUTE format($f$
         WITH hit AS (SELECT who, rank, row_number() OVER (PARTITION BY who ORDER BY rank) AS hits
-                     FROM (SELECT who, what, min(rank) AS rank FROM %1$s GROUP BY 1, 2) l JOIN %2$s USING (who, what) WHERE rank <= $1),
+                     FROM (SELECT who, what, min(rank) AS rank FROM %1$s GROUP BY 1, 2) l JOIN %2$s USING (who, what)
+                     WHERE rank <= $1),
         one AS (SELECT t.who, n, count(h.rank) AS hits, coalesce(1.0 / min(h.rank), 0) AS first,
                        coalesce(sum(ln(2) / ln(h.rank + 1)), 0) AS gain, coalesce(sum(h.hits::float8 / h.rank), 0) AS precisions,
                        (SELECT sum(ln(2) / ln(r + 1)) FROM generate_series(1, least($1, n)) r) AS ideal
                 FROM (SELECT who, count(DISTINCT what) AS n FROM %2$s GROUP BY 1) t LEFT JOIN hit h USING (who) GROUP BY 1, 2)
-        SELECT m.metric, m.value FROM (SELECT avg(hits::float8 / n) AS recall, avg(hits::float8 / $1) AS precision, avg(gain / ideal) AS ndcg,
-                avg((hits > 0)::int)::float8 AS hit_rate, avg(first)::float8 AS mrr, avg(precisions / least($1, n)) AS map FROM one) o,
-            LATERAL (VALUES ('recall', recall), ('precision', precision), ('ndcg', ndcg), ('hit_rate', hit_rate), ('mrr', mrr), ('map', map)) m(metric, value)
+        SELECT m.metric, m.value FROM (SELECT avg(hits::float8 / n) AS recall, avg(hits::float8 / $1) AS precision,
+                                       avg(gain / ideal) AS ndcg,
+                avg((hits > 0)::int)::float8 AS hit_rate, avg(first)::float8 AS mrr, avg(precisions / least($1, n)) AS map
+                FROM one) o,
+            LATERAL (VALUES ('recall', recall), ('precision', precision), ('ndcg', ndcg), ('hit_rate', hit_rate), ('mrr', mrr),
+                     ('map', map)) m(metric, value)
         $f$, lists, truth) USING k;
 END $$;
 
@@ -132,7 +143,8 @@ BEGIN
 END $$;
 
 -- all of evaluate()
-CREATE FUNCTION expected(lists regclass, ks int[]) RETURNS TABLE (metric text, k int, value float8, popular float8, lift float8, users bigint)
+CREATE FUNCTION expected(lists regclass, ks int[]) RETURNS TABLE (metric text, k int, value float8, popular float8, lift float8,
+                                                                  users bigint)
 LANGUAGE sql AS $$
     SELECT m.metric, k, m.value, p.value, m.value / nullif(p.value, 0), (SELECT count(DISTINCT who) FROM truth)
     FROM unnest(ks) k,
@@ -149,7 +161,8 @@ CREATE FUNCTION alike(a float8, b float8) RETURNS boolean LANGUAGE sql IMMUTABLE
 --
 
 -- rows of the answer, and how many of them are as expected
-SELECT kind, count(*) AS rows, count(*) FILTER (WHERE alike(e.value, x.value)) AS value, count(*) FILTER (WHERE alike(e.popular, x.popular)) AS popular,
+SELECT kind, count(*) AS rows, count(*) FILTER (WHERE alike(e.value, x.value)) AS value,
+       count(*) FILTER (WHERE alike(e.popular, x.popular)) AS popular,
        count(*) FILTER (WHERE alike(e.lift, x.lift)) AS lift, count(*) FILTER (WHERE e.users = x.users) AS users,
        count(DISTINCT e.value) > 30 AS figures_differ
 FROM unnest('{trained,folded}'::text[]) kind,
@@ -158,7 +171,8 @@ FROM unnest('{trained,folded}'::text[]) kind,
 GROUP BY kind ORDER BY kind DESC;
 
 -- the lists of the two kinds of vector are not the same, nor are those of the popular items
-SELECT count(*) > 500 AS lists_differ FROM trained_lists t JOIN folded_lists f USING (who, rank) JOIN popular_lists p USING (who, rank)
+SELECT count(*) > 500 AS lists_differ FROM trained_lists t JOIN folded_lists f USING (who, rank)
+    JOIN popular_lists p USING (who, rank)
 WHERE t.what <> f.what AND f.what <> p.what AND p.what <> t.what;
 
 -- The answer, and what did not fit the run; k as given, twice if given twice.
@@ -167,7 +181,8 @@ SELECT metric, k, round(value::numeric, 6) AS value, round(popular::numeric, 6) 
 FROM gnnrec.evaluate('measured', 'held');
 SET client_min_messages = warning;
 SELECT (SELECT count(DISTINCT (h.who, h.what)) FROM held h JOIN seen USING (who, what)) AS seen_pairs,
-       (SELECT count(DISTINCT (who, what)) FROM held WHERE who IS NOT NULL AND what NOT IN (SELECT item_id FROM measured.item_embedding)) AS unknown_items,
+       (SELECT count(DISTINCT (who, what)) FROM held WHERE who IS NOT NULL
+        AND what NOT IN (SELECT item_id FROM measured.item_embedding)) AS unknown_items,
        (SELECT count(DISTINCT who) FROM held WHERE who NOT IN (SELECT user_id FROM measured.user_embedding)) AS unknown_users,
        (SELECT count(*) FROM held WHERE who IS NULL OR what IS NULL) AS null_ids;
 SELECT count(*), array_agg(k) FILTER (WHERE metric = 'ndcg') AS k FROM gnnrec.evaluate('measured', 'held', k => '{7,3,7}');
@@ -175,7 +190,8 @@ SELECT count(*), array_agg(k) FILTER (WHERE metric = 'ndcg') AS k FROM gnnrec.ev
 -- Rows in another order, and twice: the same to the last bit.
 CREATE TABLE shuffled AS SELECT * FROM held ORDER BY md5(who || ' ' || what);
 INSERT INTO shuffled SELECT * FROM held;
-SELECT count(*) AS differ FROM (SELECT * FROM gnnrec.evaluate('measured', 'held') EXCEPT SELECT * FROM gnnrec.evaluate('measured', 'shuffled')) d;
+SELECT count(*) AS differ FROM (SELECT * FROM gnnrec.evaluate('measured', 'held') EXCEPT SELECT *
+                                FROM gnnrec.evaluate('measured', 'shuffled')) d;
 
 -- Ids of other types, in the same order: the same again. A view that names and casts columns will do for the test relation.
 CREATE DOMAIN sku AS varchar;
@@ -183,7 +199,8 @@ CREATE TABLE clicks (visitor uuid, product sku);
 SELECT gnnrec.create_model('other ids', 'clicks', user_column => 'visitor', item_column => 'product');
 SELECT fill_run('other ids', $$lpad((100 + n * 3)::text, 32, '0')::uuid$$, $$'sku ' || (1000 + n * 7)$$);
 CREATE VIEW held_clicks AS SELECT lpad(who::text, 32, '0')::uuid AS visitor, ('sku ' || what)::varchar AS product FROM held;
-SELECT count(*) AS differ FROM (SELECT * FROM gnnrec.evaluate('measured', 'held') EXCEPT SELECT * FROM gnnrec.evaluate('other ids', 'held_clicks')) d;
+SELECT count(*) AS differ FROM (SELECT * FROM gnnrec.evaluate('measured', 'held') EXCEPT SELECT *
+                                FROM gnnrec.evaluate('other ids', 'held_clicks')) d;
 
 -- One user and one item at its place in the list: every metric by hand. At the end of the list: an item without edges.
 CREATE TABLE one (who bigint, what int);
@@ -209,7 +226,8 @@ SELECT * FROM gnnrec.evaluate('measured', 'one', '{10}') WHERE metric = 'recall'
 -- The lists that recommend() gives are the lists that evaluate() measures.
 CREATE TABLE recommended AS
 SELECT who, r.item_id AS what, r.rank FROM (SELECT DISTINCT who FROM truth) t, measured.recommend(who, 60) r;
-SELECT count(*) AS rows, count(*) FILTER (WHERE alike(e.value, t.value)) AS value, count(*) FILTER (WHERE e.users = t.users) AS users
+SELECT count(*) AS rows, count(*) FILTER (WHERE alike(e.value, t.value)) AS value,
+       count(*) FILTER (WHERE e.users = t.users) AS users
 FROM (SELECT * FROM gnnrec.evaluate('measured', 'held', '{1,10,60}') WHERE metric <> 'coverage') e
      FULL JOIN gnnrec.evaluate_table('recommended', 'truth', 'who', 'what', k => '{1,10,60}') t USING (metric, k);
 
@@ -219,7 +237,8 @@ CREATE TABLE recs (user_id text, item_id text, rank bigint, score real);
 INSERT INTO recs (user_id, item_id, rank) VALUES ('ann', 'apple', 1), ('ann', 'pear', 2), ('ann', 'plum', 3), ('ann', 'apple', 1),
     ('bob', 'fig', 2), ('bob', 'fig', 3), ('bob', 'apple', 4), ('dot', 'apple', 1), (NULL, 'apple', 1), ('ann', NULL, 2);
 CREATE TABLE wanted (user_id text, item_id text);
-INSERT INTO wanted VALUES ('ann', 'apple'), ('ann', 'plum'), ('ann', 'quince'), ('bob', 'fig'), ('bob', 'fig'), ('cid', 'apple'), ('cid', NULL);
+INSERT INTO wanted VALUES ('ann', 'apple'), ('ann', 'plum'), ('ann', 'quince'), ('bob', 'fig'), ('bob', 'fig'), ('cid', 'apple'),
+    ('cid', NULL);
 SET client_min_messages = notice;
 SELECT t.*, alike(t.value, x.value) AS as_computed
 FROM gnnrec.evaluate_table('recs', 'wanted', k => '{1,3}') t JOIN (VALUES
@@ -234,10 +253,12 @@ SET client_min_messages = warning;
 
 -- Against plain SQL: lists with gaps and repeated items, some for nobody, some missing.
 CREATE TABLE loose AS
-SELECT 100 + n * 3::bigint AS who, 1000 + pick(n || 'l' || r, 40) * 7 AS what, r::smallint AS rank FROM generate_series(20, 70) n, generate_series(1, 40) r
+SELECT 100 + n * 3::bigint AS who, 1000 + pick(n || 'l' || r, 40) * 7 AS what, r::smallint AS rank FROM generate_series(20, 70) n,
+       generate_series(1, 40) r
 WHERE pick(n || 'gap' || r, 4) > 0 ORDER BY md5(n || ' ' || r);
 SELECT count(*) AS rows, count(*) FILTER (WHERE alike(t.value, m.value)) AS value, count(DISTINCT t.value) > 15 AS figures_differ
-FROM gnnrec.evaluate_table('loose', 'truth', 'who', 'what', 'rank', '{1,3,10,40,1000}') t, LATERAL metrics('loose', 'truth', t.k) m
+FROM gnnrec.evaluate_table('loose', 'truth', 'who', 'what', 'rank', '{1,3,10,40,1000}') t,
+     LATERAL metrics('loose', 'truth', t.k) m
 WHERE m.metric = t.metric;
 
 -- Nobody to please, and nothing recommended.

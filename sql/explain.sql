@@ -46,7 +46,8 @@ CREATE FUNCTION wrong_rows(u bigint, i text, wanted int, OUT rows bigint, OUT wr
 -- A trained model
 --
 SELECT wanted, sum(rows) AS rows, sum(wrong) AS wrong
-FROM (VALUES (NULL), (3), (0), (1000)) k(wanted), generate_series(1, 80) u, LATERAL (VALUES ('i' || u % 4 * 10), ('i' || u % 40)) i(item),
+FROM (VALUES (NULL), (3), (0), (1000)) k(wanted), generate_series(1, 80) u,
+     LATERAL (VALUES ('i' || u % 4 * 10), ('i' || u % 40)) i(item),
      wrong_rows(u, item, wanted)
 GROUP BY wanted ORDER BY wanted;
 -- all shares sum to the score: every user, every item
@@ -63,7 +64,8 @@ FROM explained.user_embedding u, unnest(seen, seen_weight) s(no, weight), explai
      LATERAL (SELECT EXISTS (SELECT FROM explained.explain(user_id, 'i11', NULL) WHERE because_item_id = i.item_id)) e(explains)
 WHERE i.item_no = s.no AND weight <= 0;
 -- k is 10 where it is left out; none are the items', and the user's own row remains
-SELECT (SELECT count(*) FROM explained.explain(1, 'i11')) <= 11 AS "default", count(*) AS none, bool_and(because_item_id IS NULL) AS own
+SELECT (SELECT count(*) FROM explained.explain(1, 'i11')) <= 11 AS "default", count(*) AS none,
+       bool_and(because_item_id IS NULL) AS own
 FROM explained.explain(1, 'i11', 0);
 
 -- That these are the shares, and not just numbers with the same sum: with one layer z_i = fold_in_i + sum of shares * own_u,
@@ -82,7 +84,8 @@ FROM explained.item_embedding i JOIN gnnrec.model ON live_run = run_id, generate
 WHERE name = 'explained';
 SELECT count(*) AS users, max(abs(contribution - expected)) < 1e-5 AS same
 FROM generate_series(1, 80) u, explained.explain(u, 'i11') e,
-     LATERAL (SELECT sum(x * (embedding::float8[])[c]) AS expected FROM own, explained.item_embedding i JOIN gnnrec.model ON live_run = run_id
+     LATERAL (SELECT sum(x * (embedding::float8[])[c]) AS expected FROM own, explained.item_embedding i
+              JOIN gnnrec.model ON live_run = run_id
               WHERE name = 'explained' AND item_id = 'i11' AND own.user_id = u) o
 WHERE because_item_id IS NULL;
 
@@ -90,7 +93,8 @@ WHERE because_item_id IS NULL;
 -- Who and what the run does not know
 --
 SELECT (SELECT count(*) FROM explained.explain(1, 'none')) AS item, (SELECT count(*) FROM explained.explain(-1, 'i11')) AS "user",
-       (SELECT count(*) FROM explained.explain(NULL, 'i11')) AS nobody, (SELECT count(*) FROM explained.explain(1, NULL)) AS nothing;
+       (SELECT count(*) FROM explained.explain(NULL, 'i11')) AS nobody,
+       (SELECT count(*) FROM explained.explain(1, NULL)) AS nothing;
 -- a user with interactions since then is explained by them: no own share, and the sum is recommend's score
 INSERT INTO happened VALUES (1001, 'i11', 'buy'), (1001, 'i13', 'view'), (1001, 'i13', 'view'), (1001, 'i20', 'return'),
                             (1001, 'i30', 'look'), (1001, 'unheard of', 'buy'), (1002, 'i20', 'return');
@@ -115,8 +119,7 @@ SELECT code FROM failure($$SELECT explained.explain(1, 'i11')$$);
 --
 -- Filled by hand: small whole numbers and degrees that are powers of four, so that shares are exact and there are ties
 --
-INSERT INTO gnnrec.run (run_id, model_id, status, stored, params, trained_by, explainable)
-    SELECT 2001, model_id, 'succeeded', true, '{}', 'hand', true FROM gnnrec.model WHERE name = 'explained';
+SELECT add_run(2001, 'explained');
 INSERT INTO explained.item_embedding (item_id, run_id, item_no, embedding, fold_in, degree, interactions)
     SELECT 'h' || chr(96 + n), 2001, n - 1, CASE WHEN n = 20 THEN '[0,0]' ELSE ARRAY[n % 3, 1 - n % 2]::gnnrec.embedding END,
            ARRAY[n % 2, n % 4 - 1], d, d

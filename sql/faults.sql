@@ -3,8 +3,8 @@ SET client_min_messages = warning;
 CREATE SCHEMA faults_test;
 SET search_path = faults_test, public;
 
--- Two gates, advisory locks of this database: the source's view passes the first before it gives rows, a trigger of the items' table
--- the second. While we hold one the training waits there.
+-- Two gates, advisory locks of this database: the source's view passes the first before it gives rows, a trigger of the items'
+-- table the second. While we hold one the training waits there.
 CREATE FUNCTION gate(n int) RETURNS boolean VOLATILE LANGUAGE plpgsql AS
     $$ BEGIN PERFORM pg_advisory_xact_lock_shared(676100 + n); RETURN true; END $$;
 CREATE FUNCTION storing_gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM faults_test.gate(2); RETURN NULL; END $$;
@@ -27,7 +27,8 @@ BEGIN
     EXECUTE statement;
     RETURN 'no complaint';
 EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT, state = RETURNED_SQLSTATE;
+    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT,
+    state = RETURNED_SQLSTATE;
     RETURN regexp_replace(replace(concat_ws(E'\n', state || ': ' || message, nullif(detail, ''), nullif(hint, '')),
                                   'role "' || current_user || '"', 'role R'), 'run \d+', 'run N', 'g');
 END $$;
@@ -77,11 +78,13 @@ CREATE TABLE copy AS SELECT * FROM shop;
 CALL try($$TRUNCATE shop$$, $$INSERT INTO shop SELECT * FROM copy$$);
 CALL try($$DELETE FROM shop WHERE user_id > 0$$, $$INSERT INTO shop SELECT * FROM copy$$);
 SELECT answers('faults_shop') = :'before' AS still_live;
-SELECT count(*) AS runs, count(*) FILTER (WHERE status = 'succeeded') AS succeeded FROM gnnrec.run JOIN gnnrec.model USING (model_id) WHERE name = 'faults_shop';
+SELECT count(*) AS runs, count(*) FILTER (WHERE status = 'succeeded') AS succeeded FROM gnnrec.run
+    JOIN gnnrec.model USING (model_id) WHERE name = 'faults_shop';
 
 -- A table that goes by another name, in another schema, is the same table.
 CREATE SCHEMA faults_other;
-CALL try($$ALTER TABLE shop RENAME TO store; ALTER TABLE store SET SCHEMA faults_other$$, $$ALTER TABLE faults_other.store SET SCHEMA faults_test; ALTER TABLE store RENAME TO shop$$);
+CALL try($$ALTER TABLE shop RENAME TO store; ALTER TABLE store SET SCHEMA faults_other$$,
+         $$ALTER TABLE faults_other.store SET SCHEMA faults_test; ALTER TABLE store RENAME TO shop$$);
 DROP SCHEMA faults_other;
 
 -- A single time in the future leaves something of all the others, and does not go unnoticed.

@@ -41,7 +41,8 @@ END $$;
 --
 -- Every model, one after the other in one schema
 --
-CREATE TABLE found (params jsonb, users real, baskets real, audiences real, weights int, width int, functions text, explained text);
+CREATE TABLE found (params jsonb, users real, baskets real, audiences real, weights int, width int, functions text,
+                    explained text);
 CREATE VIEW models AS
     SELECT jsonb_build_object('model', m, 'aggregator', a) AS params
     FROM gnnrec.parameters, regexp_split_to_table(allowed, ', ') m, (VALUES ('mean'), ('pool')) v(a)
@@ -63,7 +64,8 @@ SELECT params, users, baskets, audiences FROM found WHERE least(users, baskets, 
 -- switching the model changes no function
 SELECT count(*) AS changed FROM found WHERE functions <> :'functions';
 -- who folds in by its layers has weights, and wider rows: the input's, where no layer sends it, and what is sent in two layers
-SELECT params, weights, width FROM found WHERE weights IS NOT NULL OR width <> 16 ORDER BY params->>'model', params->>'aggregator';
+SELECT params, weights, width FROM found WHERE weights IS NOT NULL OR width <> 16 ORDER BY params->>'model',
+       params->>'aggregator';
 SELECT params FROM found JOIN gnnrec.models_available m ON m.name = params->>'model'
 WHERE (weights IS NOT NULL) <> (m.fold_in = 'inductive') OR (explained = 'none') <> m.explains;
 -- only sums can be taken apart
@@ -80,7 +82,8 @@ CREATE FUNCTION lists() RETURNS text LANGUAGE sql AS $$
 SELECT gnnrec.alter_model('folded', params => '{"model": "gat", "aggregator": null, "steps": 60}');
 CALL gnnrec.retrain('folded');
 -- whoever has a user's items is answered much as that user is: more than half of two lists of ten is the same
-SELECT avg((SELECT count(*) FROM folded.recommend(who, 10) JOIN folded.recommend_for(items, weights, 10) b USING (item_id))) > 5 AS alike
+SELECT avg((SELECT count(*) FROM folded.recommend(who, 10)
+            JOIN folded.recommend_for(items, weights, 10) b USING (item_id))) > 5 AS alike
 FROM (SELECT who, array_agg(what) AS items, array_agg(weight::real) AS weights FROM happened GROUP BY who) b;
 -- baskets of nothing known, of nothing liked, and of what comes several times
 SELECT DISTINCT source FROM folded.recommend_for(ARRAY[9999, 8888]);
@@ -89,10 +92,12 @@ SELECT DISTINCT source FROM folded.recommend_for(ARRAY[1, 2], ARRAY[0, -1]::real
 SELECT count(*) AS same FROM folded.recommend_for(ARRAY[1, 2, 1], ARRAY[1, 2, 1]::real[], 60) a
 JOIN folded.recommend_for(ARRAY[2, 1, 7777], ARRAY[2, 2, 5]::real[], 60) b USING (item_id, score, rank);
 -- weights far from all that was trained make numbers all the same
-SELECT bool_and(score BETWEEN -1e30 AND 1e30) AS finite, count(*) FROM folded.recommend_for(ARRAY[1, 2, 5], ARRAY[3e38, 3e38, 1e-37]::real[], 60);
+SELECT bool_and(score BETWEEN -1e30 AND 1e30) AS finite, count(*)
+FROM folded.recommend_for(ARRAY[1, 2, 5], ARRAY[3e38, 3e38, 1e-37]::real[], 60);
 -- weights count: the list turns from one community's to the other's
 SELECT heavy, sum((item_id % 4 = heavy)::int) > sum((item_id % 4 = 1 - heavy)::int) AS follows
-FROM (VALUES (0), (1)) h(heavy), folded.recommend_for(ARRAY[0, 4, 8, 1, 5, 9], CASE heavy WHEN 0 THEN '{9,9,9,1,1,1}' ELSE '{1,1,1,9,9,9}' END::real[], 10)
+FROM (VALUES (0), (1)) h(heavy), folded.recommend_for(ARRAY[0, 4, 8, 1, 5, 9],
+                                                      CASE heavy WHEN 0 THEN '{9,9,9,1,1,1}' ELSE '{1,1,1,9,9,9}' END::real[], 10)
 GROUP BY heavy ORDER BY heavy;
 
 --
@@ -126,7 +131,8 @@ SELECT without_weights('fold_in') AS mean \gset
 SELECT :'mean' <> lists() AS other_than_by_layers, length(:'mean') = 32 AS answered,
        :'mean' = without_weights('embedding') AS of_any_width,
        :'mean' = copied($$UPDATE gnnrec.run SET params = params || '{"model": "gcn"}', weights = NULL WHERE run_id = 987654;
-                          UPDATE folded.item_embedding SET fold_in = ARRAY(SELECT x * sqrt(degree) FROM unnest(embedding::real[]) x)::real[]
+                          UPDATE folded.item_embedding SET fold_in = ARRAY(SELECT x * sqrt(degree)
+                                                                           FROM unnest(embedding::real[]) x)::real[]
                           WHERE run_id = 987654$$) AS as_a_sum;
 -- weights, parameters and rows that do not belong together are an error, and no more than that
 SELECT copied(change) FROM (VALUES

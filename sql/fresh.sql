@@ -39,11 +39,13 @@ BEGIN
         expected AS (SELECT v.user_id, i.item_id, sum(v.z * x.y) AS score
                      FROM vector v, item i, unnest(i.embedding::float8[]) WITH ORDINALITY x(y, c)
                      WHERE v.c = x.c AND i.degree > 0 AND NOT EXISTS (
-                         SELECT FROM now_edges n WHERE n.user_id = v.user_id AND n.item_id = i.item_id AND (n.hidden OR n.weight < 0))
+                         SELECT FROM now_edges n WHERE n.user_id = v.user_id AND n.item_id = i.item_id
+                                AND (n.hidden OR n.weight < 0))
                      GROUP BY v.user_id, i.item_id),
         answered AS (SELECT a.user_id, r.* FROM asker a, %1$I.recommend(a.user_id, NULL) r WHERE source <> 'popular')
         SELECT count(DISTINCT user_id), count(DISTINCT user_id) FILTER (WHERE source = 'fresh'), count(*),
-               count(*) FILTER (WHERE a.score IS NULL OR e.score IS NULL OR abs(a.score - e.score) > 1e-5 * greatest(1, abs(e.score))),
+               count(*) FILTER (WHERE a.score IS NULL OR e.score IS NULL OR abs(a.score - e.score) > 1e-5 * greatest(1,
+                       abs(e.score))),
                max(abs(a.score - t.score)) > 0.01
         FROM answered a FULL JOIN expected e USING (user_id, item_id)
              LEFT JOIN LATERAL (SELECT %1$I.score(user_id, item_id)) t(score) ON a.source = 'fresh'$f$, m)
@@ -65,12 +67,14 @@ SELECT gnnrec.create_model('fresh_plain', 'visits', event_column => 'kind', valu
                            params => '{"dim": 8, "steps": 20, "negatives": 64, "seed": 3}');
 CALL gnnrec.retrain('fresh_plain');
 CREATE VIEW weighed AS
-    SELECT user_id, item_id, sum(amount * CASE kind WHEN 'view' THEN 1 WHEN 'buy' THEN 3 WHEN 'return' THEN -2 ELSE 0 END) AS weight
+    SELECT user_id, item_id, sum(amount * CASE kind WHEN 'view' THEN 1 WHEN 'buy' THEN 3 WHEN 'return' THEN -2
+                                               ELSE 0 END) AS weight
     FROM visits WHERE kind <> 'unheard of' GROUP BY user_id, item_id;
 INSERT INTO now_edges SELECT * FROM weighed;
 -- nothing has happened: not one weight has changed in the last bit
 SELECT * FROM compare('fresh_plain');
--- new items; more of seen ones; kinds that are not read, seen without a weight, disliked, liked no more; items the run does not know
+-- new items; more of seen ones; kinds that are not read, seen without a weight, disliked, liked no more; items the run does not
+-- know
 INSERT INTO visits
 SELECT u, pick(u || 'x', 60), 'view', 0.7 FROM generate_series(1, 10) u UNION ALL
 SELECT user_id, min(item_id), 'buy', 0.3 FROM visits WHERE user_id BETWEEN 11 AND 15 GROUP BY user_id UNION ALL
@@ -89,7 +93,8 @@ DELETE FROM visits WHERE user_id BETWEEN 1 AND 15 AND amount NOT IN (0.7, 0.3);
 SELECT count(*) FILTER (WHERE source = 'fresh') AS fresh FROM generate_series(21, 30) u, fresh_plain.recommend(u, 1);
 ROLLBACK;
 -- a user the run does not know: the same as a basket
-INSERT INTO visits VALUES (100, 1, 'view', 1), (100, 2, 'buy', 0.5), (100, 2, 'view', 0.5), (100, 3, 'return', 1), (100, 4, 'look', 1);
+INSERT INTO visits VALUES (100, 1, 'view', 1), (100, 2, 'buy', 0.5), (100, 2, 'view', 0.5), (100, 3, 'return', 1),
+    (100, 4, 'look', 1);
 SELECT count(*) AS rows, count(*) FILTER (WHERE (a.item_id, a.score, a.source) = (b.item_id, b.score, 'fold_in')) AS same
 FROM fresh_plain.recommend(100, NULL) a JOIN fresh_plain.recommend_for(ARRAY[1, 2, 3, 4], ARRAY[1, 2, -2, 0], NULL) b USING (rank)
 WHERE a.source <> 'popular';
@@ -192,8 +197,10 @@ INSERT INTO visits VALUES (21, 99, NULL, NULL, to_timestamp(:newest_second));
 CREATE TABLE unseen AS SELECT u AS user_id, i AS item_id FROM generate_series(22, 24) u,
     LATERAL (SELECT i FROM generate_series(0, 59) i WHERE NOT EXISTS (SELECT FROM visits WHERE user_id = u AND item_id = i)
              AND i IN (SELECT item_id FROM fresh_time.item_embedding) ORDER BY i LIMIT 1) l;
-INSERT INTO visits SELECT user_id, item_id, NULL, NULL, to_timestamp(:newest_second) - (user_id - 22) * interval '59 minutes' FROM unseen;
-INSERT INTO visits SELECT 25, min(item_id), NULL, NULL, to_timestamp(:newest_second) - interval '1 minute' FROM visits WHERE user_id = 25;
+INSERT INTO visits SELECT user_id, item_id, NULL, NULL, to_timestamp(:newest_second) - (user_id - 22) * interval '59 minutes'
+FROM unseen;
+INSERT INTO visits SELECT 25, min(item_id), NULL, NULL, to_timestamp(:newest_second) - interval '1 minute' FROM visits
+WHERE user_id = 25;
 SELECT u, sources('fresh_time', u) FROM generate_series(21, 25) u;
 INSERT INTO visits VALUES (40, 1, NULL, NULL, '2999-01-01');
 SELECT gnnrec.alter_model('fresh_time', reset => '{half_life}');
@@ -220,11 +227,13 @@ CREATE FUNCTION made_of(kinds text[], OUT hidden bigint, OUT shown bigint, OUT s
     WITH run AS (SELECT live_run AS run_id FROM gnnrec.model WHERE name = 'fresh_seen'),
     pair AS (SELECT user_id, item_id, item_no, bool_or(kinds IS NULL OR kind = ANY (kinds)) AS hides,
                     sum(CASE kind WHEN 'view' THEN 1 WHEN 'buy' THEN 3 WHEN 'return' THEN -2 ELSE 0 END) < 0 AS disliked
-             FROM visits JOIN fresh_seen.item_embedding USING (item_id) JOIN run USING (run_id) GROUP BY user_id, item_id, item_no)
+             FROM visits JOIN fresh_seen.item_embedding USING (item_id) JOIN run USING (run_id) GROUP BY user_id, item_id,
+                  item_no)
     SELECT count(*) FILTER (WHERE hides OR disliked), count(*) FILTER (WHERE r.item_id IS NOT NULL),
            count(*) FILTER (WHERE (r.item_id IS NULL) <> (hides OR disliked) OR (item_no = ANY (shown)) IS TRUE = hides)
     FROM pair JOIN fresh_seen.user_embedding USING (user_id) JOIN run USING (run_id)
-         LEFT JOIN LATERAL (SELECT item_id FROM fresh_seen.recommend(user_id, NULL, fresh => false) r WHERE r.item_id = pair.item_id) r USING (item_id) $$;
+         LEFT JOIN LATERAL (SELECT item_id FROM fresh_seen.recommend(user_id, NULL, fresh => false) r
+                            WHERE r.item_id = pair.item_id) r USING (item_id) $$;
 CALL gnnrec.retrain('fresh_seen');
 SELECT * FROM made_of(NULL);
 SELECT gnnrec.alter_model('fresh_seen', seen_events => '{}');
@@ -240,24 +249,29 @@ SELECT seen_events FROM gnnrec.models WHERE name = 'fresh_seen';
 SELECT count(*) > 0 AS any, count(*) FILTER (WHERE shown IS NULL OR asked IS NULL) AS one_sided
 FROM (SELECT user_id, r.item_id, true AS shown FROM (SELECT DISTINCT user_id FROM fresh_seen.user_embedding) u,
              LATERAL fresh_seen.recommend(user_id, NULL, fresh => false) r WHERE source = 'model') list
-     FULL JOIN (SELECT a.user_id, item_id, true AS asked FROM (SELECT DISTINCT item_id FROM fresh_seen.item_embedding WHERE degree > 0) i,
+     FULL JOIN (SELECT a.user_id, item_id, true AS asked FROM (SELECT DISTINCT item_id FROM fresh_seen.item_embedding
+                                                               WHERE degree > 0) i,
                        LATERAL fresh_seen.recommend_users(item_id, NULL) a) audience USING (user_id, item_id);
 -- it is an edge whatever it hides: the same vectors as with the default
 DELETE FROM now_edges;
 INSERT INTO now_edges
-    SELECT user_id, item_id, sum(CASE kind WHEN 'view' THEN 1 WHEN 'buy' THEN 3 WHEN 'return' THEN -2 ELSE 0 END), bool_or(kind IN ('buy', 'return'))
+    SELECT user_id, item_id, sum(CASE kind WHEN 'view' THEN 1 WHEN 'buy' THEN 3 WHEN 'return' THEN -2 ELSE 0 END),
+           bool_or(kind IN ('buy', 'return'))
     FROM visits GROUP BY user_id, item_id;
 SELECT * FROM compare('fresh_seen');
 -- after the run: what is bought is hidden at once, what is looked at is not
-CREATE TABLE looked AS SELECT user_id, min(item_id) AS item_id FROM now_edges WHERE NOT hidden AND weight > 0 AND user_id <= 20 GROUP BY user_id;
+CREATE TABLE looked AS SELECT user_id, min(item_id) AS item_id FROM now_edges WHERE NOT hidden AND weight > 0 AND user_id <= 20
+GROUP BY user_id;
 INSERT INTO visits SELECT user_id, item_id, CASE WHEN user_id % 2 = 0 THEN 'buy' ELSE 'view' END FROM looked;
 DELETE FROM now_edges;
 INSERT INTO now_edges
-    SELECT user_id, item_id, sum(CASE kind WHEN 'view' THEN 1 WHEN 'buy' THEN 3 WHEN 'return' THEN -2 ELSE 0 END), bool_or(kind IN ('buy', 'return'))
+    SELECT user_id, item_id, sum(CASE kind WHEN 'view' THEN 1 WHEN 'buy' THEN 3 WHEN 'return' THEN -2 ELSE 0 END),
+           bool_or(kind IN ('buy', 'return'))
     FROM visits GROUP BY user_id, item_id;
 SELECT * FROM compare('fresh_seen');
 SELECT count(*) AS looked_at,
-       count(*) FILTER (WHERE EXISTS (SELECT FROM fresh_seen.recommend(user_id, NULL) r WHERE r.item_id = looked.item_id)) AS recommended
+       count(*) FILTER (WHERE EXISTS (SELECT FROM fresh_seen.recommend(user_id, NULL) r
+                                      WHERE r.item_id = looked.item_id)) AS recommended
 FROM looked GROUP BY user_id % 2 ORDER BY user_id % 2;
 SELECT gnnrec.alter_model('fresh_seen', seen_events => '{buy,rent}');
 SELECT gnnrec.alter_model('fresh_seen', seen_events => ARRAY[NULL]);

@@ -377,7 +377,8 @@ CREATE TABLE gnnrec.model
     made_schema boolean NOT NULL DEFAULT false,
     created_at  timestamptz NOT NULL DEFAULT now()
 );
-COMMENT ON TABLE gnnrec.model IS 'One row a model. live_run is the run that every query answers from: a commit switches it, a rollback does not';
+COMMENT ON TABLE gnnrec.model IS
+    'One row a model. live_run is the run that every query answers from: a commit switches it, a rollback does not';
 COMMENT ON COLUMN gnnrec.model.params IS 'Training parameters that differ from the defaults (see gnnrec.parameters)';
 COMMENT ON COLUMN gnnrec.model.made_schema IS 'Whether create_model made the model''s schema, which drop_model then drops';
 COMMENT ON COLUMN gnnrec.model.keep_runs IS 'How many successful runs are kept, the live one included';
@@ -395,8 +396,10 @@ CREATE TABLE gnnrec.node_type
     UNIQUE (model_id, name)
 );
 CREATE INDEX node_type_embedding_table_idx ON gnnrec.node_type (embedding_table);
-COMMENT ON TABLE gnnrec.node_type IS 'The node types of a model''s graph and the table that holds each type''s embeddings; type 0 is user, type 1 item';
-COMMENT ON COLUMN gnnrec.node_type.catalogue IS 'The table whose rows are nodes of the type, those that no relation mentions too; NULL: there is none';
+COMMENT ON TABLE gnnrec.node_type IS
+    'The node types of a model''s graph and the table that holds each type''s embeddings; type 0 is user, type 1 item';
+COMMENT ON COLUMN gnnrec.node_type.catalogue IS
+    'The table whose rows are nodes of the type, those that no relation mentions too; NULL: there is none';
 COMMENT ON COLUMN gnnrec.node_type.catalogue_id IS 'The column of the catalogue that holds the ids';
 
 CREATE TABLE gnnrec.relation
@@ -423,12 +426,19 @@ CREATE TABLE gnnrec.relation
     PRIMARY KEY (model_id, relation_no),
     UNIQUE (model_id, name)
 );
-COMMENT ON TABLE gnnrec.relation IS 'The relations of a model''s graph: which columns of which table are edges, and what weighs them; relation 0 is what is learned and ranked';
-COMMENT ON COLUMN gnnrec.relation.seen_events IS 'The kinds of event that hide an item from who has seen it; NULL: every kind does';
-COMMENT ON COLUMN gnnrec.relation.relation_column IS 'The column whose values make a relation each in the graph; NULL: all rows are one relation';
+COMMENT ON TABLE gnnrec.relation IS
+    'The relations of a model''s graph: which columns of which table are edges, and what weighs them; relation 0 is what is '
+    'learned and ranked';
+COMMENT ON COLUMN gnnrec.relation.seen_events IS
+    'The kinds of event that hide an item from who has seen it; NULL: every kind does';
+COMMENT ON COLUMN gnnrec.relation.relation_column IS
+    'The column whose values make a relation each in the graph; NULL: all rows are one relation';
 COMMENT ON COLUMN gnnrec.relation.weight IS 'What the weights of all rows are multiplied by';
-COMMENT ON COLUMN gnnrec.relation.behaviours IS 'Whether the kinds of event are merged into one relation of the graph, or make one each, of which target_event is learned and ranked';
-COMMENT ON COLUMN gnnrec.relation.target_event IS 'The kind of event that is learned and ranked where behaviours are separate; NULL: the one of the largest weight';
+COMMENT ON COLUMN gnnrec.relation.behaviours IS
+    'Whether the kinds of event are merged into one relation of the graph, or make one each, of which target_event is learned '
+    'and ranked';
+COMMENT ON COLUMN gnnrec.relation.target_event IS
+    'The kind of event that is learned and ranked where behaviours are separate; NULL: the one of the largest weight';
 
 CREATE TABLE gnnrec.feature
 (
@@ -442,7 +452,9 @@ CREATE TABLE gnnrec.feature
     UNIQUE (model_id, type_no, column_name)
 );
 COMMENT ON TABLE gnnrec.feature IS 'The features of a model''s nodes: columns of the catalogues of their types';
-COMMENT ON COLUMN gnnrec.feature.size IS 'How many columns the values of a category, or the words of a text, are hashed to; NULL: each value of a category has one, a text 16384';
+COMMENT ON COLUMN gnnrec.feature.size IS
+    'How many columns the values of a category, or the words of a text, are hashed to; NULL: each value of a category has '
+    'one, a text 16384';
 
 CREATE TABLE gnnrec.run
 (
@@ -472,16 +484,26 @@ CREATE TABLE gnnrec.run
 );
 ALTER TABLE gnnrec.run ALTER weights SET STORAGE EXTERNAL;
 CREATE INDEX run_model_idx ON gnnrec.run (model_id, run_id);
-COMMENT ON TABLE gnnrec.run IS 'One row a run, a training or another job of a background worker: what it was asked for, how far it is, how it ended';
+COMMENT ON TABLE gnnrec.run IS
+    'One row a run, a training or another job of a background worker: what it was asked for, how far it is, how it ended';
 COMMENT ON COLUMN gnnrec.run.task IS 'What the run does: a training, or a materialization of all users'' lists';
-COMMENT ON COLUMN gnnrec.run.weights IS 'Of a stored run of a model that folds users in by its own layers, the layers'' weights; otherwise NULL';
+COMMENT ON COLUMN gnnrec.run.weights IS
+    'Of a stored run of a model that folds users in by its own layers, the layers'' weights; otherwise NULL';
 COMMENT ON COLUMN gnnrec.run.params IS 'All parameters of the run, defaults included';
 COMMENT ON COLUMN gnnrec.run.stored IS 'Whether the model''s tables hold the run''s embeddings';
-COMMENT ON COLUMN gnnrec.run.metrics IS 'Sizes, of each node type and each relation of the graph too, seconds of each phase, and recall@20 and ndcg@20 on the held-out interactions where there are any';
-COMMENT ON COLUMN gnnrec.run.rows_skipped IS 'Interactions left out: NULL ids, unknown event kinds, NULL or infinite values and times';
-COMMENT ON COLUMN gnnrec.run.newest_event IS 'Time of the newest interaction the run read, seconds since 1970: later ones are fresh, and decay counts from here';
-COMMENT ON COLUMN gnnrec.run.peak_memory IS 'Largest resident memory of the training process, bytes';
-COMMENT ON COLUMN gnnrec.run.explainable IS 'Whether a score is the sum of a share of each interaction, which explain() tells apart: a linear model, with layers, without a holdout';
+COMMENT ON COLUMN gnnrec.run.metrics IS
+    'Sizes, of each node type and each relation of the graph too, seconds of each phase, and recall@20 and ndcg@20 on the '
+    'held-out interactions where there are any';
+COMMENT ON COLUMN gnnrec.run.rows_skipped IS
+    'Interactions left out: NULL ids, unknown event kinds, NULL or infinite values and times';
+COMMENT ON COLUMN gnnrec.run.newest_event IS
+    'Time of the newest interaction the run read, seconds since 1970: later ones are fresh, and decay counts from here';
+COMMENT ON COLUMN gnnrec.run.peak_memory IS
+    'Largest resident memory of a process of the run, without the server''s shared buffers, bytes; what gnnrec.estimate '
+    'estimates';
+COMMENT ON COLUMN gnnrec.run.explainable IS
+    'Whether a score is the sum of a share of each interaction, which explain() tells apart: a linear model, with layers, '
+    'without a holdout';
 
 CREATE TABLE gnnrec.run_step
 (
@@ -492,7 +514,8 @@ CREATE TABLE gnnrec.run_step
     ndcg    float8,
     PRIMARY KEY (run_id, step)
 );
-COMMENT ON TABLE gnnrec.run_step IS 'One row a training step: the loss, how long it took, and ndcg@20 on the held-out interactions where it was measured';
+COMMENT ON TABLE gnnrec.run_step IS
+    'One row a training step: the loss, how long it took, and ndcg@20 on the held-out interactions where it was measured';
 
 CREATE FUNCTION gnnrec.has_tables(model_id integer) RETURNS boolean
     LANGUAGE sql STABLE PARALLEL SAFE STRICT
@@ -514,56 +537,78 @@ SELECT pg_catalog.pg_extension_config_dump('gnnrec.run_run_id_seq', '');
 -- Defining a model
 ------------------------------------------------------------------------------------------------------------------------
 
-CREATE FUNCTION gnnrec.create_model(model text, source regclass, user_column name DEFAULT 'user_id', item_column name DEFAULT 'item_id',
-    event_column name DEFAULT NULL, event_weights jsonb DEFAULT NULL, value_column name DEFAULT NULL, time_column name DEFAULT NULL,
-    half_life interval DEFAULT NULL, since timestamptz DEFAULT NULL, params jsonb DEFAULT '{}', schema name DEFAULT NULL,
-    keep_runs integer DEFAULT 2, seen_events text[] DEFAULT NULL, items regclass DEFAULT NULL, users regclass DEFAULT NULL,
-    behaviours text DEFAULT 'merged', target_event text DEFAULT NULL) RETURNS void
+CREATE FUNCTION gnnrec.create_model(model text, source regclass, user_column name DEFAULT 'user_id',
+    item_column name DEFAULT 'item_id', event_column name DEFAULT NULL, event_weights jsonb DEFAULT NULL,
+    value_column name DEFAULT NULL, time_column name DEFAULT NULL, half_life interval DEFAULT NULL,
+    since timestamptz DEFAULT NULL, params jsonb DEFAULT '{}', schema name DEFAULT NULL, keep_runs integer DEFAULT 2,
+    seen_events text[] DEFAULT NULL, items regclass DEFAULT NULL, users regclass DEFAULT NULL, behaviours text DEFAULT 'merged',
+    target_event text DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_create_model';
-COMMENT ON FUNCTION gnnrec.create_model(text, regclass, name, name, name, jsonb, name, name, interval, timestamptz, jsonb, name, integer, text[], regclass, regclass, text, text) IS
-    'Makes a model of an interaction table: a schema (the model''s name, or the one given) with typed functions and embedding tables. A row''s weight is its event''s weight times its value, halved every half_life; rows before since are not read. What a user has seen is hidden from them; seen_events: only by these kinds of event. items, users: tables whose rows are items and users though they have no interactions, see set_catalogue. behaviours: merged, the kinds of event are learned together; separate, target_event is learned, by default the one of the largest weight, and the others are context';
+COMMENT ON FUNCTION gnnrec.create_model(text, regclass, name, name, name, jsonb, name, name, interval, timestamptz, jsonb, name,
+    integer, text[], regclass, regclass, text, text) IS
+    'Makes a model of an interaction table: a schema (the model''s name, or the one given) with typed functions and embedding '
+    'tables. A row''s weight is its event''s weight times its value, halved every half_life; rows before since are not read. '
+    'What a user has seen is hidden from them; seen_events: only by these kinds of event. items, users: tables whose rows are '
+    'items and users though they have no interactions, see set_catalogue. behaviours: merged, the kinds of event are learned '
+    'together; separate, target_event is learned, by default the one of the largest weight, and the others are context';
 
-CREATE FUNCTION gnnrec.alter_model(model text, params jsonb DEFAULT NULL, keep_runs integer DEFAULT NULL, source regclass DEFAULT NULL,
-    user_column name DEFAULT NULL, item_column name DEFAULT NULL, event_column name DEFAULT NULL, event_weights jsonb DEFAULT NULL,
-    value_column name DEFAULT NULL, time_column name DEFAULT NULL, half_life interval DEFAULT NULL, since timestamptz DEFAULT NULL,
-    reset text[] DEFAULT NULL, new_name text DEFAULT NULL, seen_events text[] DEFAULT NULL, items regclass DEFAULT NULL,
-    users regclass DEFAULT NULL, behaviours text DEFAULT NULL, target_event text DEFAULT NULL) RETURNS void
+CREATE FUNCTION gnnrec.alter_model(model text, params jsonb DEFAULT NULL, keep_runs integer DEFAULT NULL,
+    source regclass DEFAULT NULL, user_column name DEFAULT NULL, item_column name DEFAULT NULL, event_column name DEFAULT NULL,
+    event_weights jsonb DEFAULT NULL, value_column name DEFAULT NULL, time_column name DEFAULT NULL,
+    half_life interval DEFAULT NULL, since timestamptz DEFAULT NULL, reset text[] DEFAULT NULL, new_name text DEFAULT NULL,
+    seen_events text[] DEFAULT NULL, items regclass DEFAULT NULL, users regclass DEFAULT NULL, behaviours text DEFAULT NULL,
+    target_event text DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_alter_model';
-COMMENT ON FUNCTION gnnrec.alter_model(text, jsonb, integer, regclass, name, name, name, jsonb, name, name, interval, timestamptz, text[], text, text[], regclass, regclass, text, text) IS
-    'Changes what is given and leaves the rest; params are merged into the model''s, a null value takes one back; reset names options to take away. Takes effect with the next training';
+COMMENT ON FUNCTION gnnrec.alter_model(text, jsonb, integer, regclass, name, name, name, jsonb, name, name, interval,
+    timestamptz, text[], text, text[], regclass, regclass, text, text) IS
+    'Changes what is given and leaves the rest; params are merged into the model''s, a null value takes one back; reset names '
+    'options to take away. Takes effect with the next training';
 
 CREATE FUNCTION gnnrec.drop_model(model text, if_exists boolean DEFAULT false, cascade boolean DEFAULT false) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_drop_model';
 COMMENT ON FUNCTION gnnrec.drop_model(text, boolean, boolean) IS
-    'Drops a model with its functions, tables and runs, and its schema if create_model made it and nothing else is in it; a training that is going on is cancelled; cascade drops what depends on them too';
+    'Drops a model with its functions, tables and runs, and its schema if create_model made it and nothing else is in it; a '
+    'training that is going on is cancelled; cascade drops what depends on them too';
 
 CREATE FUNCTION gnnrec.add_relation(model text, relation text, source regclass, from_type text, from_column name, to_type text,
     to_column name, relation_column name DEFAULT NULL, weight real DEFAULT 1, value_column name DEFAULT NULL,
     time_column name DEFAULT NULL, half_life interval DEFAULT NULL, since timestamptz DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_add_relation';
-COMMENT ON FUNCTION gnnrec.add_relation(text, text, regclass, text, name, text, name, name, real, name, name, interval, timestamptz) IS
-    'Makes each row of a table an edge of the model''s graph, between nodes of two types: user, item, or any new name, which gets a table and functions of its own. A row weighs weight times its value, halved every half_life; rows before since are not read. relation_column: its values are a relation each. Takes effect with the next training';
+COMMENT ON FUNCTION gnnrec.add_relation(text, text, regclass, text, name, text, name, name, real, name, name, interval,
+    timestamptz) IS
+    'Makes each row of a table an edge of the model''s graph, between nodes of two types: user, item, or any new name, which '
+    'gets a table and functions of its own. A row weighs weight times its value, halved every half_life; rows before since '
+    'are not read. relation_column: its values are a relation each. Takes effect with the next training';
 
-CREATE FUNCTION gnnrec.drop_relation(model text, relation text, if_exists boolean DEFAULT false, cascade boolean DEFAULT false) RETURNS void
+CREATE FUNCTION gnnrec.drop_relation(model text, relation text, if_exists boolean DEFAULT false, cascade boolean DEFAULT false)
+    RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_drop_relation';
 COMMENT ON FUNCTION gnnrec.drop_relation(text, text, boolean, boolean) IS
-    'Takes a relation out of the model''s graph from the next training on. A node type that no other relation mentions goes at once, with its table and functions, and a training that is going on is cancelled; cascade drops what depends on them too';
+    'Takes a relation out of the model''s graph from the next training on. A node type that no other relation mentions goes '
+    'at once, with its table and functions, and a training that is going on is cancelled; cascade drops what depends on them '
+    'too';
 
 CREATE FUNCTION gnnrec.set_catalogue(model text, node_type text, source regclass, id_column name DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_set_catalogue';
 COMMENT ON FUNCTION gnnrec.set_catalogue(text, text, regclass, name) IS
-    'Makes the rows of a table nodes of a type, also those that no relation mentions; NULL: no table''s. id_column: by default the one named like the type''s ids in the first relation that has them, or else the primary key. Takes effect with the next training';
+    'Makes the rows of a table nodes of a type, also those that no relation mentions; NULL: no table''s. id_column: by '
+    'default the one named like the type''s ids in the first relation that has them, or else the primary key. Takes effect '
+    'with the next training';
 
-CREATE FUNCTION gnnrec.add_feature(model text, node_type text, column_name name, kind text DEFAULT NULL, size integer DEFAULT NULL) RETURNS void
+CREATE FUNCTION gnnrec.add_feature(model text, node_type text, column_name name, kind text DEFAULT NULL,
+    size integer DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_add_feature';
 COMMENT ON FUNCTION gnnrec.add_feature(text, text, name, text, integer) IS
-    'Makes a column of a node type''s catalogue a feature of its nodes from the next training on, so that those without interactions are known by it. kind: category (of an array each element is one), number, text or vector; by default what the column''s type suggests. size: how many columns the values of a category, or the words of a text, are hashed to';
+    'Makes a column of a node type''s catalogue a feature of its nodes from the next training on, so that those without '
+    'interactions are known by it. kind: category (of an array each element is one), number, text or vector; by default what '
+    'the column''s type suggests. size: how many columns the values of a category, or the words of a text, are hashed to';
 
 CREATE FUNCTION gnnrec.drop_feature(model text, node_type text, column_name name) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_drop_feature';
 COMMENT ON FUNCTION gnnrec.drop_feature(text, text, name) IS 'Takes a feature out of a model from the next training on';
 
-CREATE FUNCTION gnnrec.parameters(OUT name text, OUT type text, OUT "default" text, OUT allowed text, OUT description text) RETURNS SETOF record
+CREATE FUNCTION gnnrec.parameters(OUT name text, OUT type text, OUT "default" text, OUT allowed text, OUT description text)
+    RETURNS SETOF record
     LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 34 AS 'MODULE_PATHNAME', 'gnnrec_parameters';
 COMMENT ON FUNCTION gnnrec.parameters() IS 'The training parameters; see the view of the same name';
 
@@ -572,16 +617,17 @@ CREATE FUNCTION gnnrec.models_available(OUT name text, OUT description text, OUT
     LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 10 AS 'MODULE_PATHNAME', 'gnnrec_models_available';
 COMMENT ON FUNCTION gnnrec.models_available() IS 'What the parameter model can be; see the view of the same name';
 
-CREATE FUNCTION gnnrec.losses_available(OUT name text, OUT description text, OUT negatives integer, OUT reg_weight double precision,
-    OUT contrast_weight double precision) RETURNS SETOF record
+CREATE FUNCTION gnnrec.losses_available(OUT name text, OUT description text, OUT negatives integer,
+    OUT reg_weight double precision, OUT contrast_weight double precision) RETURNS SETOF record
     LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 4 AS 'MODULE_PATHNAME', 'gnnrec_losses_available';
 COMMENT ON FUNCTION gnnrec.losses_available() IS 'What the parameter loss can be; see the view of the same name';
 
--- Dropping the extension removes the files that its models are served from; no code of ours would be asked otherwise. Nothing that
--- goes wrong there is a reason not to drop: the library may be gone, or whoever drops may not use the schema.
+-- Dropping the extension removes the files that its models are served from; no code of ours would be asked otherwise. Nothing
+-- that goes wrong there is a reason not to drop: the library may be gone, or whoever drops may not use the schema.
 CREATE FUNCTION gnnrec.forget_files() RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_forget_files';
-COMMENT ON FUNCTION gnnrec.forget_files() IS 'Removes the files that models are served from when this transaction commits, if it has dropped the extension by then';
+COMMENT ON FUNCTION gnnrec.forget_files() IS
+    'Removes the files that models are served from when this transaction commits, if it has dropped the extension by then';
 
 CREATE FUNCTION gnnrec.before_drop() RETURNS event_trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -596,15 +642,20 @@ CREATE EVENT TRIGGER gnnrec_before_drop ON ddl_command_start WHEN TAG IN ('DROP 
 COMMENT ON EVENT TRIGGER gnnrec_before_drop IS 'Lets DROP EXTENSION gnnrec remove the files that models are served from';
 
 CREATE VIEW gnnrec.parameters AS SELECT * FROM gnnrec.parameters();
-COMMENT ON VIEW gnnrec.parameters IS 'The training parameters that create_model, alter_model and train take: type, default, what is allowed, what it does';
+COMMENT ON VIEW gnnrec.parameters IS
+    'The training parameters that create_model, alter_model and train take: type, default, what is allowed, what it does';
 GRANT SELECT ON gnnrec.parameters TO PUBLIC;
 
 CREATE VIEW gnnrec.models_available AS SELECT * FROM gnnrec.models_available();
-COMMENT ON VIEW gnnrec.models_available IS 'What the parameter model can be: its paper, the learning_rate it takes by itself, what a user gets that training did not know (fold_in: exact, what training would have given; inductive, what the layers make of the items; mean, the weighted mean of the items), whether explain() works, and the parameters it looks at';
+COMMENT ON VIEW gnnrec.models_available IS
+    'What the parameter model can be: its paper, the learning_rate it takes by itself, what a user gets that training did not '
+    'know (fold_in: exact, what training would have given; inductive, what the layers make of the items; mean, the weighted '
+    'mean of the items), whether explain() works, and the parameters it looks at';
 GRANT SELECT ON gnnrec.models_available TO PUBLIC;
 
 CREATE VIEW gnnrec.losses_available AS SELECT * FROM gnnrec.losses_available();
-COMMENT ON VIEW gnnrec.losses_available IS 'What the parameter loss can be, and the parameters it brings values of its own for, taken where they are 0';
+COMMENT ON VIEW gnnrec.losses_available IS
+    'What the parameter loss can be, and the parameters it brings values of its own for, taken where they are 0';
 GRANT SELECT ON gnnrec.losses_available TO PUBLIC;
 
 ------------------------------------------------------------------------------------------------------------------------
@@ -614,22 +665,29 @@ GRANT SELECT ON gnnrec.losses_available TO PUBLIC;
 CREATE FUNCTION gnnrec.train(model text, params jsonb DEFAULT '{}', if_running text DEFAULT 'skip') RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_train';
 COMMENT ON FUNCTION gnnrec.train(text, jsonb, text) IS
-    'Asks for a training with the model''s parameters, overridden by params, and returns the run''s number at once; a background worker starts when the transaction commits. Where the model is being trained already: a NOTICE and that run''s number, or an error';
+    'Asks for a training with the model''s parameters, overridden by params, and returns the run''s number at once; a '
+    'background worker starts when the transaction commits. Where the model is being trained already: a NOTICE and that '
+    'run''s number, or an error';
 
 CREATE FUNCTION gnnrec.wait(model text, timeout interval DEFAULT NULL) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'gnnrec_wait';
 COMMENT ON FUNCTION gnnrec.wait(text, interval) IS
-    'Waits for the model''s newest run and returns its state; an error when it failed, was cancelled or lost. When time is up: the state it is in';
+    'Waits for the model''s newest run and returns its state; an error when it failed, was cancelled or lost. When time is '
+    'up: the state it is in';
 
 CREATE PROCEDURE gnnrec.retrain(model text, params jsonb DEFAULT '{}')
     LANGUAGE c AS 'MODULE_PATHNAME', 'gnnrec_retrain';
 COMMENT ON PROCEDURE gnnrec.retrain(text, jsonb) IS
-    'Trains and waits, without holding a snapshot meanwhile; an error when the run fails. The form for pg_cron';
+    'Trains and waits, without holding a snapshot meanwhile; an error when the run fails. A materialization that is going on '
+    'is waited for first. The form for pg_cron';
 
 CREATE FUNCTION gnnrec.materialize(model text, target regclass, k integer DEFAULT 10, mode text DEFAULT 'replace') RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_materialize_lists';
 COMMENT ON FUNCTION gnnrec.materialize(text, regclass, integer, text) IS
-    'Asks for the lists of all users of the live run, those of recommend_all, in a table with the columns user_id, item_id, score and rank, and returns the run''s number at once; a background worker starts when the transaction commits and replaces the rows in one transaction. mode: replace empties the table first, merge leaves the rows of users whom the run does not know';
+    'Asks for the lists of all users of the live run, those of recommend_all, in a table with the columns user_id, item_id, '
+    'score and rank, and returns the run''s number at once; a background worker starts when the transaction commits and '
+    'replaces the rows in one transaction. mode: replace empties the table first, merge leaves the rows of users whom the run '
+    'does not know';
 
 CREATE FUNCTION gnnrec.cancel(model text) RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_cancel_model';
@@ -645,41 +703,47 @@ COMMENT ON FUNCTION gnnrec.rollback(text, bigint) IS
     'Makes another kept run live: the one given, or the newest before the live one; returns its number';
 
 CREATE FUNCTION gnnrec.estimate(model text, params jsonb DEFAULT '{}', OUT part text, OUT bytes bigint) RETURNS SETOF record
-    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT ROWS 8 AS 'MODULE_PATHNAME', 'gnnrec_estimate';
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT ROWS 10 AS 'MODULE_PATHNAME', 'gnnrec_estimate';
 COMMENT ON FUNCTION gnnrec.estimate(text, jsonb) IS
-    'The memory a training would take, part by part, in bytes, from a count of the interactions; gnnrec.train_memory is its limit';
+    'The memory a training would take, part by part, in bytes of resident memory as peak_memory has it, from a count of the '
+    'interactions; gnnrec.train_memory is its limit';
 
 CREATE FUNCTION gnnrec.check(model text, OUT level text, OUT finding text, OUT "count" bigint, OUT hint text) RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT ROWS 10 COST 1000000 AS 'MODULE_PATHNAME', 'gnnrec_check';
 COMMENT ON FUNCTION gnnrec.check(text) IS
-    'What is wrong or doubtful with a model''s data and its surroundings: error, a training would fail; warning, it would not learn or serve what was meant; note, good to know. Reads the interactions as a training does, and changes nothing';
+    'What is wrong or doubtful with a model''s data and its surroundings: error, a training would fail; warning, it would not '
+    'learn or serve what was meant; note, good to know. Reads the interactions as a training does, and changes nothing';
 
 ------------------------------------------------------------------------------------------------------------------------
 -- Who sees what
 ------------------------------------------------------------------------------------------------------------------------
 
--- The tables of the catalogue are private. What of them concerns models that a role may see comes through functions, and the views
--- over these: they do not read what is not shown, so not even EXPLAIN ANALYZE of them counts it.
+-- The tables of the catalogue are private. What of them concerns models that a role may see comes through functions, and the
+-- views over these: they do not read what is not shown, so not even EXPLAIN ANALYZE of them counts it.
 
 CREATE FUNCTION gnnrec.run_state(model_id integer, status text, requested_at timestamptz) RETURNS text
     LANGUAGE c VOLATILE PARALLEL RESTRICTED STRICT AS 'MODULE_PATHNAME', 'gnnrec_run_state';
-COMMENT ON FUNCTION gnnrec.run_state(integer, text, timestamptz) IS 'The state of a run as it is now: one that says it is running while its worker is gone is lost';
+COMMENT ON FUNCTION gnnrec.run_state(integer, text, timestamptz) IS
+    'The state of a run as it is now: one that says it is running while its worker is gone is lost';
 REVOKE EXECUTE ON FUNCTION gnnrec.run_state(integer, text, timestamptz) FROM PUBLIC;
 
 CREATE FUNCTION gnnrec.table_name(relation regclass) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE STRICT
     RETURN (SELECT c.oid::regclass::text FROM pg_catalog.pg_class c WHERE c.oid = relation);
-COMMENT ON FUNCTION gnnrec.table_name(regclass) IS 'The name of a relation, qualified where it has to be; NULL where it was dropped';
+COMMENT ON FUNCTION gnnrec.table_name(regclass) IS
+    'The name of a relation, qualified where it has to be; NULL where it was dropped';
 
-CREATE FUNCTION gnnrec.models(OUT name text, OUT item_table text, OUT user_table text, OUT user_id_type regtype, OUT item_id_type regtype,
-    OUT source text, OUT user_column name, OUT item_column name, OUT event_column name, OUT event_weights jsonb,
-    OUT value_column name, OUT time_column name, OUT half_life interval, OUT since timestamptz, OUT seen_events text[],
-    OUT params jsonb, OUT keep_runs integer, OUT live_run bigint, OUT trained_at timestamptz,
+CREATE FUNCTION gnnrec.models(OUT name text, OUT item_table text, OUT user_table text, OUT user_id_type regtype,
+    OUT item_id_type regtype, OUT source text, OUT user_column name, OUT item_column name, OUT event_column name,
+    OUT event_weights jsonb, OUT value_column name, OUT time_column name, OUT half_life interval, OUT since timestamptz,
+    OUT seen_events text[], OUT params jsonb, OUT keep_runs integer, OUT live_run bigint, OUT trained_at timestamptz,
     OUT users integer, OUT items integer, OUT interactions bigint, OUT newest_run_state text) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 10 COST 1000 AS 'MODULE_PATHNAME', 'gnnrec_models';
 COMMENT ON FUNCTION gnnrec.models() IS 'The models the current role may see; see the view of the same name';
 CREATE VIEW gnnrec.models AS SELECT * FROM gnnrec.models();
-COMMENT ON VIEW gnnrec.models IS 'The models that the current role owns or may read the item table of: what they are made from, their parameters, the run they answer from and how large it is';
+COMMENT ON VIEW gnnrec.models IS
+    'The models that the current role owns or may read the item table of: what they are made from, their parameters, the run '
+    'they answer from and how large it is';
 
 CREATE FUNCTION gnnrec.runs(OUT model text, OUT run_id bigint, OUT task text, OUT state text, OUT phase text, OUT step integer,
     OUT steps integer, OUT loss float8, OUT metrics jsonb, OUT message text, OUT params jsonb, OUT stored boolean,
@@ -689,51 +753,68 @@ CREATE FUNCTION gnnrec.runs(OUT model text, OUT run_id bigint, OUT task text, OU
     LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 100 COST 1000 AS 'MODULE_PATHNAME', 'gnnrec_runs';
 COMMENT ON FUNCTION gnnrec.runs() IS 'The runs of the models that the current role owns; see the view of the same name';
 CREATE VIEW gnnrec.runs AS SELECT * FROM gnnrec.runs();
-COMMENT ON VIEW gnnrec.runs IS 'The runs of the models that the current role owns: what they were asked for, how far they are, how they ended. Columns are explained at table gnnrec.run';
+COMMENT ON VIEW gnnrec.runs IS
+    'The runs of the models that the current role owns: what they were asked for, how far they are, how they ended. Columns '
+    'are explained at table gnnrec.run';
 
 CREATE FUNCTION gnnrec.run_steps(OUT model text, OUT run_id bigint, OUT step integer, OUT loss float8, OUT seconds float8,
     OUT ndcg float8) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 1000 COST 1000 AS 'MODULE_PATHNAME', 'gnnrec_run_steps';
-COMMENT ON FUNCTION gnnrec.run_steps() IS 'The training steps of the models that the current role owns; see the view of the same name';
+COMMENT ON FUNCTION gnnrec.run_steps() IS
+    'The training steps of the models that the current role owns; see the view of the same name';
 CREATE VIEW gnnrec.run_steps AS SELECT * FROM gnnrec.run_steps();
-COMMENT ON VIEW gnnrec.run_steps IS 'The training steps of the models that the current role owns: the loss, how long each took, and ndcg@20 on the held-out interactions where it was measured';
+COMMENT ON VIEW gnnrec.run_steps IS
+    'The training steps of the models that the current role owns: the loss, how long each took, and ndcg@20 on the held-out '
+    'interactions where it was measured';
 
-CREATE FUNCTION gnnrec.progress(OUT model text, OUT run_id bigint, OUT task text, OUT state text, OUT phase text, OUT step integer,
-    OUT steps integer, OUT loss float8, OUT running_for interval, OUT pid integer, OUT trained_by text) RETURNS SETOF record
+CREATE FUNCTION gnnrec.progress(OUT model text, OUT run_id bigint, OUT task text, OUT state text, OUT phase text,
+    OUT step integer, OUT steps integer, OUT loss float8, OUT running_for interval, OUT pid integer, OUT trained_by text)
+    RETURNS SETOF record
     LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 1 COST 1000 AS 'MODULE_PATHNAME', 'gnnrec_progress';
 COMMENT ON FUNCTION gnnrec.progress() IS 'The runs that are going on; see the view of the same name';
 CREATE VIEW gnnrec.progress AS SELECT * FROM gnnrec.progress();
 COMMENT ON VIEW gnnrec.progress IS 'The runs of the current role''s models that are going on, or say so: how far they are';
 
 CREATE FUNCTION gnnrec.relations(OUT model text, OUT relation text, OUT source text, OUT from_type text, OUT from_column name,
-    OUT to_type text, OUT to_column name, OUT relation_column name, OUT weight real, OUT event_column name, OUT event_weights jsonb,
-    OUT behaviours text, OUT target_event text, OUT value_column name, OUT time_column name, OUT half_life interval,
-    OUT since timestamptz) RETURNS SETOF record
+    OUT to_type text, OUT to_column name, OUT relation_column name, OUT weight real, OUT event_column name,
+    OUT event_weights jsonb, OUT behaviours text, OUT target_event text, OUT value_column name, OUT time_column name,
+    OUT half_life interval, OUT since timestamptz) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 10 COST 1000 AS 'MODULE_PATHNAME', 'gnnrec_relations';
 COMMENT ON FUNCTION gnnrec.relations() IS 'The relations of the models that the current role owns; see the view of the same name';
 CREATE VIEW gnnrec.relations AS SELECT * FROM gnnrec.relations();
-COMMENT ON VIEW gnnrec.relations IS 'The relations of the models that the current role owns: what their graphs are made of. The first of a model, interaction, is what is learned and ranked';
+COMMENT ON VIEW gnnrec.relations IS
+    'The relations of the models that the current role owns: what their graphs are made of. The first of a model, '
+    'interaction, is what is learned and ranked';
 
-CREATE FUNCTION gnnrec.node_types(OUT model text, OUT node_type text, OUT id_type regtype, OUT embedding_table text, OUT catalogue text,
-    OUT catalogue_id name) RETURNS SETOF record
+CREATE FUNCTION gnnrec.node_types(OUT model text, OUT node_type text, OUT id_type regtype, OUT embedding_table text,
+    OUT catalogue text, OUT catalogue_id name) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 10 COST 1000 AS 'MODULE_PATHNAME', 'gnnrec_node_types';
-COMMENT ON FUNCTION gnnrec.node_types() IS 'The node types of the models that the current role owns; see the view of the same name';
+COMMENT ON FUNCTION gnnrec.node_types() IS
+    'The node types of the models that the current role owns; see the view of the same name';
 CREATE VIEW gnnrec.node_types AS SELECT * FROM gnnrec.node_types();
-COMMENT ON VIEW gnnrec.node_types IS 'The node types of the models that the current role owns: the type of their ids, the table of their embeddings, and the catalogue whose rows are nodes though no relation mentions them';
+COMMENT ON VIEW gnnrec.node_types IS
+    'The node types of the models that the current role owns: the type of their ids, the table of their embeddings, and the '
+    'catalogue whose rows are nodes though no relation mentions them';
 
-CREATE FUNCTION gnnrec.features(OUT model text, OUT node_type text, OUT catalogue text, OUT column_name name, OUT kind text, OUT size integer)
+CREATE FUNCTION gnnrec.features(OUT model text, OUT node_type text, OUT catalogue text, OUT column_name name, OUT kind text,
+    OUT size integer)
     RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 10 COST 1000 AS 'MODULE_PATHNAME', 'gnnrec_features';
 COMMENT ON FUNCTION gnnrec.features() IS 'The features of the models that the current role owns; see the view of the same name';
 CREATE VIEW gnnrec.features AS SELECT * FROM gnnrec.features();
-COMMENT ON VIEW gnnrec.features IS 'The features of the models that the current role owns: which columns of which catalogues, and what is made of them. Columns are explained at table gnnrec.feature';
+COMMENT ON VIEW gnnrec.features IS
+    'The features of the models that the current role owns: which columns of which catalogues, and what is made of them. '
+    'Columns are explained at table gnnrec.feature';
 
-GRANT SELECT ON gnnrec.models, gnnrec.runs, gnnrec.run_steps, gnnrec.progress, gnnrec.relations, gnnrec.node_types, gnnrec.features TO PUBLIC;
+GRANT SELECT ON gnnrec.models, gnnrec.runs, gnnrec.run_steps, gnnrec.progress, gnnrec.relations, gnnrec.node_types,
+    gnnrec.features TO PUBLIC;
 
--- For a role that is no superuser and takes dumps, which has to be granted SELECT on tables and sequences: it takes its own models.
+-- For a role that is no superuser and takes dumps, which has to be granted SELECT on tables and sequences: it takes its own
+-- models.
 CREATE FUNCTION gnnrec.owns(item_table regclass) RETURNS boolean
     LANGUAGE c STABLE PARALLEL SAFE STRICT AS 'MODULE_PATHNAME', 'gnnrec_owns';
-COMMENT ON FUNCTION gnnrec.owns(regclass) IS 'Whether the current role owns a table, or is a member of its owner: a model is who owns its item table''s';
+COMMENT ON FUNCTION gnnrec.owns(regclass) IS
+    'Whether the current role owns a table, or is a member of its owner: a model is who owns its item table''s';
 
 ALTER TABLE gnnrec.model ENABLE ROW LEVEL SECURITY;
 ALTER TABLE gnnrec.node_type ENABLE ROW LEVEL SECURITY;
@@ -809,7 +890,8 @@ CREATE FUNCTION gnnrec.recommend_type_core(model regclass, node_type text, user_
     SUPPORT gnnrec.list_support;
 COMMENT ON FUNCTION gnnrec.recommend_type_core(regclass, text, anyelement, anycompatible, integer, anycompatiblearray,
                                                anycompatiblearray, boolean) IS
-    'What the recommend functions of further node types in a model''s schema call. id_type carries the type of their ids and no value';
+    'What the recommend functions of further node types in a model''s schema call. id_type carries the type of their ids and '
+    'no value';
 
 -- It may read the interactions of an item that the run does not know, as recommend_core does those of a user.
 CREATE FUNCTION gnnrec.recommend_users_core(model regclass, item_id anyelement, user_type anycompatible, k integer,
@@ -875,11 +957,17 @@ CREATE FUNCTION gnnrec.evaluate(model text, test regclass, k integer[] DEFAULT '
     RETURNS TABLE (metric text, k integer, value float8, popular float8, lift float8, users bigint)
     AS 'MODULE_PATHNAME', 'gnnrec_evaluate' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 14 COST 1000000;
 COMMENT ON FUNCTION gnnrec.evaluate(text, regclass, integer[], text) IS
-    'How good the model''s lists are for test interactions (the model''s user and item columns), beside those of the most popular items: recall, precision, ndcg, hit_rate, mrr, map and coverage at each k, averaged over the users with something to find. All items are ranked but those seen in training, which are no question either; an item the run does not know cannot be found; a user it does not know is shown the popular items. user_vectors: trained, or folded in from what the user has seen';
+    'How good the model''s lists are for test interactions (the model''s user and item columns), beside those of the most '
+    'popular items: recall, precision, ndcg, hit_rate, mrr, map and coverage at each k, averaged over the users with '
+    'something to find. All items are ranked but those seen in training, which are no question either; an item the run does '
+    'not know cannot be found; a user it does not know is shown the popular items. user_vectors: trained, or folded in from '
+    'what the user has seen';
 
-CREATE FUNCTION gnnrec.evaluate_table(recs regclass, truth regclass, user_column name DEFAULT 'user_id', item_column name DEFAULT 'item_id',
-                                      rank_column name DEFAULT 'rank', k integer[] DEFAULT '{10,20}')
+CREATE FUNCTION gnnrec.evaluate_table(recs regclass, truth regclass, user_column name DEFAULT 'user_id',
+    item_column name DEFAULT 'item_id', rank_column name DEFAULT 'rank', k integer[] DEFAULT '{10,20}')
     RETURNS TABLE (metric text, k integer, value float8, users bigint)
     AS 'MODULE_PATHNAME', 'gnnrec_evaluate_table' LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 12 COST 100000;
 COMMENT ON FUNCTION gnnrec.evaluate_table(regclass, regclass, name, name, name, integer[]) IS
-    'How good anyone''s recommendations are: the metrics of evaluate(), averaged over the users of truth, of whom one without recommendations counts 0. The rank is the place in the list, from 1, one item each; a repeated item and an empty place are misses. Coverage is left out: these tables do not tell the catalogue';
+    'How good anyone''s recommendations are: the metrics of evaluate(), averaged over the users of truth, of whom one without '
+    'recommendations counts 0. The rank is the place in the list, from 1, one item each; a repeated item and an empty place '
+    'are misses. Coverage is left out: these tables do not tell the catalogue';

@@ -13,7 +13,8 @@ SELECT gnnrec.create_model('lists', 'rows', params => '{"dim": 8, "steps": 5, "n
 -- a plan of a model that is not trained yet
 EXPLAIN (COSTS off) SELECT * FROM lists.recommend(1, NULL);
 CALL gnnrec.retrain('lists');
-SELECT gnnrec.create_model('lists_dense', 'rows', user_column => 'item_id', item_column => 'user_id', params => '{"dim": 8, "steps": 5}');
+SELECT gnnrec.create_model('lists_dense', 'rows', user_column => 'item_id', item_column => 'user_id',
+                           params => '{"dim": 8, "steps": 5}');
 CALL gnnrec.retrain('lists_dense');
 
 --
@@ -21,7 +22,8 @@ CALL gnnrec.retrain('lists_dense');
 --
 CREATE TABLE wanted (name text, items int[]);
 INSERT INTO wanted VALUES ('none', '{}'), ('unknown', '{-2147483648,-1,1,2,2147483647}'), ('null', '{NULL}');
-INSERT INTO wanted SELECT n || ' ascending', array_agg(i) FROM unnest('{10,1000,100000}'::int[]) n, generate_series(1, n) i GROUP BY n;
+INSERT INTO wanted SELECT n || ' ascending', array_agg(i) FROM unnest('{10,1000,100000}'::int[]) n, generate_series(1, n) i
+GROUP BY n;
 INSERT INTO wanted SELECT n || ' shuffled', array_agg(i % 2100 ORDER BY md5(i::text))
     FROM unnest('{10,1000,100000}'::int[]) n, generate_series(1, n) i GROUP BY n;
 CREATE FUNCTION compare(u int, items int[], OUT n bigint, OUT wrong bigint) LANGUAGE sql AS $$
@@ -37,11 +39,13 @@ CREATE TABLE asked AS
     SELECT n AS place, 1 + n % 5 AS user_id, CASE n / 3 % 3 WHEN 0 THEN a WHEN 1 THEN b ELSE a || 0 END AS candidates,
            CASE WHEN n % 4 = 0 THEN a WHEN n % 4 = 1 THEN NULL ELSE b END AS exclude
     FROM generate_series(1, 60) n,
-         (SELECT array_agg(7 * i) AS a FROM generate_series(0, 100) i) a, (SELECT array_agg(7 * i) AS b FROM generate_series(50, 150) i) b;
+         (SELECT array_agg(7 * i) AS a FROM generate_series(0, 100) i) a,
+         (SELECT array_agg(7 * i) AS b FROM generate_series(50, 150) i) b;
 SELECT count(*) AS rows,
        count(*) FILTER (WHERE NOT r.item_id = ANY (candidates) OR coalesce(r.item_id = ANY (exclude), false)) AS wrong,
        count(*) = sum((SELECT count(*) FROM lists.item_embedding i
-                       WHERE i.item_id = r.item_id AND run_id = (SELECT live_run FROM gnnrec.model WHERE name = 'lists'))) AS known
+                       WHERE i.item_id = r.item_id AND run_id = (SELECT live_run FROM gnnrec.model
+                                                                 WHERE name = 'lists'))) AS known
 FROM asked, lists.recommend(user_id, NULL, candidates, exclude) r;
 SELECT sum(n) AS rows FROM asked,
     LATERAL (SELECT count(*) AS n FROM lists.recommend(user_id, NULL)
@@ -72,9 +76,11 @@ SELECT run, count(*) FROM of_run JOIN (SELECT u, r.*, switch(:second_run) FROM g
 BEGIN;
 SAVEPOINT before;
 SELECT switch(:first_run);
-SELECT run, count(*) FROM of_run JOIN (SELECT u, r.* FROM generate_series(1, 5) u, lists.recommend(u) r) s USING (u, item_id, score, rank) GROUP BY run;
+SELECT run, count(*) FROM of_run JOIN (SELECT u, r.* FROM generate_series(1, 5) u, lists.recommend(u) r) s USING (u, item_id,
+        score, rank) GROUP BY run;
 ROLLBACK TO before;
-SELECT run, count(*) FROM of_run JOIN (SELECT u, r.* FROM generate_series(1, 5) u, lists.recommend(u) r) s USING (u, item_id, score, rank) GROUP BY run;
+SELECT run, count(*) FROM of_run JOIN (SELECT u, r.* FROM generate_series(1, 5) u, lists.recommend(u) r) s USING (u, item_id,
+        score, rank) GROUP BY run;
 COMMIT;
 
 --
@@ -88,7 +94,8 @@ BEGIN
 END $$;
 SELECT n_items FROM (SELECT count(*) AS n_items FROM lists.item_embedding WHERE run_id = :second_run) c \gset
 SELECT query, CASE expected(query) WHEN :n_items THEN 'all items' ELSE expected(query)::text END AS rows
-FROM (VALUES ('SELECT * FROM lists.recommend(1)'), ('SELECT * FROM lists.recommend(1, 37)'), ('SELECT * FROM lists.recommend(1, 1)'),
+FROM (VALUES ('SELECT * FROM lists.recommend(1)'), ('SELECT * FROM lists.recommend(1, 37)'),
+      ('SELECT * FROM lists.recommend(1, 1)'),
              ('SELECT * FROM lists.recommend(1, NULL)'), ('SELECT * FROM lists.recommend(1, 1000000)'),
              ('SELECT * FROM lists.recommend(1, 50, candidates => ARRAY[7, 14, 21])'),
              ('SELECT * FROM lists.recommend(1, NULL, candidates => ARRAY[7, 14])'),

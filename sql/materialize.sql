@@ -12,7 +12,8 @@ CREATE TABLE events AS
     FROM generate_series(1, 600) u, generate_series(1, 8) n;
 CREATE INDEX ON events (user_id);
 SELECT gnnrec.create_model('mat', 'events', value_column => 'value', params => '{"dim": 1024, "steps": 1, "negatives": 16}');
-CREATE TABLE lists (user_id int, item_id text, score real, rank int, made_by text DEFAULT current_user, PRIMARY KEY (user_id, rank));
+CREATE TABLE lists (user_id int, item_id text, score real, rank int, made_by text DEFAULT current_user,
+                    PRIMARY KEY (user_id, rank));
 SELECT * FROM failure($$SELECT gnnrec.materialize('mat', 'lists')$$);
 CALL gnnrec.retrain('mat');
 
@@ -76,7 +77,8 @@ SELECT gnnrec.materialize('mat', '"odd ""table"', 2) > 0 AS asked;
 ALTER TABLE "odd ""table" RENAME TO odd;
 COMMIT;
 SELECT gnnrec.wait('mat');
-SELECT count(*), count(*) FILTER (WHERE r.item_id = o.item_id AND r.score = CASE r.rank WHEN 1 THEN 2 ELSE 1 END * o.score) AS right
+SELECT count(*), count(*) FILTER (WHERE r.item_id = o.item_id AND r.score =
+                                  CASE r.rank WHEN 1 THEN 2 ELSE 1 END * o.score) AS right
 FROM mat.recommend_all(2) r FULL JOIN odd o USING (user_id, rank);
 SELECT params ->> 'target' AS target FROM gnnrec.run ORDER BY run_id DESC LIMIT 1;
 
@@ -85,7 +87,8 @@ SELECT params ->> 'target' AS target FROM gnnrec.run ORDER BY run_id DESC LIMIT 
 --
 ALTER TABLE lists ADD CONSTRAINT short CHECK (rank < 3);
 SELECT gnnrec.materialize('mat', 'lists', 3) > 0 AS asked;
-SELECT code, regexp_replace(message, '\d+$', 'N') AS message, split_part(detail, E'\n', 1) AS detail, hint FROM failure($$SELECT gnnrec.wait('mat')$$);
+SELECT code, regexp_replace(message, '\d+$', 'N') AS message, split_part(detail, E'\n', 1) AS detail, hint
+FROM failure($$SELECT gnnrec.wait('mat')$$);
 SELECT * FROM wrong_rows('lists', 2);
 ALTER TABLE lists DROP CONSTRAINT short;
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today, % of %', current_user, TG_OP; END $$;
@@ -127,6 +130,19 @@ DO $$ BEGIN PERFORM gnnrec.train('mat'); EXCEPTION WHEN object_in_use THEN RAISE
 SELECT model, task, state FROM gnnrec.progress;
 ROLLBACK;
 SELECT count(*) FROM gnnrec.progress;
+-- retrain, which can wait, trains when the lists have been written
+CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_catalog.pg_sleep(0.5); RETURN NULL; END $$;
+CREATE TRIGGER linger BEFORE INSERT ON lists EXECUTE FUNCTION linger();
+SELECT gnnrec.materialize('mat', 'lists', 2) > 0 AS asked;
+CALL gnnrec.retrain('mat');
+SELECT task, state, requested_at > lag(finished_at) OVER (ORDER BY run_id) AS after_the_one_before
+FROM (SELECT * FROM gnnrec.runs ORDER BY run_id DESC LIMIT 2) r ORDER BY run_id;
+DROP TRIGGER linger ON lists;
+-- what is asked for in this transaction cannot be waited for in it
+BEGIN;
+SELECT gnnrec.materialize('mat', 'lists') > 0 AS asked;
+SELECT code, hint FROM failure($$SELECT gnnrec.wait('mat')$$);
+ROLLBACK;
 -- a table that goes in the meantime
 CREATE TABLE gone (LIKE lists);
 BEGIN;

@@ -12,8 +12,10 @@ SET search_path = monkey, public;
 \i test/fuzz/nasty.sql
 
 CREATE TABLE outcome (function regproc, statement text, code text, message text);
-CREATE TABLE json_value AS SELECT unnest(ARRAY['null', 'true', '0', '-0', '1', '-1', '0.5', '1.5', '1e-400', '1e400', '-1e400', '2147483648', '-2147483649', '9007199254740992',
-    '9007199254740993', '0.1000000000000000055511151231257827', '"1"', '""', '"lightgcn"', '"gcn"', '"bpr"', '"GCN"', '"\u00e9\n\"''"', '[]', '[1]', '{}', '{"dim": 1}']) AS value;
+CREATE TABLE json_value AS SELECT unnest(ARRAY['null', 'true', '0', '-0', '1', '-1', '0.5', '1.5', '1e-400', '1e400', '-1e400',
+                                               '2147483648', '-2147483649', '9007199254740992',
+    '9007199254740993', '0.1000000000000000055511151231257827', '"1"', '""', '"lightgcn"', '"gcn"', '"bpr"', '"GCN"',
+    '"\u00e9\n\"''"', '[]', '[1]', '{}', '{"dim": 1}']) AS value;
 CREATE TABLE json_key AS SELECT name FROM gnnrec.parameters UNION ALL
     SELECT unnest(ARRAY['', ' dim', 'DIM', 'view', 'buy', 'cart', 'kind"''', repeat('k', 3000), 'ユーザー']);
 
@@ -22,7 +24,8 @@ CREATE FUNCTION pick(seed text, below bigint) RETURNS bigint LANGUAGE sql IMMUTA
     $$ SELECT (hashtextextended(seed, 0) & ((1::bigint << 62) - 1)) % below $$;
 
 -- an argument of a call: a likely value or any
-CREATE FUNCTION value_of(argument_name name, of_type regtype, likely_of_100 bigint, seed text) RETURNS text LANGUAGE sql STABLE AS $$
+CREATE FUNCTION value_of(argument_name name, of_type regtype, likely_of_100 bigint, seed text) RETURNS text
+    LANGUAGE sql STABLE AS $$
     SELECT format('(%s)::%s', value, of_type)
     FROM (SELECT value, 1 FROM nasty WHERE type = of_type AND pick(seed || 'nasty', 100) >= likely_of_100
           UNION ALL
@@ -37,11 +40,13 @@ CREATE FUNCTION concrete(type regtype, seed text) RETURNS regtype LANGUAGE sql S
     SELECT CASE WHEN type IN ('anyelement', 'anycompatible') THEN element
                 WHEN type IN ('anyarray', 'anycompatiblearray') THEN (element || '[]')::regtype
                 ELSE type END
-    FROM (SELECT (ARRAY['integer', 'integer', 'integer', 'text', 'uuid', 'bigint'])[1 + pick(seed || CASE WHEN type::text LIKE 'anycomp%' THEN 'c' ELSE 'e' END, 6)]::regtype) e(element) $$;
+    FROM (SELECT (ARRAY['integer', 'integer', 'integer', 'text', 'uuid', 'bigint'])[1 + pick(seed ||
+            CASE WHEN type::text LIKE 'anycomp%' THEN 'c' ELSE 'e' END, 6)]::regtype) e(element) $$;
 
 -- in one call of three most are likely, in the others few
 CREATE FUNCTION arguments(p pg_proc, seed text) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT string_agg(value_of(p.proargnames[n], concrete(type, seed), CASE pick(seed, 3) WHEN 0 THEN 90 ELSE 40 END, seed || ' ' || n), ', ' ORDER BY n)
+    SELECT string_agg(value_of(p.proargnames[n], concrete(type, seed), CASE pick(seed, 3) WHEN 0 THEN 90 ELSE 40 END,
+                               seed || ' ' || n), ', ' ORDER BY n)
     FROM unnest(p.proargtypes::regtype[]) WITH ORDINALITY t(type, n) $$;
 
 -- as a table, or as a value; aggregates over some rows
@@ -69,8 +74,10 @@ DECLARE
     call text;
     result record;
 BEGIN
-    FOR p IN SELECT * FROM pg_proc WHERE pronamespace IN ('gnnrec'::regnamespace, 'monkey_shop'::regnamespace, 'monkey_words'::regnamespace)
-                 AND NOT 'internal'::regtype = ANY (proargtypes::oid[]) AND prorettype <> 'event_trigger'::regtype ORDER BY oid::regprocedure::text COLLATE "C"
+    FOR p IN SELECT * FROM pg_proc WHERE pronamespace IN ('gnnrec'::regnamespace, 'monkey_shop'::regnamespace,
+                                                          'monkey_words'::regnamespace)
+                 AND NOT 'internal'::regtype = ANY (proargtypes::oid[]) AND prorettype <> 'event_trigger'::regtype
+                 ORDER BY oid::regprocedure::text COLLATE "C"
     LOOP
         FOR n IN 1 .. calls LOOP
             call := statement(p, format('%s %s %s', seed, p.proname, n));
@@ -115,11 +122,13 @@ CREATE FUNCTION wire_bytes(seed text) RETURNS bytea LANGUAGE sql AS $$
 CALL call_all(:calls, :seed);
 
 -- a function that has never answered has not been tried: none but retrain(), which cannot commit in here
-SELECT function AS "never answered" FROM outcome GROUP BY function HAVING count(*) FILTER (WHERE code = '00000') = 0 ORDER BY function::text;
+SELECT function AS "never answered" FROM outcome GROUP BY function HAVING count(*) FILTER (WHERE code = '00000') = 0
+ORDER BY function::text;
 SELECT count(DISTINCT function) > 70 AS "many functions" FROM outcome;
 
 -- internal errors: no rows
-SELECT DISTINCT ON (function, message) code, message, statement FROM outcome WHERE code LIKE 'XX%' ORDER BY function, message, statement;
+SELECT DISTINCT ON (function, message) code, message, statement FROM outcome WHERE code LIKE 'XX%' ORDER BY function, message,
+       statement;
 
 -- JSON: every parameter with every kind of value, alone and in company, the same as weights of events
 TRUNCATE outcome;
@@ -129,21 +138,26 @@ INSERT INTO outcome
           UNION ALL
           SELECT format('{%s}', string_agg(format('%s: %s', to_jsonb(name), value), ', ' ORDER BY n))
           FROM generate_series(1, :calls * 10) n,
-               LATERAL (SELECT * FROM json_key, json_value ORDER BY hashtextextended(name || value, n + :seed) LIMIT 1 + n % 5) entry GROUP BY n) j(object),
+               LATERAL (SELECT * FROM json_key, json_value
+                        ORDER BY hashtextextended(name || value, n + :seed) LIMIT 1 + n % 5) entry GROUP BY n) j(object),
          LATERAL (VALUES (format('SELECT gnnrec.alter_model(''monkey_shop'', params => %L)', object)),
                          (format('SELECT gnnrec.train(''monkey_shop'', params => %L)', object)),
                          (format('SELECT gnnrec.alter_model(''monkey_shop'', event_weights => %L)', object))) c(call)
     WHERE call NOT LIKE '%train%' OR pick(object, 10) = 0;
-SELECT count(*) > 1000 AS "thousands", count(*) FILTER (WHERE code = '00000') > 50 AS "some accepted", count(*) FILTER (WHERE code = '22023') > 500 AS "many refused" FROM outcome;
-SELECT code, message, left(statement, 200) AS statement FROM outcome WHERE code NOT IN ('00000', '22023', '53000', '22P02', '22003', '53400') ORDER BY statement LIMIT 20;
+SELECT count(*) > 1000 AS "thousands", count(*) FILTER (WHERE code = '00000') > 50 AS "some accepted",
+       count(*) FILTER (WHERE code = '22023') > 500 AS "many refused" FROM outcome;
+SELECT code, message, left(statement, 200) AS statement FROM outcome WHERE code NOT IN ('00000', '22023', '53000', '22P02',
+        '22003', '53400') ORDER BY statement LIMIT 20;
 
 -- the binary form
 TRUNCATE outcome;
 INSERT INTO outcome SELECT NULL, encode(bytes, 'hex'), (receive(bytes)).*
     FROM (SELECT wire_bytes(:seed || ' ' || n) FROM generate_series(1, :calls * 10) n
           UNION ALL SELECT * FROM unnest('{"\\x","\\x00","\\x00000000","\\xffff0000","\\x7fff0000","\\x80000000","\\x0001000000000000","\\x000100013f800000"}'::bytea[])) w(bytes);
-SELECT count(*) FILTER (WHERE code = '00000') > 50 AS "some taken", count(*) FILTER (WHERE code = '22P03') > 100 AS "many refused" FROM outcome;
-SELECT code, message, statement FROM outcome WHERE code NOT IN ('00000', '22P03', '22003', '22000', '08P01', '54000') ORDER BY statement LIMIT 20;
+SELECT count(*) FILTER (WHERE code = '00000') > 50 AS "some taken", count(*) FILTER (WHERE code = '22P03') > 100 AS "many refused"
+FROM outcome;
+SELECT code, message, statement FROM outcome WHERE code NOT IN ('00000', '22P03', '22003', '22000', '08P01', '54000')
+ORDER BY statement LIMIT 20;
 
 DO $$ BEGIN EXECUTE format('COPY (SELECT) TO PROGRAM %L', format('cat > /dev/null; rm ''%s''', wire_file())); END $$;
 

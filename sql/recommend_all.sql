@@ -7,31 +7,27 @@ SET search_path = recommend_all_test, public;
 \i test/helpers.sql
 \set ECHO all
 
--- 20 halves from -1 to 1: a length that vector registers do not divide
-CREATE FUNCTION halves(seed text) RETURNS gnnrec.embedding LANGUAGE sql IMMUTABLE AS
-    $$ SELECT array_agg((pick(seed || ' ' || c, 5) - 2) / 2.0 ORDER BY c)::gnnrec.embedding FROM generate_series(1, 20) c $$;
-
 -- Fills run 3001 + the model's number of the model in schema s and makes it live: n_items, of ten one isolated and two
--- cold, some of these without edges, and 77 users, which fill two batches and a part of a third, every fifteenth without edges; most
--- are shown some of what they have seen all the same. u_id and i_id make the id of node n.
+-- cold, some of these without edges, and 77 users, which fill two batches and a part of a third, every fifteenth without edges;
+-- most are shown some of what they have seen all the same. u_id and i_id make the id of node n. 20 numbers a vector: a length
+-- that vector registers do not divide.
 CREATE FUNCTION fill_run(s text, n_items int, u_id text, i_id text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    run bigint;
+    run bigint := add_run(3001 + model_id, s) FROM gnnrec.model WHERE name = s;
 BEGIN
-    INSERT INTO gnnrec.run (run_id, model_id, status, stored, params, trained_by)
-        SELECT 3001 + model_id, model_id, 'succeeded', true, '{}', 'hand' FROM gnnrec.model WHERE name = s
-        RETURNING run_id INTO run;
     EXECUTE format($f$
         INSERT INTO %1$I.item_embedding (item_id, run_id, item_no, embedding, fold_in, degree, interactions)
         SELECT %2$s, %3$s, n,
-               CASE WHEN n %% 10 = 9 THEN array_fill(0::real, ARRAY[20])::gnnrec.embedding ELSE halves('i' || n) END,
-               halves('f' || n), CASE WHEN n %% 20 <> 7 THEN d ELSE 0 END, CASE WHEN n %% 10 NOT IN (7, 8) THEN d ELSE 0 END
-        FROM generate_series(0, %4$s - 1) n, LATERAL (SELECT CASE WHEN n %% 10 = 9 THEN 0 ELSE 4 ^ pick('d' || n, 3) END) l(d)$f$, s, i_id, run, n_items);
+               CASE WHEN n %% 10 = 9 THEN zeros(20) ELSE halves('i' || n, 20) END,
+               halves('f' || n, 20), CASE WHEN n %% 20 <> 7 THEN d ELSE 0 END, CASE WHEN n %% 10 NOT IN (7, 8) THEN d ELSE 0 END
+        FROM generate_series(0, %4$s - 1) n, LATERAL (SELECT CASE WHEN n %% 10 = 9 THEN 0 ELSE 4 ^ pick('d' || n, 3) END) l(d)$f$,
+             s, i_id, run, n_items);
     EXECUTE format($f$
         INSERT INTO %1$I.user_embedding (user_id, run_id, embedding, degree, seen, seen_weight, shown)
-        SELECT %2$s, %3$s, CASE WHEN n %% 15 = 14 THEN array_fill(0::real, ARRAY[20])::gnnrec.embedding ELSE halves('u' || n) END,
+        SELECT %2$s, %3$s, CASE WHEN n %% 15 = 14 THEN zeros(20) ELSE halves('u' || n, 20) END,
                CASE WHEN n %% 15 = 14 THEN 0 ELSE 4 END, seen,
-               CASE WHEN n %% 3 > 0 THEN (SELECT array_agg((pick('w' || n || e, 4) - 1)::real ORDER BY e) FROM unnest(seen) e) END,
+               CASE WHEN n %% 3 > 0 THEN (SELECT array_agg((pick('w' || n || e, 4) - 1)::real ORDER BY e)
+                                          FROM unnest(seen) e) END,
                CASE WHEN n %% 4 > 0 THEN (SELECT array_agg(e ORDER BY e) FROM unnest(seen) e WHERE e %% 2 = 0) END
         FROM generate_series(0, 76) n,
              LATERAL (SELECT coalesce(array_agg(DISTINCT i ORDER BY i), '{}')

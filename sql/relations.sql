@@ -1,5 +1,5 @@
--- Relations, catalogues and behaviours: what else a graph is made of than interactions. What is planted in a relation is found, and
--- is not there without it.
+-- Relations, catalogues and behaviours: what else a graph is made of than interactions. What is planted in a relation is found,
+-- and is not there without it.
 SET client_min_messages = warning;
 CREATE SCHEMA relations_test;
 SET search_path = relations_test, public;
@@ -8,7 +8,8 @@ SET search_path = relations_test, public;
 \set ECHO all
 
 -- 120 users, 60 items of 4 brands. A user likes one brand: 6 of 7 events are with items of it. Items 48 to 59 have no events.
-CREATE TABLE products AS SELECT i AS id, (ARRAY['ash', 'birch', 'cedar', 'dew'])[1 + i % 4] AS brand, i % 4 AS brand_no FROM generate_series(0, 59) i;
+CREATE TABLE products AS SELECT i AS id, (ARRAY['ash', 'birch', 'cedar', 'dew'])[1 + i % 4] AS brand, i % 4 AS brand_no
+FROM generate_series(0, 59) i;
 ALTER TABLE products ADD PRIMARY KEY (id);
 CREATE TABLE events AS
     SELECT u AS user_id, CASE WHEN k < 6 THEN 4 * pick('e' || u || '-' || k, 12) + u % 4 ELSE pick('r' || u, 48) END AS product_id
@@ -26,10 +27,12 @@ END $$;
 --
 -- Items that nobody has bought are known by their brand
 --
-SELECT gnnrec.create_model('rel_shop', 'events', item_column => 'product_id', items => 'products', params => '{"dim": 16, "steps": 60, "seed": 3, "layers": 3}');
+SELECT gnnrec.create_model('rel_shop', 'events', item_column => 'product_id', items => 'products',
+                           params => '{"dim": 16, "steps": 60, "seed": 3, "layers": 3}');
 CALL gnnrec.retrain('rel_shop');
 -- all items of the catalogue are there, and nothing is known of the new ones
-SELECT count(*), count(*) FILTER (WHERE interactions = 0), count(*) FILTER (WHERE gnnrec.norm(embedding) = 0) FROM rel_shop.item_embedding;
+SELECT count(*), count(*) FILTER (WHERE interactions = 0), count(*) FILTER (WHERE gnnrec.norm(embedding) = 0)
+FROM rel_shop.item_embedding;
 SELECT share_of_brand('rel_shop');
 SELECT gnnrec.add_relation('rel_shop', 'made_by', 'products', 'item', 'id', 'brand', 'brand');
 -- it has a table and functions at once, and vectors with the next training; until then the model answers as before
@@ -44,7 +47,8 @@ SELECT brand_id, brand_no, degree FROM rel_shop.brand_embedding ORDER BY brand_n
 SELECT avg((r.brand_id = (ARRAY['ash', 'birch', 'cedar', 'dew'])[1 + u % 4])::int) >= 0.9 AS favourite_first
 FROM   generate_series(0, 119) u, LATERAL rel_shop.recommend_brand(u, 1) r;
 SELECT count(*), min(rank), max(rank) FROM rel_shop.similar_brand('ash');
-SELECT metrics -> 'nodes' AS nodes, metrics -> 'edges' AS edges, rows_read FROM gnnrec.runs WHERE model = 'rel_shop' ORDER BY run_id DESC LIMIT 1;
+SELECT metrics -> 'nodes' AS nodes, metrics -> 'edges' AS edges, rows_read FROM gnnrec.runs WHERE model = 'rel_shop'
+ORDER BY run_id DESC LIMIT 1;
 SELECT * FROM gnnrec.node_types WHERE model = 'rel_shop';
 SELECT * FROM gnnrec.relations WHERE model = 'rel_shop' \gx
 
@@ -54,18 +58,24 @@ SELECT * FROM gnnrec.relations WHERE model = 'rel_shop' \gx
 CREATE TABLE facts (head int, relation text, tail text, strength float8, at timestamptz);
 INSERT INTO facts SELECT id, 'brand', brand, 1, '2026-01-01' FROM products;
 INSERT INTO facts SELECT id, 'colour', (ARRAY['red', 'blue'])[1 + pick('c' || id, 2)], 0.5, '2026-01-01' FROM products;
-INSERT INTO facts VALUES (NULL, 'brand', 'ash', 1, '2026-01-01'), (1, NULL, 'ash', 1, '2026-01-01'), (1, 'brand', NULL, 1, '2026-01-01'),
-    (1, 'brand', 'ash', 'NaN', '2026-01-01'), (1, 'brand', 'ash', -1, '2026-01-01'), (1, 'brand', 'old', 1, '2020-01-01'), (70, 'brand', 'ash', 0, '2026-01-01');
-SELECT gnnrec.create_model('rel_facts', 'events', item_column => 'product_id', params => '{"dim": 16, "steps": 60, "seed": 3, "layers": 3}');
-SELECT gnnrec.add_relation('rel_facts', 'fact', 'facts', 'item', 'head', 'thing', 'tail', relation_column => 'relation', weight => 0.5,
+INSERT INTO facts VALUES (NULL, 'brand', 'ash', 1, '2026-01-01'), (1, NULL, 'ash', 1, '2026-01-01'),
+    (1, 'brand', NULL, 1, '2026-01-01'),
+    (1, 'brand', 'ash', 'NaN', '2026-01-01'), (1, 'brand', 'ash', -1, '2026-01-01'), (1, 'brand', 'old', 1, '2020-01-01'),
+    (70, 'brand', 'ash', 0, '2026-01-01');
+SELECT gnnrec.create_model('rel_facts', 'events', item_column => 'product_id',
+                           params => '{"dim": 16, "steps": 60, "seed": 3, "layers": 3}');
+SELECT gnnrec.add_relation('rel_facts', 'fact', 'facts', 'item', 'head', 'thing', 'tail', relation_column => 'relation',
+                           weight => 0.5,
                            value_column => 'strength', time_column => 'at', half_life => '1 year', since => '2021-01-01');
 CALL gnnrec.retrain('rel_facts');
 SELECT share_of_brand('rel_facts') >= 0.7 AS of_the_brand;
-SELECT metrics -> 'nodes' AS nodes, metrics -> 'edges' AS edges, rows_read, rows_skipped FROM gnnrec.runs WHERE model = 'rel_facts';
+SELECT metrics -> 'nodes' AS nodes, metrics -> 'edges' AS edges, rows_read, rows_skipped FROM gnnrec.runs
+WHERE model = 'rel_facts';
 -- sums of weights; nothing of what weighs nothing
 SELECT thing_id, degree FROM rel_facts.thing_embedding ORDER BY thing_no;
 SELECT degree, interactions, gnnrec.norm(embedding) FROM rel_facts.item_embedding WHERE item_id = 70;
-SELECT count(*), min(degree - interactions), max(degree - interactions) FROM rel_facts.item_embedding WHERE item_id < 60 AND item_id <> 1;
+SELECT count(*), min(degree - interactions), max(degree - interactions) FROM rel_facts.item_embedding WHERE item_id < 60
+       AND item_id <> 1;
 -- more values than a graph has room for: the rarest share a relation
 INSERT INTO facts SELECT v % 60, 'value ' || v, 'x' || v, 1, '2026-01-01' FROM generate_series(1, 70) v;
 SET client_min_messages = error;
@@ -79,7 +89,8 @@ SELECT sum(bytes) > 0 AS estimated FROM gnnrec.estimate('rel_facts');
 --
 -- Nodes of one type: users without events are known by their friends
 --
-CREATE TABLE friends AS SELECT 1000 + u AS a, 4 * pick('f' || u || '-' || k, 30) + u % 4 AS b FROM generate_series(0, 19) u, generate_series(1, 6) k;
+CREATE TABLE friends AS SELECT 1000 + u AS a, 4 * pick('f' || u || '-' || k, 30) + u % 4 AS b FROM generate_series(0, 19) u,
+    generate_series(1, 6) k;
 CREATE FUNCTION share_of_friends(model text) RETURNS numeric LANGUAGE plpgsql AS $$
 DECLARE answer numeric;
 BEGIN
@@ -87,26 +98,31 @@ BEGIN
                    model, 'model') INTO answer;
     RETURN answer;
 END $$;
-SELECT gnnrec.create_model('rel_friends', 'events', item_column => 'product_id', params => '{"dim": 16, "steps": 60, "seed": 3, "layers": 3}');
+SELECT gnnrec.create_model('rel_friends', 'events', item_column => 'product_id',
+                           params => '{"dim": 16, "steps": 60, "seed": 3, "layers": 3}');
 CALL gnnrec.retrain('rel_friends');
 SELECT share_of_friends('rel_friends');
 SELECT gnnrec.add_relation('rel_friends', 'friend', 'friends', 'user', 'a', 'user', 'b');
 CALL gnnrec.retrain('rel_friends');
 SELECT share_of_friends('rel_friends') >= 0.8 AS as_friends_do;
-CREATE TABLE without_loops AS SELECT user_id, embedding, degree FROM rel_friends.user_embedding WHERE run_id = (SELECT live_run FROM gnnrec.models WHERE name = 'rel_friends');
+CREATE TABLE without_loops AS SELECT user_id, embedding, degree FROM rel_friends.user_embedding
+WHERE run_id = (SELECT live_run FROM gnnrec.models WHERE name = 'rel_friends');
 -- a friend of oneself is none, and makes nobody another
 INSERT INTO friends SELECT u, u FROM generate_series(0, 119) u;
 CALL gnnrec.retrain('rel_friends');
 SELECT count(*) AS others FROM without_loops w JOIN rel_friends.user_embedding e USING (user_id)
-WHERE  e.run_id = (SELECT live_run FROM gnnrec.models WHERE name = 'rel_friends') AND (e.embedding OPERATOR(gnnrec.<>) w.embedding OR e.degree <> w.degree);
+WHERE  e.run_id = (SELECT live_run FROM gnnrec.models WHERE name = 'rel_friends') AND (e.embedding OPERATOR(gnnrec.<>) w.embedding
+        OR e.degree <> w.degree);
 SELECT level, count, finding FROM gnnrec.check('rel_friends') WHERE finding LIKE '%relation%';
 
 --
 -- Behaviours: what is looked at is of one brand, what is bought of the next
 --
 CREATE TABLE clicks AS
-    SELECT u AS user_id, 4 * pick('v' || u || '-' || k, 15) + u % 4 AS item_id, 'view' AS kind FROM generate_series(0, 119) u, generate_series(1, 9) k
-    UNION ALL SELECT u, 4 * pick('b' || u || '-' || k, 15) + (u + 1) % 4, 'buy' FROM generate_series(0, 119) u, generate_series(1, 4) k
+    SELECT u AS user_id, 4 * pick('v' || u || '-' || k, 15) + u % 4 AS item_id, 'view' AS kind FROM generate_series(0, 119) u,
+           generate_series(1, 9) k
+    UNION ALL SELECT u, 4 * pick('b' || u || '-' || k, 15) + (u + 1) % 4, 'buy' FROM generate_series(0, 119) u,
+    generate_series(1, 4) k
     UNION ALL SELECT u, 4 * pick('b' || u || '-' || 1, 15) + (u + 1) % 4, 'return' FROM generate_series(0, 119, 10) u
     UNION ALL SELECT u, 4 * pick('v' || u || '-' || 1, 15) + u % 4, 'return' FROM generate_series(5, 119, 10) u;
 CREATE INDEX ON clicks (user_id);
@@ -116,7 +132,8 @@ BEGIN
     EXECUTE format('SELECT round(avg((r.item_id %% 4 = (u + 1) %% 4)::int), 2) FROM generate_series(0, 119) u, LATERAL %I.recommend(u, 3) r', model) INTO answer;
     RETURN answer;
 END $$;
-SELECT gnnrec.create_model('rel_clicks', 'clicks', event_column => 'kind', event_weights => '{"view": 1, "buy": 1.5, "return": -1}',
+SELECT gnnrec.create_model('rel_clicks', 'clicks', event_column => 'kind',
+                           event_weights => '{"view": 1, "buy": 1.5, "return": -1}',
                            params => '{"dim": 16, "steps": 150, "seed": 3}');
 CALL gnnrec.retrain('rel_clicks');
 SELECT share_bought('rel_clicks') <= 0.5 AS looked_at;
@@ -135,7 +152,8 @@ FROM   merged_items m JOIN rel_clicks.item_embedding e USING (item_id);
 SELECT metrics -> 'edges' AS edges FROM gnnrec.runs WHERE model = 'rel_clicks' ORDER BY run_id DESC LIMIT 1;
 SELECT gnnrec.alter_model('rel_clicks', target_event => 'view');
 CALL gnnrec.retrain('rel_clicks', '{"holdout": 0.2, "steps": 60}');
-SELECT share_bought('rel_clicks') <= 0.1 AS looked_at, (metrics ->> 'recall@20')::float8 > 0 AS measured FROM gnnrec.runs WHERE model = 'rel_clicks' ORDER BY run_id DESC LIMIT 1;
+SELECT share_bought('rel_clicks') <= 0.1 AS looked_at, (metrics ->> 'recall@20')::float8 > 0 AS measured FROM gnnrec.runs
+WHERE model = 'rel_clicks' ORDER BY run_id DESC LIMIT 1;
 SELECT sum(bytes) > 0 AS estimated FROM gnnrec.estimate('rel_clicks');
 SELECT behaviours, target_event FROM gnnrec.relations WHERE model = 'rel_clicks';
 SELECT gnnrec.alter_model('rel_clicks', reset => '{target_event}');

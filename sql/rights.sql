@@ -1,5 +1,5 @@
--- Who may do what: every function, table and view of the extension and of a model, asked by everybody. What exists and is not asked
--- makes this test fail: a new function has a line here.
+-- Who may do what: every function, table and view of the extension and of a model, asked by everybody. What exists and is not
+-- asked makes this test fail: a new function has a line here.
 SET client_min_messages = warning;
 CREATE SCHEMA rights_test;
 \set VERBOSITY terse
@@ -37,7 +37,8 @@ RESET ROLE;
 ------------------------------------------------------------------------------------------------------------------------
 
 CREATE TABLE roles (n int, name text);
-INSERT INTO roles VALUES (1, 'superuser'), (2, 'owner'), (3, 'member'), (4, 'reader'), (5, 'item_reader'), (6, 'guest'), (7, 'stranger');
+INSERT INTO roles VALUES (1, 'superuser'), (2, 'owner'), (3, 'member'), (4, 'reader'), (5, 'item_reader'), (6, 'guest'),
+    (7, 'stranger');
 
 -- what a role gets for a statement, and nothing of it stays: the number a SELECT count(*) answers, ok, or how it fails
 CREATE FUNCTION outcome(role text, statement text, OUT result text, OUT message text) LANGUAGE plpgsql AS $$
@@ -62,7 +63,8 @@ INSERT INTO calls VALUES
     ('gnnrec.add_feature', $$gnnrec.add_feature('rights', 'item', 'name')$$),
     ('gnnrec.drop_feature', $$gnnrec.drop_feature('rights', 'item', 'size')$$),
     ('gnnrec.features', $$gnnrec.features() WHERE model LIKE 'rights%'$$),
-    ('gnnrec.add_relation', $$gnnrec.add_relation('rights', 'next', 'rights_test.events', 'item', 'item_id', 'shelf', 'user_id')$$),
+    ('gnnrec.add_relation', $$gnnrec.add_relation('rights', 'next', 'rights_test.events', 'item', 'item_id', 'shelf',
+                                                  'user_id')$$),
     ('gnnrec.drop_relation', $$gnnrec.drop_relation('rights', 'made_by')$$),
     ('gnnrec.set_catalogue', $$gnnrec.set_catalogue('rights', 'item', 'rights_test.events')$$),
     ('gnnrec.relations', $$gnnrec.relations() WHERE model LIKE 'rights%'$$),
@@ -114,7 +116,8 @@ UPDATE calls SET call = replace(replace(call, '{items}', 'rights.item_embedding'
                                 (SELECT max(run_id) FROM gnnrec.run)::text);
 ALTER TABLE calls ADD function regprocedure UNIQUE, ADD statement text;
 UPDATE calls SET function = CASE name WHEN 'gnnrec.cancel (model)' THEN 'gnnrec.cancel(text)'::regprocedure
-                                      WHEN 'gnnrec.cancel (run)' THEN 'gnnrec.cancel(bigint)'::regprocedure ELSE name::regproc::regprocedure END;
+                                      WHEN 'gnnrec.cancel (run)' THEN 'gnnrec.cancel(bigint)'::regprocedure
+                                      ELSE name::regproc::regprocedure END;
 UPDATE calls SET statement = CASE WHEN call LIKE 'CALL %' THEN call
                                   WHEN (SELECT proretset FROM pg_proc WHERE oid = function) THEN 'SELECT count(*) FROM ' || call
                                   ELSE 'SELECT ' || call END;
@@ -131,13 +134,16 @@ AND    p.oid NOT IN (SELECT function FROM calls)
 ORDER  BY 1;
 -- what is immutable looks at nothing but its arguments: these, and what the vector type is made of
 SELECT proname AS immutable FROM pg_proc
-WHERE  pronamespace = 'gnnrec'::regnamespace AND provolatile = 'i' AND NOT 'gnnrec.embedding'::regtype = ANY (proargtypes::oid[] || prorettype)
+WHERE  pronamespace = 'gnnrec'::regnamespace AND provolatile = 'i'
+    AND NOT 'gnnrec.embedding'::regtype = ANY (proargtypes::oid[] || prorettype)
 AND    proname NOT LIKE 'embedding%' ORDER BY 1;
 -- none acts with another's rights, and none but run_state is kept from anyone
 SELECT p.oid::regprocedure FROM pg_proc p
-WHERE  p.pronamespace IN ('gnnrec'::regnamespace, 'rights'::regnamespace) AND (p.prosecdef OR NOT has_function_privilege('regress_gnnrec_stranger', p.oid, 'EXECUTE'));
+WHERE  p.pronamespace IN ('gnnrec'::regnamespace, 'rights'::regnamespace)
+    AND (p.prosecdef OR NOT has_function_privilege('regress_gnnrec_stranger', p.oid, 'EXECUTE'));
 
-CREATE TABLE answers AS SELECT c.name AS function, r.name AS role, o.* FROM calls c, roles r, LATERAL outcome(r.name, c.statement) o;
+CREATE TABLE answers AS SELECT c.name AS function, r.name AS role, o.* FROM calls c, roles r,
+    LATERAL outcome(r.name, c.statement) o;
 SELECT function,
        max(result) FILTER (WHERE role = 'superuser') AS superuser, max(result) FILTER (WHERE role = 'owner') AS owner,
        max(result) FILTER (WHERE role = 'member') AS member, max(result) FILTER (WHERE role = 'reader') AS reader,
@@ -166,13 +172,16 @@ CREATE VIEW relations AS
 SELECT c.oid::regclass AS relation, r.name AS role,
        CASE o.result WHEN 'true' THEN 'rows' WHEN 'false' THEN 'none' ELSE o.result END
        || CASE WHEN r.name <> 'superuser' AND c.relkind <> 'S' AND
-                    has_table_privilege('regress_gnnrec_' || r.name, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER') THEN ' w'
-               WHEN r.name <> 'superuser' AND c.relkind = 'S' AND has_sequence_privilege('regress_gnnrec_' || r.name, c.oid, 'USAGE, UPDATE') THEN ' w'
+                    has_table_privilege('regress_gnnrec_' || r.name, c.oid,
+                                        'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER') THEN ' w'
+               WHEN r.name <> 'superuser' AND c.relkind = 'S' AND has_sequence_privilege('regress_gnnrec_' || r.name, c.oid,
+                       'USAGE, UPDATE') THEN ' w'
                ELSE '' END AS result
 FROM   pg_class c, roles r, LATERAL outcome(r.name, format('SELECT count(*) > 0 FROM %s', c.oid::regclass)) o
 WHERE  c.relnamespace IN ('gnnrec'::regnamespace, 'rights'::regnamespace) AND c.relkind NOT IN ('i', 'I', 'c', 't');
 -- a run that is going on, for the view of progress
-INSERT INTO gnnrec.run (model_id, status, params, trained_by) SELECT model_id, 'starting', '{}', 'rights' FROM gnnrec.model WHERE name = 'rights';
+INSERT INTO gnnrec.run (model_id, status, params, trained_by) SELECT model_id, 'starting', '{}', 'rights' FROM gnnrec.model
+WHERE name = 'rights';
 SELECT relation::text,
        max(result) FILTER (WHERE role = 'superuser') AS superuser, max(result) FILTER (WHERE role = 'owner') AS owner,
        max(result) FILTER (WHERE role = 'member') AS member, max(result) FILTER (WHERE role = 'reader') AS reader,
@@ -209,10 +218,12 @@ CREATE VIEW files AS SELECT count(*) AS files FROM pg_ls_dir('base/pgsql_tmp') f
 SELECT string_agg(r.name || ' ' || planned(r.name, c.call), ', ' ORDER BY r.n) AS rows_planned
 FROM   roles r, calls c WHERE r.name IN ('guest', 'stranger') AND c.name IN ('gnnrec.recommend_core', 'gnnrec.similar_core');
 SELECT count(*) AS refused FROM calls c, roles r, outcome(r.name, c.statement) o
-WHERE  r.name IN ('guest', 'stranger') AND c.call ~ '^(rights|gnnrec)\..*(_core|recommend|similar|score|explain|evaluate\()' AND o.message IS NOT NULL;
+WHERE  r.name IN ('guest', 'stranger') AND c.call ~ '^(rights|gnnrec)\..*(_core|recommend|similar|score|explain|evaluate\()'
+    AND o.message IS NOT NULL;
 SELECT * FROM files;
 SELECT c.name, r.name AS role, planned(r.name, c.call)
-FROM   roles r, calls c WHERE r.name IN ('owner', 'reader', 'item_reader', 'guest', 'stranger') AND c.name IN ('gnnrec.similar_core', 'gnnrec.recommend_core')
+FROM   roles r, calls c WHERE r.name IN ('owner', 'reader', 'item_reader', 'guest', 'stranger')
+     AND c.name IN ('gnnrec.similar_core', 'gnnrec.recommend_core')
 ORDER  BY c.name, r.n;
 SELECT * FROM files;
 -- now that it is mapped here, too
@@ -238,13 +249,15 @@ RESET ROLE;
 
 -- a function of the owner's shows everybody their own recommendations
 SET ROLE regress_gnnrec_owner;
-CREATE FUNCTION mine() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS 'SELECT count(*) FROM rights.recommend(3)';
+CREATE FUNCTION mine() RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS 'SELECT count(*) FROM rights.recommend(3)';
 CREATE FUNCTION mine_as_invoker() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM rights.recommend(3)';
 CREATE VIEW mine_in_a_view AS SELECT * FROM rights.recommend(3);
 GRANT SELECT ON mine_in_a_view TO PUBLIC;
 RESET ROLE;
 SELECT c.call, r.name AS role, o.*
-FROM   unnest(ARRAY['mine()', 'mine_as_invoker()', 'count(*) FROM mine_in_a_view']) WITH ORDINALITY c(call, n), roles r, outcome(r.name, 'SELECT ' || call) o
+FROM   unnest(ARRAY['mine()', 'mine_as_invoker()', 'count(*) FROM mine_in_a_view']) WITH ORDINALITY c(call, n), roles r,
+     outcome(r.name, 'SELECT ' || call) o
 WHERE  r.name IN ('reader', 'guest', 'stranger') ORDER BY c.n, r.n;
 -- what the owner has prepared, opened or inherited does not answer others
 SET ROLE regress_gnnrec_owner;
@@ -277,7 +290,8 @@ ALTER TABLE rights.item_embedding DISABLE ROW LEVEL SECURITY;
 REVOKE SELECT ON rights.user_embedding FROM regress_gnnrec_reader;
 SELECT * FROM outcome('reader', 'SELECT rights.recommend(1)');
 ALTER TABLE rights.item_embedding OWNER TO regress_gnnrec_reader;
-SELECT r.name AS role, o.* FROM roles r, outcome(r.name, $$SELECT gnnrec.alter_model('rights', keep_runs => 3)$$) o WHERE r.name IN ('owner', 'reader') ORDER BY r.n;
+SELECT r.name AS role, o.* FROM roles r, outcome(r.name, $$SELECT gnnrec.alter_model('rights', keep_runs => 3)$$) o
+WHERE r.name IN ('owner', 'reader') ORDER BY r.n;
 ALTER TABLE rights.item_embedding OWNER TO regress_gnnrec_owner;
 
 ------------------------------------------------------------------------------------------------------------------------
@@ -287,7 +301,8 @@ ALTER TABLE rights.item_embedding OWNER TO regress_gnnrec_owner;
 CREATE TABLE secured AS SELECT * FROM events;
 CREATE INDEX ON secured (user_id);
 ALTER TABLE secured ENABLE ROW LEVEL SECURITY;
-CREATE POLICY few ON secured TO regress_gnnrec_owner USING (user_id <= 20 AND item_id < 12 AND current_user = 'regress_gnnrec_owner');
+CREATE POLICY few ON secured TO regress_gnnrec_owner USING (user_id <= 20 AND item_id < 12
+                                                            AND current_user = 'regress_gnnrec_owner');
 CREATE POLICY all_of_it ON secured TO regress_gnnrec_reader USING (true);
 GRANT SELECT ON secured TO regress_gnnrec_owner, regress_gnnrec_reader;
 SET ROLE regress_gnnrec_owner;
@@ -297,10 +312,12 @@ GRANT USAGE ON SCHEMA rights_secured TO regress_gnnrec_reader;
 GRANT SELECT ON rights_secured.item_embedding, rights_secured.user_embedding TO regress_gnnrec_reader;
 RESET ROLE;
 CREATE VIEW known AS
-SELECT count(DISTINCT u.user_id) AS users, max(u.user_id) AS last_user, count(DISTINCT i.item_id) AS items, max(i.item_id) AS last_item,
+SELECT count(DISTINCT u.user_id) AS users, max(u.user_id) AS last_user, count(DISTINCT i.item_id) AS items,
+       max(i.item_id) AS last_item,
        (SELECT sum(cardinality(seen)) FROM rights_secured.user_embedding WHERE run_id = live_run)
        = (SELECT count(DISTINCT (s.user_id, s.item_id)) FROM secured s WHERE s.user_id <= 20 AND s.item_id < 12) AS just_these
-FROM   gnnrec.model JOIN rights_secured.user_embedding u ON u.run_id = live_run JOIN rights_secured.item_embedding i ON i.run_id = live_run
+FROM   gnnrec.model JOIN rights_secured.user_embedding u ON u.run_id = live_run
+    JOIN rights_secured.item_embedding i ON i.run_id = live_run
 WHERE  name = 'rights_secured' GROUP BY live_run;
 SELECT * FROM known;
 -- what comes later is read with the owner's eyes, whoever asks
@@ -320,7 +337,8 @@ SELECT * FROM known;
 SET ROLE regress_gnnrec_owner;
 CREATE FUNCTION who_reads() RETURNS int LANGUAGE plpgsql AS $$
 BEGIN
-    IF current_user <> 'regress_gnnrec_owner' THEN RAISE EXCEPTION 'read by %', CASE current_user WHEN 'regress_gnnrec_reader' THEN 'the reader' ELSE 'a superuser' END; END IF;
+    IF current_user <> 'regress_gnnrec_owner' THEN RAISE EXCEPTION 'read by %',
+    CASE current_user WHEN 'regress_gnnrec_reader' THEN 'the reader' ELSE 'a superuser' END; END IF;
     RETURN 0;
 END $$;
 CREATE VIEW watched AS SELECT user_id + who_reads() AS user_id, item_id FROM events;
@@ -351,5 +369,7 @@ DROP VIEW mine_in_a_view, known, relations;
 SELECT gnnrec.drop_model('rights'), gnnrec.drop_model('rights_untrained'), gnnrec.drop_model('rights_secured');
 SELECT nspname AS left_over FROM pg_namespace WHERE nspname LIKE 'rights%' AND nspname <> 'rights_test';
 DROP SCHEMA rights_test CASCADE;
-DROP OWNED BY regress_gnnrec_owner, regress_gnnrec_member, regress_gnnrec_reader, regress_gnnrec_item_reader, regress_gnnrec_guest, regress_gnnrec_stranger;
-DROP ROLE regress_gnnrec_owner, regress_gnnrec_member, regress_gnnrec_reader, regress_gnnrec_item_reader, regress_gnnrec_guest, regress_gnnrec_stranger;
+DROP OWNED BY regress_gnnrec_owner, regress_gnnrec_member, regress_gnnrec_reader, regress_gnnrec_item_reader,
+    regress_gnnrec_guest, regress_gnnrec_stranger;
+DROP ROLE regress_gnnrec_owner, regress_gnnrec_member, regress_gnnrec_reader, regress_gnnrec_item_reader, regress_gnnrec_guest,
+    regress_gnnrec_stranger;

@@ -33,7 +33,8 @@ BEGIN
                CASE WHEN n %% 10 = 9 THEN array_fill(0::real, ARRAY[12]) ELSE halves('i' || n || %4$L, 12)::real[] END,
                CASE WHEN n %% 10 = 9 THEN array_fill(0::real, ARRAY[12]) ELSE halves('f' || n || %4$L, 12)::real[] END,
                d, d
-        FROM generate_series(0, 119) n, LATERAL (SELECT CASE WHEN n %% 10 = 9 THEN 0 ELSE 4 ^ pick('d' || n, 3) END) l(d) ORDER BY md5(n::text)$f$, s, i_id, run, seed);
+        FROM generate_series(0, 119) n, LATERAL (SELECT CASE WHEN n %% 10 = 9 THEN 0 ELSE 4 ^ pick('d' || n, 3) END) l(d)
+        ORDER BY md5(n::text)$f$, s, i_id, run, seed);
     EXECUTE format($f$
         INSERT INTO %1$I.user_embedding (user_id, run_id, embedding, degree, seen, seen_weight)
         SELECT %2$s, %3$s,
@@ -185,8 +186,10 @@ FROM (VALUES ('no edges', ARRAY[1007, 1014, 1021], ARRAY[1, 0, -2]::real[], ARRA
      LATERAL serving.recommend_for(i, w, 50, exclude => ARRAY[1007, 1014, 1021]) x
      JOIN LATERAL serving.recommend_for(as_i, as_w, 50, exclude => ARRAY[1007, 1014, 1021]) y USING (rank)
 GROUP BY a.name ORDER BY a.name;
--- weights at the end of the range make the vector larger and nothing else; where their sum is beyond it, it is the last number there
-SELECT name, count(*) AS rows, count(*) FILTER (WHERE x.item_id = y.item_id AND x.score = y.score * f AND x.score < 'Infinity') AS same
+-- weights at the end of the range make the vector larger and nothing else; where their sum is beyond it, it is the last number
+-- there
+SELECT name, count(*) AS rows, count(*) FILTER (WHERE x.item_id = y.item_id AND x.score = y.score * f
+                                                AND x.score < 'Infinity') AS same
 FROM (VALUES ('at the end', ARRAY[power(2, 125), power(2, 125)]::real[], ARRAY[1]::real[], power(2, 63)::real),
              ('beyond', ARRAY[3e38, 3e38, 3e38]::real[], ARRAY[3.4028235e38]::real[], 1::real)) h(name, w, as_w, f),
      LATERAL serving.recommend_for(array_fill(1007, ARRAY[cardinality(w)]), w, 50, exclude => ARRAY[1007]) x

@@ -22,6 +22,7 @@
 #include "pg/catalog.h"
 #include "pg/compat.h"
 #include "pg/config.h"
+#include "pg/estimate.h"
 #include "pg/guc.h"
 #include "pg/job.h"
 #include "pg/memory.h"
@@ -432,18 +433,19 @@ check_budget(const Check *c)
     int         n_parts;
     int64       n_edges[GNN_MAX_RELATIONS];
     int64       need;
-    const char *refusal;
+    const GnnRefusal *refusal;
 
     gnn_config_defaults(&config);
     gnnrec_config_apply(&config, c->model->params);
     refusal = gnn_fit_refusal(&config, &c->reading.graph);
     if (refusal != NULL)
     {
-        find(c, ERROR_LEVEL, -1, refusal, NULL);
+        find(c, ERROR_LEVEL, -1, refusal->message, refusal->hint);
         return;
     }
     gnnrec_reading_edges(n_edges, &c->reading.graph);
-    need = gnn_fit_estimate(parts, &n_parts, &c->reading.graph, n_edges, &config, gnnrec_threads) / (1024 * 1024) + 1;
+    need = gnnrec_estimate_training(parts, &n_parts, &c->reading.graph, n_edges, gnnrec_reading_memory(&c->reading), &config,
+                           gnnrec_threads) / (1024 * 1024) + 1;
     if (need > gnnrec_train_memory / 1024)
         find(c, ERROR_LEVEL, need, psprintf("MB are needed by a training, more than gnnrec.train_memory (%d MB)",
                                             gnnrec_train_memory / 1024),

@@ -37,8 +37,8 @@ extern void gnnrec_definition_write_type(int32 model_id, const GnnrecNodeType *t
 extern void gnnrec_definition_write_relation(int32 model_id, const GnnrecRelation *r, const GnnrecNodeType *types);
 
 /*
- * Gives the type a catalogue. id_column NULL: the column like_column, or else that of the primary key. ERROR where neither is there,
- * and where the catalogue will not do.
+ * Gives the type a catalogue. id_column NULL: the column like_column, or else that of the primary key. ERROR where neither is
+ * there, and where the catalogue will not do.
  */
 extern void gnnrec_definition_set_catalogue(GnnrecNodeType *type, Oid source, const char *id_column, const char *like_column);
 

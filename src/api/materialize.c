@@ -272,7 +272,8 @@ rank_here(Materialization *m)
         CHECK_FOR_INTERRUPTS();
         poll(m);
     }
-    m->w->peak_memory = gnnrec_peak_memory();
+    m->w->peak_memory = gnnrec_peak_memory((char *) (m->batch.hits + (size_t) m->batch.room * m->batch.length)
+                                           - (char *) m->shared);
 }
 
 static void

@@ -18,12 +18,12 @@
 #include "pg/catalog.h"
 #include "pg/compat.h"
 #include "pg/config.h"
+#include "pg/estimate.h"
 #include "pg/guc.h"
 #include "pg/job.h"
 #include "pg/nap.h"
 #include "pg/reading.h"
 #include "pg/role.h"
-#include "train/fit.h"
 
 PG_FUNCTION_INFO_V1(gnnrec_train);
 PG_FUNCTION_INFO_V1(gnnrec_wait);
@@ -109,6 +109,12 @@ gnnrec_train(PG_FUNCTION_ARGS)
  * wait
  * ------------------------------------------------------------------------------------------------------------------ */
 
+static bool
+is_training(const GnnrecRun *run)
+{
+    return strcmp(run->task, gnnrec_training.name) == 0;
+}
+
 /* what a run that is over has to say: nothing, a WARNING of what it left out, or an ERROR */
 static void
 check_outcome(const char *model, const GnnrecRun *run, const char *state)
@@ -125,7 +131,8 @@ check_outcome(const char *model, const GnnrecRun *run, const char *state)
              errmsg("%s of model \"%s\" %s%s: run " INT64_FORMAT, run->task, model,
                     cancelled ? "was " : strcmp(state, "lost") == 0 ? "was " : "", state, run->run_id),
              run->message != NULL ? errdetail("%s", run->message) : 0,
-             errhint("The run's row in gnnrec.runs tells more.")));
+             is_training(run) ? errhint("The run's row in gnnrec.runs tells more.")
+             : errhint("Nothing was written. Ask again with gnnrec.materialize; the run's row in gnnrec.runs tells more.")));
 }
 
 /* asked for by this very transaction, so it starts when that commits */
@@ -199,7 +206,9 @@ gnnrec_wait(PG_FUNCTION_ARGS)
         ereport(ERROR,
                 (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                  errmsg("run " INT64_FORMAT " starts when this transaction commits", run.run_id),
-                 errhint("Call gnnrec.wait in a transaction of its own, or CALL gnnrec.retrain, which commits in between.")));
+                 is_training(&run)
+                 ? errhint("Call gnnrec.wait in a transaction of its own, or CALL gnnrec.retrain, which commits in between.")
+                 : errhint("Call gnnrec.wait in a transaction of its own.")));
     for (long nap = FIRST_NAP;; nap = Min(nap * 2, LONGEST_NAP))
     {
         state = look(&run, run.run_id, context);
@@ -221,33 +230,53 @@ may_commit(FunctionCallInfo fcinfo)
     return fcinfo->context != NULL && IsA(fcinfo->context, CallContext) && !castNode(CallContext, fcinfo->context)->atomic;
 }
 
-/* between looks there is no transaction, so nothing holds the horizon of vacuum back */
-static void
-wait_between_transactions(const char *model, int64 run_id)
+/* until a run is over, whose row and state it returns; between looks no transaction holds the horizon of vacuum back */
+static const char *
+wait_between_transactions(GnnrecRun *run, int64 run_id)
 {
     MemoryContext context = looks();
-    GnnrecRun   run;
-    const char *state;
 
     for (long nap = FIRST_NAP;; nap = Min(nap * 2, LONGEST_NAP))
     {
+        const char *state;
+
         PushActiveSnapshot(GetTransactionSnapshot());
-        state = look(&run, run_id, context);
+        state = look(run, run_id, context);
         PopActiveSnapshot();
         if (gnnrec_job_is_over(state))
-            break;
+            return state;
         SPI_commit();
         gnnrec_nap(nap);
     }
-    check_outcome(model, &run, state);
 }
 
-/* CALL retrain(model, params): train, commit, wait; ERROR when the run fails */
+/* a training, in a transaction of its own: a new one or that which is going on; 0: *other is going on, which has to end first */
+static int64
+request_unless_busy(GnnrecRun *other, text *name, const Jsonb *params)
+{
+    GnnrecModel *m;
+    int64       run_id = 0;
+
+    PushActiveSnapshot(GetTransactionSnapshot());
+    m = own_model(name);
+    if (!gnnrec_job_of_other_task(other, &gnnrec_training, m))
+        run_id = request(m, params, true);
+    else
+        ereport(NOTICE, (errmsg("model \"%s\" has a %s going on: waiting for run " INT64_FORMAT " to end",
+                                m->name, other->task, other->run_id)));
+    PopActiveSnapshot();
+    SPI_commit();
+    return run_id;
+}
+
+/* CALL retrain(model, params): train, as soon as nothing else is done for the model, commit, wait; ERROR when the run fails */
 Datum
 gnnrec_retrain(PG_FUNCTION_ARGS)
 {
-    GnnrecModel *m;
-    char       *name;
+    GnnrecRun   run;
+    const char *state;
+    text       *name;
+    Jsonb      *params;
     int64       run_id;
 
     check_can_train();
@@ -260,14 +289,13 @@ gnnrec_retrain(PG_FUNCTION_ARGS)
                 (errcode(ERRCODE_INVALID_TRANSACTION_STATE),
                  errmsg("gnnrec.retrain cannot run inside a transaction block: it commits"),
                  errhint("Inside a transaction call gnnrec.train, and gnnrec.wait after COMMIT.")));
+    name = PG_GETARG_TEXT_PP(0);
+    params = PG_GETARG_JSONB_P(1);
     SPI_connect_ext(SPI_OPT_NONATOMIC);
-    PushActiveSnapshot(GetTransactionSnapshot());
-    m = own_model(PG_GETARG_TEXT_PP(0));
-    name = pstrdup(m->name);
-    run_id = request(m, PG_GETARG_JSONB_P(1), true);
-    PopActiveSnapshot();
-    SPI_commit();
-    wait_between_transactions(name, run_id);
+    while ((run_id = request_unless_busy(&run, name, params)) == 0)
+        (void) wait_between_transactions(&run, run.run_id);
+    state = wait_between_transactions(&run, run_id);
+    check_outcome(text_to_cstring(name), &run, state);
     SPI_finish();
     PG_RETURN_VOID();
 }
@@ -371,16 +399,17 @@ gnnrec_estimate(PG_FUNCTION_ARGS)
     int         n_parts;
     GnnGraph    graph;
     int64       n_edges[GNN_MAX_RELATIONS];
+    GnnrecReadingMemory reading;
     int64       total;
 
     gnn_config_defaults(&config);
     gnnrec_config_apply(&config, m->params);
     gnnrec_config_apply(&config, PG_GETARG_JSONB_P(1));
     before = gnnrec_role_become(gnnrec_model_reader(m, GetUserId()));
-    gnnrec_reading_count(&graph, n_edges, m);
+    gnnrec_reading_count(&graph, n_edges, &reading, m);
     gnnrec_role_return(before);
     gnnrec_config_check(&config, &graph);
-    total = gnn_fit_estimate(parts, &n_parts, &graph, n_edges, &config, gnnrec_threads);
+    total = gnnrec_estimate_training(parts, &n_parts, &graph, n_edges, reading, &config, gnnrec_threads);
     gnnrec_materialize(fcinfo);
     for (int i = 0; i < n_parts; i++)
         put_part((ReturnSetInfo *) fcinfo->resultinfo, parts[i].part, parts[i].bytes);

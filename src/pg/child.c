@@ -203,13 +203,28 @@ kill_at_exit(int code, Datum arg)
     kill_and_reap();
 }
 
+/* what is resident of memory that this process shares with others: the server's buffers as far as it has touched them; bytes */
+static int64
+shared_now(void)
+{
+    long        kilobytes = 0;
+    FILE       *status = fopen("/proc/self/status", "r");
+    char        line[256];
+
+    while (status != NULL && fgets(line, sizeof(line), status) != NULL && sscanf(line, "RssShmem: %ld", &kilobytes) != 1)
+        ;
+    if (status != NULL)
+        fclose(status);
+    return (int64) kilobytes * 1024;
+}
+
 int64
-gnnrec_peak_memory(void)
+gnnrec_peak_memory(size_t area)
 {
     struct rusage usage;
 
     getrusage(RUSAGE_SELF, &usage);
-    return (int64) usage.ru_maxrss * 1024;
+    return (int64) usage.ru_maxrss * 1024 - Max(shared_now() - (int64) area, 0);
 }
 
 /* how a child ended */
@@ -252,7 +267,7 @@ has_ended(GnnrecChildren *c, volatile pid_t *child)
     if (ended != *child)
         return false;
     *child = 0;
-    *c->peak_memory = Max(*c->peak_memory, Max((int64) usage.ru_maxrss * 1024, gnnrec_peak_memory()));
+    *c->peak_memory = Max(*c->peak_memory, Max((int64) usage.ru_maxrss * 1024, gnnrec_peak_memory(0)));
     check_status(c, status);
     return true;
 }

@@ -34,7 +34,10 @@ extern void *gnnrec_child_area(size_t bytes);
  */
 extern void gnnrec_children_run(GnnrecChildren *c, int n, void (*poll) (void *arg), void *arg);
 
-/* the largest resident memory of this process so far, bytes */
-extern int64 gnnrec_peak_memory(void);
+/*
+ * The largest resident memory of this process so far, bytes: without what it shares with others, as server processes do the
+ * buffers that they have read, but with the bytes of an area of its own.
+ */
+extern int64 gnnrec_peak_memory(size_t area);
 
 #endif

@@ -88,12 +88,13 @@ gnnrec_config_apply(GnnConfig *config, const Jsonb *params)
 void
 gnnrec_config_check(const GnnConfig *config, const GnnGraph *graph)
 {
-    const char *refusal = gnn_fit_refusal(config, graph);
+    const GnnRefusal *refusal = gnn_fit_refusal(config, graph);
 
     if (refusal != NULL)
         ereport(ERROR,
                 (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                 errmsg("%s", refusal)));
+                 errmsg("%s", refusal->message),
+                 errhint("%s", refusal->hint)));
 }
 
 bool

@@ -64,17 +64,17 @@ lay_floats(char *base, size_t *used, size_t n)
 
 /* lays the result's arrays behind the header; with base NULL only counts, and fit's become NULL */
 static size_t
-lay_out(char *base, const GnnrecFitting *t, GnnFit *fit)
+lay_out(char *base, const GnnGraph *graph, const GnnConfig *config, GnnFit *fit)
 {
-    size_t      used = aligned(offsetof(GnnrecSharedArea, steps) + sizeof(GnnStep) * t->config->steps);
+    size_t      used = aligned(offsetof(GnnrecSharedArea, steps) + sizeof(GnnStep) * config->steps);
 
-    fit->weights = lay_floats(base, &used, gnn_n_weights(t->config));
-    for (int type = 0; type < t->graph->n_types; type++)
+    fit->weights = lay_floats(base, &used, gnn_n_weights(config));
+    for (int type = 0; type < graph->n_types; type++)
     {
-        size_t      n = t->graph->types[type].n;
+        size_t      n = graph->types[type].n;
 
-        fit->embedding[type] = lay_floats(base, &used, n * t->config->dim);
-        fit->fold_in[type] = type == GNNREC_ITEM ? lay_floats(base, &used, n * gnn_fold_in_width(t->config)) : NULL;
+        fit->embedding[type] = lay_floats(base, &used, n * config->dim);
+        fit->fold_in[type] = type == GNNREC_ITEM ? lay_floats(base, &used, n * gnn_fold_in_width(config)) : NULL;
         fit->degree[type] = lay_floats(base, &used, n);
     }
     return used;
@@ -83,14 +83,21 @@ lay_out(char *base, const GnnrecFitting *t, GnnFit *fit)
 static void
 point_to_arrays(GnnrecFitting *t)
 {
-    lay_out((char *) t->area, t, t->fit);
+    lay_out((char *) t->area, t->graph, t->config, t->fit);
+}
+
+int64
+gnnrec_isolate_result(const GnnGraph *graph, const GnnConfig *config)
+{
+    GnnFit      nowhere;
+
+    return lay_out(NULL, graph, config, &nowhere);
 }
 
 void
 gnnrec_isolate_init(GnnrecFitting *t)
 {
-    GnnFit      nowhere;
-    size_t      bytes = lay_out(NULL, t, &nowhere);
+    size_t      bytes = gnnrec_isolate_result(t->graph, t->config);
 
     t->area = gnnrec_child_area(bytes);
     t->area->bytes = bytes;
@@ -276,7 +283,7 @@ run_here(GnnrecFitting *t, const char *library, void (*poll) (void *arg), void *
                 (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
                  errmsg("%s", t->area->message)));
     gnn_arena_free(&arena);
-    *t->peak_memory = gnnrec_peak_memory();
+    *t->peak_memory = gnnrec_peak_memory(t->area->bytes);
 }
 
 void

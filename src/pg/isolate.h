@@ -30,6 +30,9 @@ typedef struct GnnrecFitting
     int         steps_taken;    /* how many the caller has seen */
 } GnnrecFitting;
 
+/* the bytes of the area, by numbers of nodes and parameters alone */
+extern int64 gnnrec_isolate_result(const GnnGraph *graph, const GnnConfig *config);
+
 /* maps the area: results of all node types, progress, a message */
 extern void gnnrec_isolate_init(GnnrecFitting *t);
 

@@ -189,6 +189,13 @@ gnnrec_job_request(GnnrecJobOrder *order, const GnnrecTask *task, const GnnrecMo
     return launch(order, task, model, params);
 }
 
+bool
+gnnrec_job_of_other_task(GnnrecRun *out, const GnnrecTask *task, const GnnrecModel *model)
+{
+    gnnrec_job_lock_model(model);
+    return find_running(out, model) && strcmp(out->task, task->name) != 0;
+}
+
 /* a run that has not been picked up yet is called off in its row; the worker looks there first; false: it has been picked up */
 static bool
 call_off(int64 run_id)

@@ -47,6 +47,9 @@ typedef struct GnnrecJobOrder
 extern int64 gnnrec_job_request(GnnrecJobOrder *order, const GnnrecTask *task, const GnnrecModel *model, Jsonb *params,
                                 bool skip);
 
+/* the run of another task that the model has going on; false: it has none, and will not to the end of the transaction */
+extern bool gnnrec_job_of_other_task(GnnrecRun *out, const GnnrecTask *task, const GnnrecModel *model);
+
 /* 'starting' .. 'lost', as it is now whatever the row says */
 extern const char *gnnrec_job_state(int32 model_id, const char *status, TimestampTz requested_at);
 extern bool gnnrec_job_is_over(const char *state);

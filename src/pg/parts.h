@@ -2,8 +2,8 @@
  * parts.h: which relations of the graph a relation of the model makes.
  *
  * Most make one. A relation_column makes one of each of its values, and interactions whose behaviours are separate make one of
- * each kind of event with a weight above zero, the one that is learned first. A graph has room for GNN_MAX_RELATIONS: where there are
- * more values, the rarest are one relation together.
+ * each kind of event with a weight above zero, the one that is learned first. A graph has room for GNN_MAX_RELATIONS: where there
+ * are more values, the rarest are one relation together.
  */
 #ifndef GNNREC_PG_PARTS_H
 #define GNNREC_PG_PARTS_H

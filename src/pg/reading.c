@@ -453,6 +453,14 @@ gnnrec_reading_build(GnnrecReading *r)
     MemoryContextDelete(r->rows_context);
 }
 
+GnnrecReadingMemory
+gnnrec_reading_memory(const GnnrecReading *r)
+{
+    int64       held = MemoryContextMemAllocated(r->context, true);
+
+    return (GnnrecReadingMemory) {held, held};
+}
+
 void
 gnnrec_reading_edges(int64 n_edges[GNN_MAX_RELATIONS], const GnnGraph *graph)
 {

@@ -1,9 +1,9 @@
 /*
  * reading.h: everything a model is made of, from its sources to a graph.
  *
- * Two steps: the rows of all relations, the ids of all catalogues and features are read in one transaction, as the role that may read them;
- * then, without one, ids are numbered in their order and rows become the relations of a graph, see parts.h. All memory is that of
- * one context, the caller's.
+ * Two steps: the rows of all relations, the ids of all catalogues and features are read in one transaction, as the role that may
+ * read them; then, without one, ids are numbered in their order and rows become the relations of a graph, see parts.h. All memory
+ * is that of one context, the caller's.
  */
 #ifndef GNNREC_PG_READING_H
 #define GNNREC_PG_READING_H
@@ -25,7 +25,7 @@ typedef struct GnnrecReading
 
     /* by gnnrec_reading_rows */
     GnnrecIdMap ids[GNN_MAX_TYPES];
-    int32       n_active[GNN_MAX_TYPES];    /* of the ids, those that interactions mention: the first ones, before they are sorted */
+    int32       n_active[GNN_MAX_TYPES];    /* of the ids, those that interactions mention: the first, until they are sorted */
     int32       n_known[GNN_MAX_TYPES];     /* those that interactions or a catalogue mention: the next ones */
     int64       n_null[GNN_MAX_TYPES];      /* rows of its catalogue that have no id */
     MemoryContext rows_context;
@@ -43,6 +43,13 @@ typedef struct GnnrecReading
     GnnCsr     *hidden;         /* those that hide their item from the user; NULL: all do */
 } GnnrecReading;
 
+/* bytes */
+typedef struct GnnrecReadingMemory
+{
+    int64       held;           /* what a reading leaves behind for the training */
+    int64       peak;           /* what it takes on the way, that included */
+} GnnrecReadingMemory;
+
 /* for the model, into the current memory context */
 extern void gnnrec_reading_open(GnnrecReading *r, const GnnrecModel *model, GnnrecReadTick tick, void *tick_arg);
 
@@ -58,10 +65,14 @@ extern void gnnrec_reading_build(GnnrecReading *r);
 /* how many edges each relation of a graph has */
 extern void gnnrec_reading_edges(int64 n_edges[GNN_MAX_RELATIONS], const GnnGraph *graph);
 
+/* of one that is done, whose peak has passed */
+extern GnnrecReadingMemory gnnrec_reading_memory(const GnnrecReading *r);
+
 /*
- * The shape of the graph that a reading would make, with the numbers of its edges, counted by the server: nothing is read into
- * memory. Like gnnrec_reading_rows it needs a transaction and goes by the current role's rights.
+ * The shape of the graph that a reading would make, with the numbers of its edges, counted by the server, and what it would take:
+ * nothing is read into memory. Like gnnrec_reading_rows it needs a transaction and goes by the current role's rights.
  */
-extern void gnnrec_reading_count(GnnGraph *graph, int64 n_edges[GNN_MAX_RELATIONS], const GnnrecModel *model);
+extern void gnnrec_reading_count(GnnGraph *graph, int64 n_edges[GNN_MAX_RELATIONS], GnnrecReadingMemory *memory,
+                                 const GnnrecModel *model);
 
 #endif

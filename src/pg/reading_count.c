@@ -9,6 +9,7 @@
 
 #include "executor/spi.h"
 #include "utils/builtins.h"
+#include "utils/uuid.h"
 
 #include "pg/feature_column.h"
 #include "pg/parts.h"
@@ -54,9 +55,9 @@ add_ids(StringInfo sql, const char *column, const char *from)
     appendStringInfo(sql, "%sSELECT s.%s AS id %s", sql->len == 0 ? "" : " UNION ALL ", quote_identifier(column), from);
 }
 
-/* all ids of a type that any source mentions */
-static int32
-count_nodes(const GnnrecModel *model, int type)
+/* a query for all ids of a type that any source mentions */
+static char *
+ids_of(const GnnrecModel *model, int type)
 {
     StringInfoData ids;
 
@@ -73,7 +74,27 @@ count_nodes(const GnnrecModel *model, int type)
     if (OidIsValid(model->types[type].catalogue))
         add_ids(&ids, model->types[type].catalogue_id,
                 psprintf("FROM %s s", gnnrec_relation_name(model->types[type].catalogue)));
-    return (int32) Min(number_of(psprintf("SELECT pg_catalog.count(DISTINCT i.id) FROM (%s) i", ids.data)), PG_INT32_MAX);
+    return ids.data;
+}
+
+static int32
+count_nodes(const GnnrecModel *model, int type)
+{
+    return (int32) Min(number_of(psprintf("SELECT pg_catalog.count(DISTINCT i.id) FROM (%s) i", ids_of(model, type))),
+                       PG_INT32_MAX);
+}
+
+/* of n different ids of a type, those that are not numbers */
+static int64
+count_bytes(const GnnrecModel *model, int type, int64 n)
+{
+    GnnrecKeyType key;
+
+    gnnrec_key_type(&key, model->types[type].id_type);
+    if (key.kind != GNNREC_KEY_TEXT)
+        return key.kind == GNNREC_KEY_UUID ? n * UUID_LEN : 0;
+    return number_of(psprintf("SELECT coalesce(pg_catalog.sum(pg_catalog.octet_length(d.id::pg_catalog.text)), 0)"
+                              "::pg_catalog.int8 FROM (SELECT DISTINCT i.id FROM (%s) i) d", ids_of(model, type)));
 }
 
 static int
@@ -151,10 +172,94 @@ count_features(GnnGraph *graph, const GnnrecModel *model)
     }
 }
 
+/* ---------------------------------------------------------------------------------------------------------------------
+ * What it takes
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+/* a key and its new number stay; its place in the hash table and in the sort, one after the other, do not */
+#define ID_BYTES ((int64) (sizeof(GnnrecKey) + sizeof(int32)))
+#define ID_BYTES_MEANWHILE 40
+
+/* a value of a feature: as it is read, as a cell of the matrix, and in the matrix, which is built in two passes, both kept */
+#define ENTRY_BYTES 16
+#define CELL_BYTES 12
+#define MATRIX_BYTES 16
+
+/* of what a reading takes, the summands */
+typedef struct Sums
+{
+    int64       ids;
+    int64       ids_meanwhile;
+    int64       rows;           /* of all relations: kept until all are edges */
+    int64       edges;
+    int64       values;         /* of features */
+    int64       most_values;    /* of those of one type */
+} Sums;
+
+static void
+add_ids_of_type(Sums *s, const GnnrecModel *model, int type, int64 n)
+{
+    s->ids += n * ID_BYTES + count_bytes(model, type, n);
+    s->ids_meanwhile += n * ID_BYTES_MEANWHILE;
+}
+
+/* so many rows of a relation, between so many nodes: see grow() in source.c; as edges they are sorted in two passes, both kept */
+static void
+add_relation(Sums *s, const GnnrecRelation *r, int64 n_rows, int64 n_parts, int64 n_nodes)
+{
+    int64       weight = gnnrec_rows_have_weights(r) ? sizeof(float) : 0;
+    int64       time = r->time_column != NULL ? sizeof(double) : 0;
+    int64       kind = r->separate || r->relation_column != NULL ? sizeof(int32) : 0;
+    int64       hides = r->seen_events != NULL ? sizeof(bool) : 0;
+    int64       edges = 2 * n_rows * ((int64) sizeof(int32) + weight + time);
+    int64       starts = n_nodes * (int64) sizeof(int64);
+
+    s->rows += n_rows * (2 * (int64) sizeof(int32) + weight + time + kind + hides);
+    s->edges += edges + n_parts * starts;
+    if (r->separate)
+        s->edges += edges + starts;         /* all kinds together */
+    if (r->seen_events != NULL)
+        s->edges += 2 * n_rows * (int64) sizeof(int32) + starts;    /* those that hide their item */
+}
+
+static void
+add_values(Sums *s, int64 n)
+{
+    s->values += n;
+    s->most_values = Max(s->most_values, n);
+}
+
+/* at the most there are ids, rows, features as read or as made, and either the cells of a type's, or edges, or a hash of ids */
+static GnnrecReadingMemory
+added_up(const Sums *s)
+{
+    StaticAssertStmt(ENTRY_BYTES == MATRIX_BYTES, "features take the same before and after");
+    return (GnnrecReadingMemory) {
+        .held = s->ids + s->edges + s->values * MATRIX_BYTES,
+        .peak = s->ids + s->rows + s->values * ENTRY_BYTES
+            + Max(s->most_values * CELL_BYTES, Max(s->edges, s->ids_meanwhile)),
+    };
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * The count
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+static int64
+sum_of(const int64 *numbers, int n)
+{
+    int64       sum = 0;
+
+    for (int i = 0; i < n; i++)
+        sum += numbers[i];
+    return sum;
+}
+
 void
-gnnrec_reading_count(GnnGraph *graph, int64 n_edges[GNN_MAX_RELATIONS], const GnnrecModel *model)
+gnnrec_reading_count(GnnGraph *graph, int64 n_edges[GNN_MAX_RELATIONS], GnnrecReadingMemory *memory, const GnnrecModel *model)
 {
     GnnrecRoom  room;
+    Sums        sums = {0};
 
     check_sources(model);
     gnnrec_parts_check(model);
@@ -162,15 +267,23 @@ gnnrec_reading_count(GnnGraph *graph, int64 n_edges[GNN_MAX_RELATIONS], const Gn
     memset(graph, 0, sizeof(*graph));
     memset(n_edges, 0, sizeof(int64) * GNN_MAX_RELATIONS);
     for (int type = 0; type < model->n_types; type++)
+    {
         gnn_graph_add_nodes(graph, model->types[type].name, count_nodes(model, type));
+        add_ids_of_type(&sums, model, type, graph->types[type].n);
+    }
     for (int i = 0; i < model->n_relations; i++)
     {
         const GnnrecRelation *r = &model->relations[i];
         GnnCsr      shape = {.n = graph->types[r->from_type].n, .n_cols = graph->types[r->to_type].n};
-        int         n = count_edges(n_edges + graph->n_relations, r, &room);
+        int64      *edges = n_edges + graph->n_relations;
+        int         n = count_edges(edges, r, &room);
 
         for (int part = 0; part < n; part++)
             gnn_graph_add_relation(graph, r->name, r->from_type, r->to_type, &shape);
+        add_relation(&sums, r, sum_of(edges, n), n, (int64) shape.n + shape.n_cols);
     }
     count_features(graph, model);
+    for (int type = 0; type < model->n_types; type++)
+        add_values(&sums, graph->n_feature_values[type]);
+    *memory = added_up(&sums);
 }

@@ -57,7 +57,7 @@ typedef struct Entry
 typedef struct Table
 {
     const GnnrecSnapshotNodes *nodes;
-    Relation    rel;
+    Relation    rel;            /* NULL: the table was dropped, and there are no rows */
     AttrNumber  id;
     AttrNumber  run;
     AttrNumber  number;         /* <type>_no: repeats the node's number, and is checked */
@@ -135,14 +135,29 @@ column(const Build *b, const Table *t, const char *name, Oid type)
 }
 
 /*
- * May this transaction have changed the table? Rows that it deleted are not to be seen, but the lock that this takes lasts as long as it
- * does. The leader of a parallel query holds its locks itself: its workers go by whether it has written anything at all.
+ * May this transaction have changed the table? Rows that it deleted are not to be seen, but the lock that this takes lasts as
+ * long as it does. The leader of a parallel query holds its locks itself: its workers go by whether it has written anything.
  */
 static bool
 may_be_own(Relation rel)
 {
     return IsParallelWorker() ? TransactionIdIsValid(GetTopTransactionIdIfAny())
         : CheckRelationLockedByMe(rel, RowExclusiveLock, true);
+}
+
+/*
+ * Every answer is made of users and items. A further type whose table was dropped is there without nodes, and who asks for it is
+ * told (api/serve.c); but if it is this transaction that drops it, it may come back, and nobody else is to see it gone.
+ */
+static void
+note_missing(Build *b, const Table *t, int type)
+{
+    if (type <= GNNREC_ITEM)
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_TABLE),
+                 errmsg("the table of the model's %s embeddings does not exist", t->nodes->name),
+                 errhint("Drop the model with gnnrec.drop_model() and create it again.")));
+    b->own |= TransactionIdIsValid(GetTopTransactionIdIfAny());
 }
 
 static void
@@ -153,11 +168,10 @@ open_table(Build *b, Table *t, int type)
     t->nodes = nodes;
     t->rel = try_relation_open(nodes->table, AccessShareLock);
     if (t->rel == NULL)
-        ereport(ERROR,
-                (errcode(ERRCODE_UNDEFINED_TABLE),
-                 errmsg("the table of the model's %s embeddings does not exist", nodes->name),
-                 type <= GNNREC_ITEM ? errhint("Drop the model with gnnrec.drop_model() and create it again.")
-                 : errhint("Drop its relations with gnnrec.drop_relation() and add them again.")));
+    {
+        note_missing(b, t, type);
+        return;
+    }
     if (t->rel->rd_rel->relkind != RELKIND_RELATION)
         complain(b, t, "It is not an ordinary table.");
     b->own |= may_be_own(t->rel);
@@ -652,7 +666,7 @@ fill_quantised(GnnrecSnapshotNodes *out)
     }
 }
 
-/* the edges by the node they lead to, in the order of rows: counted, summed up, placed; ptr ends up one row ahead, and moves back */
+/* the edges by the node they lead to, in the order of rows: counted, summed up, placed; then ptr is a row ahead, and moved */
 static void
 fill_reverse(GnnrecSnapshotEdges *out, const GnnrecSnapshotEdges *edges, int32 n_from, int32 n_to)
 {
@@ -747,6 +761,8 @@ measure(Build *b)
     for (int t = 0; t < b->out->n_types; t++)
     {
         open_table(b, &b->tables[t], t);
+        if (b->tables[t].rel == NULL)
+            continue;
         scan_run(b, &b->tables[t], measure_row);
         check_has_arrived(b, &b->tables[t], t);
         number_rows(b, &b->tables[t]);
@@ -780,6 +796,8 @@ fill(Build *b)
     fill_ptr(&b->out->interactions, &b->tables[b->out->interactions.from_type]);
     for (int t = 0; t < b->out->n_types; t++)
     {
+        if (b->tables[t].rel == NULL)
+            continue;
         scan_run(b, &b->tables[t], place_row);
         fill_quantised(&b->out->types[t]);
         relation_close(b->tables[t].rel, AccessShareLock);

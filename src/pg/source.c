@@ -54,7 +54,7 @@ grow(Reader *reader)
     reader->capacity = reader->capacity == 0 ? FIRST_ROWS : reader->capacity + reader->capacity / 2;
     out->from = grown(reader, out->from, sizeof(int32));
     out->to = grown(reader, out->to, sizeof(int32));
-    if (r->event_column != NULL || r->value_column != NULL || r->half_life != NULL || r->weight != 1)
+    if (gnnrec_rows_have_weights(r))
         out->weight = grown(reader, out->weight, sizeof(float));
     if (r->time_column != NULL)
         out->time = grown(reader, out->time, sizeof(double));

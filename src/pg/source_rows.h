@@ -48,6 +48,13 @@ typedef struct GnnrecRowReader
     MemoryContext context;
 } GnnrecRowReader;
 
+/* do rows of a relation differ in weight? The others weigh 1 */
+static inline bool
+gnnrec_rows_have_weights(const GnnrecRelation *r)
+{
+    return r->event_column != NULL || r->value_column != NULL || r->half_life != NULL || r->weight != 1;
+}
+
 /*
  * SELECT of the id columns as they are, then the kind of event as text, the value and the time (seconds) as float8, and the
  * relation as text, each only where the relation has it; the source is s. It ends with a WHERE where there is a since.

@@ -27,6 +27,7 @@
 
 #include "model/induct.h"
 #include "pg/config.h"
+#include "pg/estimate.h"
 #include "pg/isolate.h"
 #include "pg/memory.h"
 #include "pg/reading.h"
@@ -157,7 +158,8 @@ check_budget(const Training *t)
 
     gnnrec_config_check(&t->config, &t->reading.graph);
     gnnrec_reading_edges(edges, &t->reading.graph);
-    need = gnn_fit_estimate(parts, &n_parts, &t->reading.graph, edges, &t->config, t->w->order.threads);
+    need = gnnrec_estimate_training(parts, &n_parts, &t->reading.graph, edges, gnnrec_reading_memory(&t->reading), &t->config,
+                           t->w->order.threads);
     if (need > (int64) t->w->order.memory * 1024)
         ereport(ERROR,
                 (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -272,7 +274,8 @@ mark_stored(const Training *t)
     char        nulls[] = {' ', ' ', ' ', n_weights == 0 ? 'n' : ' ', '\0'};
     bool        isnull;
 
-    gnnrec_catalog_write("UPDATE gnnrec.run SET stored = true, explainable = $3, weights = $4 WHERE run_id = $2 AND model_id = $1",
+    gnnrec_catalog_write("UPDATE gnnrec.run SET stored = true, explainable = $3, weights = $4 "
+                         "WHERE run_id = $2 AND model_id = $1",
                          lengthof(types), types, values, nulls, &isnull);
 }
 
@@ -286,7 +289,8 @@ delete_superfluous(const Training *t)
     int         n;
     int64      *kept;
 
-    gnnrec_catalog_write("UPDATE gnnrec.run r SET stored = false, weights = NULL WHERE model_id = $1 AND stored AND run_id NOT IN ("
+    gnnrec_catalog_write("UPDATE gnnrec.run r SET stored = false, weights = NULL "
+                         "WHERE model_id = $1 AND stored AND run_id NOT IN ("
                          "SELECT k.run_id FROM gnnrec.run k JOIN gnnrec.model m USING (model_id) "
                          "WHERE k.model_id = $1 AND k.stored "
                          "ORDER BY k.run_id = $2 DESC, coalesce(k.run_id = m.live_run, false) DESC, k.run_id DESC "

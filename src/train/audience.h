@@ -1,13 +1,14 @@
 /*
  * audience.h: what nodes of further types are ranked by for a user: the vectors of the users they reach.
  *
- * A brand's own vector says which items and brands are like it. Whether a user wants it is another question: a brand of many items
- * has a vector near their mean, which is near nothing in particular, however loved they are. So a node T is ranked for a user by
+ * A brand's own vector says which items and brands are like it. Whether a user wants it is another question: a brand of many
+ * items has a vector near their mean, which is near nothing in particular, however loved they are. So a node T is ranked for a
+ * user by
  *
- *     a_T = 1/sqrt(W_T) sum_u W_uT z_u,    W_uT = sum over paths from u to T of the product of their weights,    W_T = sum_u W_uT,
+ *     a_T = 1/sqrt(W_T) sum_u W_uT z_u,  W_uT = sum over paths from u to T of the product of their weights,  W_T = sum_u W_uT,
  *
- * sqrt(W_T) times the weighted mean of its users' vectors, as for an item that came after the training. Paths are the shortest ones
- * there are between the types: user - item - brand, or user - brand where such a relation was given.
+ * sqrt(W_T) times the weighted mean of its users' vectors, as for an item that came after the training. Paths are the shortest
+ * ones there are between the types: user - item - brand, or user - brand where such a relation was given.
  */
 #ifndef GNN_TRAIN_AUDIENCE_H
 #define GNN_TRAIN_AUDIENCE_H

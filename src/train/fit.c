@@ -471,26 +471,45 @@ tick_within(void *arg)
     report(arg, NULL);
 }
 
+static const GnnRefusal too_many_nodes = {
+    "there are more than 2147483647 nodes",
+    "Read fewer rows: since, a view with a WHERE, or fewer relations."
+};
+static const GnnRefusal contrast_sampled = {
+    "contrast looks at the whole graph: it does not go with sampling",
+    "Set contrast to \"none\", or sampling to \"none\"; users_per_step makes steps shorter without it."
+};
+static const GnnRefusal typed_sampled = {
+    "a model that keeps relations apart does not go with sampling",
+    "Set sampling to \"none\", or train a model that takes all relations together, such as graphsage or gat."
+};
+static const GnnRefusal towers_sampled = {
+    "a model with a tower for each node type does not go with sampling",
+    "Set sampling to \"none\": such a model has no neighbours to sample. users_per_step makes its steps shorter."
+};
+
 /* what cannot be had on samples of the graph */
-const char *
+const GnnRefusal *
 gnn_fit_refusal(const GnnConfig *config, const GnnGraph *graph)
 {
     if (graph != NULL && graph->n_nodes > INT32_MAX)
-        return "there are more than 2147483647 nodes";
+        return &too_many_nodes;
     if (config->sampling == GNN_SAMPLING_NONE)
         return NULL;
     if (config->contrast != GNN_CONTRAST_NONE)
-        return "contrast looks at the whole graph: it does not go with sampling";
+        return &contrast_sampled;
     if (gnn_models[config->model]->typed)
-        return "a model that keeps relations apart does not go with sampling";
+        return &typed_sampled;
     if ((gnn_models[config->model]->uses & GNN_USE_LAYERS) != 0)        /* its plan says where types start */
-        return "a model with a tower for each node type does not go with sampling";
+        return &towers_sampled;
     return NULL;
 }
 
 static const char *
 open_fit(Fit *f, GnnArena *arena, const GnnGraph *graph, const GnnConfig *config, int threads, const GnnTick *tick)
 {
+    const GnnRefusal *refusal = gnn_fit_refusal(config, graph);
+
     memset(f, 0, sizeof(*f));
     f->config = config;
     f->model = gnn_models[config->model];
@@ -498,8 +517,8 @@ open_fit(Fit *f, GnnArena *arena, const GnnGraph *graph, const GnnConfig *config
     f->tick = tick;
     f->graph = *graph;
     gnn_team_open(&f->team, threads, tick_within, f);
-    if (gnn_fit_refusal(config, graph) != NULL)
-        return gnn_fit_refusal(config, graph);
+    if (refusal != NULL)
+        return refusal->message;
     gnn_blas_open();
     return gnn_blas_check();
 }

@@ -63,11 +63,18 @@ extern const char *gnn_fit(GnnFit *out, GnnArena *arena, const GnnGraph *graph, 
  */
 extern bool gnn_fit_is_explainable(const GnnConfig *config);
 
+/* what does not go together, and what to do instead */
+typedef struct GnnRefusal
+{
+    const char *message;
+    const char *hint;
+} GnnRefusal;
+
 /*
- * A sentence on what of a configuration does not go together, with itself and with the graph (numbers of nodes and features
- * alone; NULL: it is not known yet); NULL where all does. gnn_fit asks first, and whoever estimates has to.
+ * What of a configuration does not go together, with itself and with the graph (numbers of nodes and features alone; NULL: it is
+ * not known yet), in static storage; NULL where all does. gnn_fit asks first, and whoever estimates has to.
  */
-extern const char *gnn_fit_refusal(const GnnConfig *config, const GnnGraph *graph);
+extern const GnnRefusal *gnn_fit_refusal(const GnnConfig *config, const GnnGraph *graph);
 
 /* what a training takes, in bytes, before anything is allocated; n entries are written, total returned */
 typedef struct GnnPart
@@ -79,7 +86,7 @@ typedef struct GnnPart
 
 #define GNN_MAX_PARTS 16
 
-/* of what gnn_fit_refusal lets pass. The graph needs numbers of nodes and edges only: ptr, idx, val of its relations are not read */
+/* of what gnn_fit_refusal lets pass. The graph needs numbers of nodes and edges only: ptr, idx, val of relations are not read */
 extern int64_t gnn_fit_estimate(GnnPart parts[GNN_MAX_PARTS], int *n_parts, const GnnGraph *graph,
                                 const int64_t n_edges[GNN_MAX_RELATIONS], const GnnConfig *config, int threads);
 

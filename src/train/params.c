@@ -38,8 +38,8 @@ const GnnParam gnn_params[] = {
     CHOICE(loss, losses, "What is minimised: softmax over sampled negatives; bpr, pairs of an item seen and one not; bce, "
            "has it or has not; mse, the weight's square error, for ratings."),
     WHOLE(dim, 1, GNN_MAX_DIM, 64, "Numbers in an embedding, d."),
-    WHOLE(layers, 0, GNN_MAX_LAYERS, 2, "Steps along edges that an embedding sees, L; none with mf, nor with 0. With dnn: layers of "
-          "a tower."),
+    WHOLE(layers, 0, GNN_MAX_LAYERS, 2, "Steps along edges that an embedding sees, L; none with mf, nor with 0. With dnn: layers "
+          "of a tower."),
     CHOICE(aggregator, aggregators, "What graphsage takes of neighbours: their mean, or the largest of each number (pool)."),
     WHOLE(heads, 1, 64, 4, "Heads of gat's attention, each on its share of the numbers."),
     CHOICE(encoder, encoders, "What makes a vector of a node's features: the sum of the features' own vectors (linear), or a net "

@@ -6,12 +6,12 @@
  * type is a range of them too.
  *
  * Row v of the sampled matrix has the neighbours that v drew itself, at A_hat_vu over the chance to be drawn: on average,
- * whatever the rest of the sample, it is row v of A_hat. The matrix is not symmetric, then: that u was drawn by v is no chance at all
- * for a row of u. Nodes reached last have empty rows; by then nobody asks what their neighbours say. Features are those of the
- * sample's nodes, numbered likewise.
+ * whatever the rest of the sample, it is row v of A_hat. The matrix is not symmetric, then: that u was drawn by v is no chance at
+ * all for a row of u. Nodes reached last have empty rows; by then nobody asks what their neighbours say. Features are those of
+ * the sample's nodes, numbered likewise.
  *
- * Memory follows from the configuration, not from the graph, but for two numbers a node and, where nodes have features, for as much
- * as these take: a few nodes may have most of them. What is drawn depends on seed, step and node alone.
+ * Memory follows from the configuration, not from the graph, but for two numbers a node and, where nodes have features, for as
+ * much as these take: a few nodes may have most of them. What is drawn depends on seed, step and node alone.
  */
 #ifndef GNN_TRAIN_SUBGRAPH_H
 #define GNN_TRAIN_SUBGRAPH_H
