@@ -12,8 +12,8 @@
  * degree, as all models that average do (see core/ops_mean.c). Its negatives, harder from epoch to epoch, are the softmax's
  * low temperature here. Weights start near the identity.
  *
- * Inductive: each walk of a new node begins with a step to a neighbour i, by the share s_i of that edge, and goes on as walks from
- * i do. So nobody has to walk when it comes: its N is, in expectation, a sum of what its neighbours send,
+ * Inductive: each walk of a new node begins with a step to a neighbour i, by the share s_i of that edge, and goes on as walks
+ * from i do. So nobody has to walk when it comes: its N is, in expectation, a sum of what its neighbours send,
  *
  *     N = sum over i of s_i m_i;   m_i = 1/K (p_i + sum over u of P_iu (p_u + (K - 2) n_u)),   p_i where K = 1 or i has no edges
  *
