@@ -18,10 +18,11 @@
  *     N = sum over i of s_i m_i;   m_i = 1/K (p_i + sum over u of P_iu (p_u + (K - 2) n_u)),   p_i where K = 1 or i has no edges
  *
  * of its K = walk_length visits one to i itself, the next to one of i's neighbours u, by P = D^-1 A. p is f(h Q_l), n a row of N.
- * That is exact for walks of one step and of two; where they are longer, the u's own walks stand for the rest. Two things differ
- * from the N of a training that knows the node. All that is visited counts, of any number of nodes, not the T visited most: for
- * T, as a rule, neighbours come before all that is beyond them. And its neighbours' walks do not come back to it, nor are
- * visits to itself left out therefore: of a node that was there, N comes out as (1 - r) N + r p, with r the share of the
+ * That is exact for walks of one step and of two; in longer ones u's own walks stand for the rest. Two things differ from the N
+ * of a training that knows the node. All that is visited counts, however many nodes that is; the T visited most would, as a rule,
+ * be its neighbours first, and less of what is beyond them (to leave that out finds less where many have many edges: README, what
+ * it computes). And its neighbours' walks do not come back to it: a training leaves out visits to the node itself, here there are
+ * none to leave out, or, where it was there, they count. Of such a node N comes out as (1 - r) N + r p, with r the share of
  * visits that are to itself (K = 2).
  */
 #include "model/model.h"
