@@ -77,6 +77,9 @@ extern GnnMat *gnn_op_neighbour_max(GnnPlan *plan, GnnMat *x, GnnMat *w, double 
 /* the sum, by the shares of the plan's `visited`, of f(x w) */
 extern GnnMat *gnn_op_visited_sum(GnnPlan *plan, GnnMat *x, GnnMat *w, double slope);
 
+/* f(x w) of either step, a row a node, as its last forward pass left them; a backward pass spoils them */
+extern const real *gnn_pool_terms(const GnnPlanStep *step);
+
 /* f of the attention of each head's columns over neighbours and node; att is 2 x dim, slope > 0; see core/ops_attend.c */
 extern GnnMat *gnn_op_attend(GnnPlan *plan, GnnMat *h, GnnMat *att, int heads, double slope);
 

@@ -17,6 +17,12 @@
 
 #define BLOCK 128               /* rows of a block */
 
+const real *
+gnn_pool_terms(const GnnPlanStep *s)
+{
+    return s->out->grad;
+}
+
 typedef struct PoolWork
 {
     const GnnCsr *a;            /* forwards whom a node looks at, backwards who looks at it */

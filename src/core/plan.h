@@ -88,6 +88,7 @@ typedef struct GnnPlan
 {
     const GnnAdjacency *adjacency;
     const GnnDirected *visited;         /* shares of a node's random walks by where they went; NULL where no step asks */
+    int         walk_length;    /* steps of those walks; set by a model that asks */
     const GnnFeatures *features;    /* NULL: no node has any */
     const GnnTyped *typed;      /* where the model needs it (see model/model.h) */
     GnnTeam    *team;

@@ -22,7 +22,7 @@ typedef enum GnnSampling
 {
     GNN_SAMPLING_NONE,          /* all of it */
     GNN_SAMPLING_NEIGHBOURS,    /* some neighbours of each node, each as likely as any */
-    GNN_SAMPLING_WALKS          /* those that a random step goes to */
+    GNN_SAMPLING_WALKS          /* those that some random walkers go to; see train/subgraph.h */
 } GnnSampling;
 
 #define GNN_MAX_FANOUT 256

@@ -44,7 +44,7 @@ graphsage_build(GnnPlan *p, const GnnGraph *g, const GnnConfig *c)
 
 /* ---- a new node ---- */
 
-/* f(H_l P_l), which the pool step does not keep; returns how many such steps there are */
+/* f(H_l P_l); returns how many such steps there are */
 static int
 pool_messages(real *out, const GnnPlan *plan, int64_t node)
 {
@@ -54,14 +54,9 @@ pool_messages(real *out, const GnnPlan *plan, int64_t node)
     {
         const GnnPlanStep *s = &plan->steps[i];
         int64_t     dim = s->out->dim;
-        real       *p = out + n * dim;
 
-        if (s->op != &gnn_neighbour_max)
-            continue;
-        memset(p, 0, dim * sizeof(real));
-        gnn_add_product(p, s->in->val + node * s->in->dim, s->weight->val, s->in->dim, dim);
-        gnn_activate(p, s->scale, dim);
-        n++;
+        if (s->op == &gnn_neighbour_max)
+            memcpy(out + n++ * dim, gnn_pool_terms(s) + node * dim, dim * sizeof(real));
     }
     return n;
 }

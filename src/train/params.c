@@ -54,7 +54,7 @@ const GnnParam gnn_params[] = {
     WHOLE(steps, 1, 100000, 60, "Steps of the optimiser, each over all interactions or those of users_per_step users."),
     WHOLE(users_per_step, 0, INT32_MAX, 0, "Users whose interactions a step learns from, drawn anew each step; 0 takes all."),
     CHOICE(sampling, samplings, "What a step propagates on: the whole graph (none), or a sample around its users, with "
-           "neighbours drawn evenly (neighbours) or by weight (walks)."),
+           "neighbours drawn evenly (neighbours) or by random walkers, who go by weight (walks)."),
     WHOLE(fanout, 1, GNN_MAX_FANOUT, 10, "Neighbours of a node, and interactions of a user, that a sample takes along at most."),
     REAL(learning_rate, 0, 10, 0, "Step size of Adam; 0 takes the model's own: 0.1 for lightgcn and mf, 0.02 for the others."),
     REAL(temperature, 0.01, 10, 0.1, "Temperature t of the softmax: small ones look at the hardest negatives."),

@@ -10,6 +10,16 @@
  * all for a row of u. Nodes reached last have empty rows; by then nobody asks what their neighbours say. Features are those of
  * the sample's nodes, numbered likewise.
  *
+ * How a node draws is what `sampling` says. One with no more than `fanout` edges takes all of them, as they are. 'neighbours'
+ * takes some, each as likely as any, none twice (GraphSAGE: Hamilton et al., NIPS 2017). With 'walks', `fanout` random walkers
+ * leave the node, each by an edge chosen by its weight, and an edge counts by how many took it, over the chance of that (Hansen
+ * and Hurwitz, 1943): what a seed draws are random walks of `layers` steps that branch at every node. The walkers' shares of
+ * a row add up to 1, whatever was drawn; with even draws they do so on average only, the less surely the more uneven weights are.
+ *
+ * GraphSAINT's random walks (Zeng et al., ICLR 2020) do not branch, and its sample is all edges among the nodes they came by. The
+ * chances of these are estimated, a number an edge, on many samples before training, and how many there will be is not known.
+ * Here chances are known, and so is the most that a sample can have.
+ *
  * Memory follows from the configuration, not from the graph, but for two numbers a node and, where nodes have features, for as
  * much as these take: a few nodes may have most of them. What is drawn depends on seed, step and node alone.
  */
@@ -29,7 +39,7 @@ typedef struct GnnSubgraph
     const GnnAdjacency *adjacency;
     const GnnDirected *visited; /* a node's neighbours are those of its row; NULL: they are drawn from those it has edges to */
     const GnnTask *whole;
-    GnnWalker   walker;         /* draws them by weight where sampling is 'walks' */
+    GnnWalker   walker;         /* where sampling is 'walks' */
 
     /* what of it is drawn; nodes in the order they are found */
     GnnUserSample users;

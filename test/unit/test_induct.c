@@ -7,6 +7,7 @@
 #include "test.h"
 
 #include "core/plan.h"
+#include "core/walk.h"
 #include "model/model.h"
 #include "train/params.h"
 
@@ -28,6 +29,7 @@ typedef struct Pass
 {
     GnnAdjacency adjacency;
     GnnTeam     team;
+    GnnDirected visited;
     GnnPlan     plan;
     GnnMat     *z;
     real       *messages;       /* of the items, as the parts of a GnnInduct */
@@ -47,26 +49,110 @@ set_input(Pass *p, const GnnGraph *g, int64_t dim, int32_t user)
                               * p->plan.learned[(g->types[1].first + e->idx[k]) * dim + i]);
 }
 
+/* y += times the chance of a step from v to each node */
 static void
-run_forward(Pass *p, const GnnGraph *g, const GnnConfig *c, int32_t user)
+add_step(double *y, double times, const GnnAdjacency *adjacency, int64_t v)
+{
+    const GnnCsr *a = &adjacency->a;
+
+    for (int64_t e = a->ptr[v]; e < a->ptr[v + 1]; e++)
+        y[a->idx[e]] += times * a->val[e] * sqrt(adjacency->degree[a->idx[e]] / adjacency->degree[v]);
+}
+
+/* shares of the visits that pinsage expects of a new node's walks: of one step, or two; the node itself as any other */
+static double *
+expected_visits(const GnnAdjacency *adjacency, int length, int32_t user)
+{
+    int64_t     n = adjacency->a.n;
+    double     *first = gnn_alloc(arena, n, sizeof(double));
+    double     *visits = gnn_alloc(arena, n, sizeof(double));
+
+    add_step(first, 1, adjacency, user);
+    if (length == 1)
+        return first;
+    add_step(visits, 0.5, adjacency, user);
+    for (int64_t v = 0; v < n; v++)
+        add_step(visits, 0.5 * first[v], adjacency, v);
+    return visits;
+}
+
+/* shares with one row for another */
+static void
+replace_row(GnnDirected *out, const GnnCsr *shares, int32_t row, const double *with)
+{
+    int64_t     at = 0;
+
+    gnn_directed_allocate(out, arena, shares->n, shares->ptr[shares->n] + shares->n);
+    for (int32_t v = 0; v < shares->n; v++)
+    {
+        for (int64_t e = shares->ptr[v]; e < shares->ptr[v + 1] && v != row; e++, at++)
+        {
+            out->rows.idx[at] = shares->idx[e];
+            out->rows.val[at] = shares->val[e];
+        }
+        for (int32_t u = 0; u < shares->n && v == row; u++)
+            if (with[u] > 0)
+            {
+                out->rows.idx[at] = u;
+                out->rows.val[at++] = (float) with[u];
+            }
+        out->rows.ptr[v + 1] = at;
+    }
+    gnn_directed_turn(out);
+}
+
+static GnnDirected
+walked(Pass *p, const GnnConfig *c)
+{
+    GnnVisits   visits = {.walks = c->walks, .length = c->walk_length, .kept = c->importance_neighbours, .seed = 3};
+
+    gnn_visits_allocate(&visits, arena, p->adjacency.a.n, p->team.threads);
+    gnn_visits_fill(&visits, &p->team, &p->adjacency);
+    return visits.shares;
+}
+
+/* a plan on real walks, with learned numbers as they start */
+static void
+write_plan(Pass *p, const GnnGraph *g, const GnnConfig *c)
 {
     int64_t     n_edges[GNN_MAX_RELATIONS];
-    const GnnNodes *items = &g->types[1];
 
     for (int r = 0; r < g->n_relations; r++)
         n_edges[r] = g->relations[r].edges.ptr[g->relations[r].edges.n];
     gnn_team_open(&p->team, 2, NULL, NULL);
     gnn_adjacency_allocate(&p->adjacency, arena, g, n_edges);
     gnn_adjacency_fill(&p->adjacency, g);
+    p->visited = walked(p, c);
     gnn_plan_open(&p->plan, &p->adjacency, &p->team, 5);
+    p->plan.visited = &p->visited;
     p->z = gnn_models[c->model]->build(&p->plan, g, c);
     gnn_plan_allocate(&p->plan, arena);
     gnn_plan_start(&p->plan);
+    p->messages = gnn_alloc(arena, g->types[1].n * gnn_fold_in_width(c), sizeof(real));
+}
+
+/* forwards, as the user's learned row were the mean of his items' */
+static void
+send_messages(Pass *p, const GnnGraph *g, const GnnConfig *c, int32_t user)
+{
+    const GnnNodes *items = &g->types[1];
+
     set_input(p, g, c->dim, user);
     gnn_plan_forward(&p->plan);
-    p->messages = gnn_alloc(arena, items->n * gnn_fold_in_width(c), sizeof(real));
     for (int64_t i = 0; i < items->n; i++)
         gnn_models[c->model]->fold_in(p->messages + i * gnn_fold_in_width(c), &p->plan, p->z, items->first + i);
+}
+
+/* the same where the user's walks visit what they would on average */
+static void
+run_forward(Pass *p, const GnnGraph *g, const GnnConfig *c, int32_t user)
+{
+    GnnCsr      shares;
+
+    write_plan(p, g, c);
+    shares = p->visited.rows;
+    replace_row(&p->visited, &shares, user, expected_visits(&p->adjacency, c->walk_length, user));
+    send_messages(p, g, c, user);
 }
 
 static GnnInduct
@@ -97,6 +183,7 @@ for_all(void (*test)(const GnnConfig *c, const void *arg), const void *arg)
                 c.layers = layers;
                 c.aggregator = other;
                 c.heads = other == 0 ? 1 : 5;   /* of unequal widths */
+                c.walk_length = other == 0 ? 1 : 1 + layers;
                 if (!gnn_is_inductive(&c))
                     continue;
                 test(&c, arg);
@@ -130,8 +217,8 @@ compare(const GnnConfig *c, const void *arg)
         for (int i = 0; i < DIM; i++)
         {
             CHECK_SAY(fabs((double) (z[i] - p.z->val[u * DIM + i])) <= with->tolerance,
-                      "%s, %d layers, aggregator %d, user %d: %.17g and %.17g", gnn_models[c->model]->name, c->layers,
-                      c->aggregator, u, (double) z[i], (double) p.z->val[u * DIM + i]);
+                      "%s, %d layers, aggregator %d, walks of %d, user %d: %.17g and %.17g", gnn_models[c->model]->name,
+                      c->layers, c->aggregator, c->walk_length, u, (double) z[i], (double) p.z->val[u * DIM + i]);
             length += (double) z[i] * z[i];
         }
         CHECK_NEAR(sqrt(length), pow(p.adjacency.degree[u], 0.2), 1e-5);
@@ -194,6 +281,81 @@ new_nodes_with_many_neighbours(void)
     random_graph(&g, 2, 900, 1800, true, 13);
     CHECK(g.relations[0].edges.ptr[1] > 512);
     for_all(compare, &(Comparison) {&g, EXACT > ROUNDED ? EXACT : ROUNDED});
+}
+
+static GnnConfig
+pinsage_config(void)
+{
+    GnnConfig   c;
+
+    gnn_config_defaults(&c);
+    for (c.model = 0; gnn_models[c.model] != &gnn_pinsage;)
+        c.model++;
+    c.dim = DIM;
+    c.layers = 1;
+    return c;
+}
+
+/*
+ * A user who was there, by walks that were walked: his own vector, but for what walks come back to him. Items have thirty users
+ * each, so that few visits are those; without what is beyond his items he would be off by 0.15.
+ */
+static void
+users_that_were_there(void)
+{
+    GnnGraph    g;
+    GnnConfig   c = pinsage_config();
+    Pass        p;
+    double      worst = 0;
+
+    c.layers = 2;
+    c.walks = 20000;
+    c.importance_neighbours = 100;
+    random_graph(&g, 60, 10, 300, true, 15);
+    write_plan(&p, &g, &c);
+    for (int32_t u = 0; u < 60; u++)
+    {
+        GnnInduct   in = new_user(&p, &g, &c, u);
+        real        z[DIM];
+        double      distance = 0;
+
+        send_messages(&p, &g, &c, u);
+        CHECK(gnn_induct(z, &in) == (in.n > 0));
+        for (int i = 0; i < DIM; i++)
+            distance += pow((double) (z[i] - p.z->val[u * DIM + i]), 2);
+        if (in.n > 0)
+            worst = fmax(worst, sqrt(distance) / pow(p.adjacency.degree[u], 0.2));
+    }
+    CHECK_SAY(worst < 0.03, "off by %g of its length", worst);
+}
+
+/* from an item without edges no walk goes on: it says what it says where walks have one step */
+static void
+items_without_edges(void)
+{
+    static const int32_t alone = 9;
+    real        z[2][DIM];
+
+    for (int length = 1; length <= 2; length++)
+    {
+        GnnGraph    g = {0};
+        GnnConfig   c = pinsage_config();
+        GnnCsr      csr;
+        Pass        p;
+
+        random_csr(&csr, 7, alone, 30, true, 16);
+        csr.n_cols = alone + 1;
+        gnn_graph_add_nodes(&g, "user", 7);
+        gnn_graph_add_nodes(&g, "item", alone + 1);
+        gnn_graph_add_relation(&g, "interaction", 0, 1, &csr);
+        c.walk_length = length;
+        write_plan(&p, &g, &c);
+        send_messages(&p, &g, &c, 0);
+        CHECK(gnn_induct(z[length - 1], &(GnnInduct) {.config = &c, .weights = gnn_plan_weights(&p.plan, &c),
+                                                      .messages = p.messages, .n = 1, .idx = &alone}));
+    }
+    for (int i = 0; i < DIM; i++)
+        CHECK_NEAR((double) z[1][i], (double) z[0][i], EXACT);
 }
 
 /* weights are all that is learned but the input */
@@ -267,6 +429,8 @@ static const Test tests[] = {
     {"a new node gets what the plan would give it, exactly", new_nodes_exactly},
     {"a new node of any graph gets what the plan would give it", new_nodes_of_any_graph},
     {"a new node with many neighbours does", new_nodes_with_many_neighbours},
+    {"a user who was there gets nearly what he had", users_that_were_there},
+    {"an item without edges says what it is", items_without_edges},
     {"weights are what nodes share", weights_are_what_is_shared},
     {"no vector comes of what is not finite, or of nothing", no_vector_of_what_is_senseless},
     {0},

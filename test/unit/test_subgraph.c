@@ -97,6 +97,7 @@ check_matrix(const World *w)
     {
         int         n_drawn = 0;
         int64_t     all = s->sampled.n_edges[v];
+        double      shares = 0;
 
         for (int64_t e = a->ptr[v]; e < a->ptr[v + 1]; e++)
         {
@@ -110,8 +111,11 @@ check_matrix(const World *w)
                 other++;
             CHECK(s->sampled.back[e] == a->val[other] && (a->val[e] > 0 || s->sampled.back[e] > 0));
             n_drawn += a->val[e] > 0;
+            shares += a->val[e] * sqrt(s->sampled.degree[u] / s->sampled.degree[v]);
         }
         CHECK(n_drawn <= s->fan);
+        if (w->config.sampling == GNN_SAMPLING_WALKS && n_drawn > 0)        /* each walker goes somewhere */
+            CHECK_NEAR(shares, 1, 1e-5);
         if (w->config.sampling == GNN_SAMPLING_NEIGHBOURS)      /* none at those reached last, else as many as there may be */
             CHECK(n_drawn == 0 || n_drawn == (all < s->fan ? all : s->fan));
     }
