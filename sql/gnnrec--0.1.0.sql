@@ -488,7 +488,8 @@ COMMENT ON TABLE gnnrec.run IS
     'One row a run, a training or another job of a background worker: what it was asked for, how far it is, how it ended';
 COMMENT ON COLUMN gnnrec.run.task IS 'What the run does: a training, or a materialization of all users'' lists';
 COMMENT ON COLUMN gnnrec.run.weights IS
-    'Of a stored run of a model that folds users in by its own layers, the layers'' weights; otherwise NULL';
+    'Of a stored run of a model that folds users in by its own layers, from their items or from their features, the layers'' '
+    'weights; otherwise NULL';
 COMMENT ON COLUMN gnnrec.run.params IS 'All parameters of the run, defaults included';
 COMMENT ON COLUMN gnnrec.run.stored IS 'Whether the model''s tables hold the run''s embeddings';
 COMMENT ON COLUMN gnnrec.run.metrics IS
@@ -517,6 +518,44 @@ CREATE TABLE gnnrec.run_step
 COMMENT ON TABLE gnnrec.run_step IS
     'One row a training step: the loss, how long it took, and ndcg@20 on the held-out interactions where it was measured';
 
+-- Without foreign keys: a parallel restore fills tables in any order, after it has made their constraints.
+CREATE TABLE gnnrec.run_feature
+(
+    run_id      bigint NOT NULL,
+    feature_no  integer NOT NULL,
+    column_name name NOT NULL,
+    kind        text NOT NULL CHECK (kind IN ('category', 'number', 'text', 'vector')),
+    size        integer CHECK (size > 0),
+    PRIMARY KEY (run_id, feature_no)
+);
+COMMENT ON TABLE gnnrec.run_feature IS
+    'Of a stored run of a model with towers, the features of users it was trained with: columns of their catalogue, from '
+    'which those who come later get a vector';
+COMMENT ON COLUMN gnnrec.run_feature.size IS
+    'How many columns the values of a category, or the words of a text, were hashed to, or how many numbers a row had; NULL: '
+    'each value of a category had a column';
+
+CREATE TABLE gnnrec.run_feature_column
+(
+    run_id     bigint NOT NULL,
+    feature_no integer NOT NULL,
+    column_no  integer NOT NULL,
+    value      text,
+    mean       float8,
+    deviation  float8,
+    embedding  gnnrec.embedding NOT NULL,
+    PRIMARY KEY (run_id, feature_no, column_no)
+);
+COMMENT ON TABLE gnnrec.run_feature_column IS
+    'What a run''s features of users became: columns of a matrix, each with the vector that it adds to a user who has it; '
+    'columns that no user had are not listed';
+COMMENT ON COLUMN gnnrec.run_feature_column.column_no IS
+    'Number of the value, in the order of bytes; of the hash of a value or word; or of the number in its row, with the '
+    'column of missing ones behind the last';
+COMMENT ON COLUMN gnnrec.run_feature_column.value IS 'The value of a category that the column stands for, where each had one';
+COMMENT ON COLUMN gnnrec.run_feature_column.mean IS
+    'Of numbers, what is subtracted; then they are divided by the deviation, and by the root of how many a row has';
+
 CREATE FUNCTION gnnrec.has_tables(model_id integer) RETURNS boolean
     LANGUAGE sql STABLE PARALLEL SAFE STRICT
     RETURN NOT EXISTS (SELECT FROM gnnrec.node_type t LEFT JOIN pg_catalog.pg_class c ON c.oid = t.embedding_table
@@ -532,6 +571,10 @@ SELECT pg_catalog.pg_extension_config_dump('gnnrec.relation', 'WHERE gnnrec.has_
 SELECT pg_catalog.pg_extension_config_dump('gnnrec.feature', 'WHERE gnnrec.has_tables(model_id)');
 SELECT pg_catalog.pg_extension_config_dump('gnnrec.run', 'WHERE stored AND gnnrec.has_tables(model_id)');
 SELECT pg_catalog.pg_extension_config_dump('gnnrec.run_run_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('gnnrec.run_feature',
+    'WHERE run_id IN (SELECT run_id FROM gnnrec.run WHERE stored AND gnnrec.has_tables(model_id))');
+SELECT pg_catalog.pg_extension_config_dump('gnnrec.run_feature_column',
+    'WHERE run_id IN (SELECT run_id FROM gnnrec.run WHERE stored AND gnnrec.has_tables(model_id))');
 
 ------------------------------------------------------------------------------------------------------------------------
 -- Defining a model
@@ -650,7 +693,8 @@ CREATE VIEW gnnrec.models_available AS SELECT * FROM gnnrec.models_available();
 COMMENT ON VIEW gnnrec.models_available IS
     'What the parameter model can be: its paper, the learning_rate it takes by itself, what a user gets that training did not '
     'know (fold_in: exact, what training would have given; inductive, what the layers make of the items; mean, the weighted '
-    'mean of the items), whether explain() works, and the parameters it looks at';
+    'mean of the items; features, what the layers make of the user''s features and, without those, the mean), whether explain() '
+    'works, and the parameters it looks at';
 GRANT SELECT ON gnnrec.models_available TO PUBLIC;
 
 CREATE VIEW gnnrec.losses_available AS SELECT * FROM gnnrec.losses_available();
@@ -822,6 +866,8 @@ ALTER TABLE gnnrec.relation ENABLE ROW LEVEL SECURITY;
 ALTER TABLE gnnrec.feature ENABLE ROW LEVEL SECURITY;
 ALTER TABLE gnnrec.run ENABLE ROW LEVEL SECURITY;
 ALTER TABLE gnnrec.run_step ENABLE ROW LEVEL SECURITY;
+ALTER TABLE gnnrec.run_feature ENABLE ROW LEVEL SECURITY;
+ALTER TABLE gnnrec.run_feature_column ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owned ON gnnrec.node_type FOR SELECT USING (gnnrec.owns(embedding_table));
 CREATE POLICY owned ON gnnrec.model FOR SELECT USING
     (EXISTS (SELECT FROM gnnrec.node_type t WHERE t.model_id = model.model_id AND t.type_no = 1));
@@ -833,12 +879,18 @@ CREATE POLICY owned ON gnnrec.run FOR SELECT USING
     (EXISTS (SELECT FROM gnnrec.node_type t WHERE t.model_id = run.model_id AND t.type_no = 1));
 CREATE POLICY owned ON gnnrec.run_step FOR SELECT USING
     (EXISTS (SELECT FROM gnnrec.run r WHERE r.run_id = run_step.run_id));
+CREATE POLICY owned ON gnnrec.run_feature FOR SELECT USING
+    (EXISTS (SELECT FROM gnnrec.run r WHERE r.run_id = run_feature.run_id));
+CREATE POLICY owned ON gnnrec.run_feature_column FOR SELECT USING
+    (EXISTS (SELECT FROM gnnrec.run r WHERE r.run_id = run_feature_column.run_id));
 COMMENT ON POLICY owned ON gnnrec.node_type IS 'The owner of the table';
 COMMENT ON POLICY owned ON gnnrec.model IS 'The owner of the model''s item table';
 COMMENT ON POLICY owned ON gnnrec.relation IS 'The owner of the model''s item table';
 COMMENT ON POLICY owned ON gnnrec.feature IS 'The owner of the model''s item table';
 COMMENT ON POLICY owned ON gnnrec.run IS 'The owner of the model''s item table';
 COMMENT ON POLICY owned ON gnnrec.run_step IS 'The owner of the model''s item table';
+COMMENT ON POLICY owned ON gnnrec.run_feature IS 'The owner of the model''s item table';
+COMMENT ON POLICY owned ON gnnrec.run_feature_column IS 'The owner of the model''s item table';
 
 ------------------------------------------------------------------------------------------------------------------------
 -- Recommending: what the wrappers in a model's schema call

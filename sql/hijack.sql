@@ -217,8 +217,9 @@ BEGIN
                              'array_agg(bigint)', 'cardinality(float8[])', 'lower(text)', 'abs(integer)'] LOOP
         EXECUTE format('CREATE FUNCTION hijack_trap.%s RETURNS boolean LANGUAGE plpgsql AS ''BEGIN RAISE EXCEPTION ''''trapped as %%'''', current_user; END''', t);
     END LOOP;
-    FOREACH t IN ARRAY ARRAY['model', 'node_type', 'relation', 'run', 'run_step', 'models', 'runs', 'item_embedding',
-                             'user_embedding', 'gnnrec_batch', 'pg_class', 'pg_depend', 'pg_namespace'] LOOP
+    FOREACH t IN ARRAY ARRAY['model', 'node_type', 'relation', 'run', 'run_step', 'run_feature', 'run_feature_column', 'models',
+                             'runs', 'item_embedding', 'user_embedding', 'gnnrec_batch', 'pg_class', 'pg_depend',
+                             'pg_namespace'] LOOP
         EXECUTE format('CREATE TABLE hijack_trap.%I (trapped int)', t);
         EXECUTE format('CREATE TEMP TABLE %I (trapped int)', t);
     END LOOP;
@@ -288,14 +289,23 @@ CREATE VIEW cleaned_events AS SELECT user_id, item_id, cleaned('View') AS kind F
 SELECT gnnrec.create_model('hijack_victim', 'cleaned_events', event_column => 'kind', event_weights => '{"view": 1}',
                            params => '{"dim": 4, "steps": 2}');
 CALL gnnrec.retrain('hijack_victim');
-GRANT USAGE ON SCHEMA hijack_victim TO regress_gnnrec_attacker;
-GRANT SELECT ON ALL TABLES IN SCHEMA hijack_victim TO regress_gnnrec_attacker;
+-- so is the catalogue's row of a user who came after the training
+CREATE TABLE people AS SELECT DISTINCT user_id FROM events;
+CREATE VIEW cleaned_people AS SELECT user_id, cleaned('Kind ' || user_id % 3) AS kind FROM people;
+SELECT gnnrec.create_model('hijack_towers', 'events', users => 'cleaned_people',
+                           params => '{"model": "dnn", "dim": 4, "steps": 2}');
+SELECT gnnrec.add_feature('hijack_towers', 'user', 'kind', 'category');
+CALL gnnrec.retrain('hijack_towers');
+INSERT INTO people VALUES (2000);
+GRANT USAGE ON SCHEMA hijack_victim, hijack_towers TO regress_gnnrec_attacker;
+GRANT SELECT ON ALL TABLES IN SCHEMA hijack_victim, hijack_towers TO regress_gnnrec_attacker;
 SET ROLE regress_gnnrec_attacker;
 SET search_path = hijack_trap, pg_catalog;
 SELECT hijack_test.cleaned('View');
 SELECT pg_catalog.count(*) FROM hijack_victim.recommend(1);
 SELECT pg_catalog.count(*) FROM hijack_victim.recommend(1000);
 SELECT pg_catalog.count(*) FROM hijack_victim.recommend_users(1000);
+SELECT source, pg_catalog.count(*) FROM hijack_towers.recommend(2000) GROUP BY source;
 SELECT pg_catalog.current_setting('search_path') AS "search_path is as it was";
 RESET ROLE;
 -- Nor does a superuser: trains, asks, counts
@@ -378,7 +388,7 @@ FROM   unnest(ARRAY[
                                            '''hijack_victim.user_embedding''') call ORDER BY n;
 RESET ROLE;
 
-SELECT gnnrec.drop_model('hijack_victim'), gnnrec.drop_model('hijack_shared_victim');
+SELECT gnnrec.drop_model('hijack_victim'), gnnrec.drop_model('hijack_towers'), gnnrec.drop_model('hijack_shared_victim');
 SELECT name AS left_over FROM gnnrec.models WHERE name LIKE 'hijack%';
 DROP SCHEMA hijack_trap, hijack_shared, hijack_attacker CASCADE;
 DISCARD TEMP;

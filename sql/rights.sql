@@ -179,6 +179,9 @@ SELECT c.oid::regclass AS relation, r.name AS role,
                ELSE '' END AS result
 FROM   pg_class c, roles r, LATERAL outcome(r.name, format('SELECT count(*) > 0 FROM %s', c.oid::regclass)) o
 WHERE  c.relnamespace IN ('gnnrec'::regnamespace, 'rights'::regnamespace) AND c.relkind NOT IN ('i', 'I', 'c', 't');
+-- what a run of a model with towers keeps of its users
+INSERT INTO gnnrec.run_feature SELECT live_run, 1, 'age', 'number', 1 FROM gnnrec.model WHERE name = 'rights';
+INSERT INTO gnnrec.run_feature_column SELECT live_run, 1, 0, NULL, 40, 10, '[1]' FROM gnnrec.model WHERE name = 'rights';
 -- a run that is going on, for the view of progress
 INSERT INTO gnnrec.run (model_id, status, params, trained_by) SELECT model_id, 'starting', '{}', 'rights' FROM gnnrec.model
 WHERE name = 'rights';
@@ -211,6 +214,8 @@ CREATE FUNCTION renumber(was bigint, "is" bigint) RETURNS void LANGUAGE sql SET 
     UPDATE rights.brand_embedding SET run_id = "is" WHERE run_id = was;
     UPDATE gnnrec.run SET run_id = "is" WHERE run_id = was;
     UPDATE gnnrec.run_step SET run_id = "is" WHERE run_id = was;
+    UPDATE gnnrec.run_feature SET run_id = "is" WHERE run_id = was;
+    UPDATE gnnrec.run_feature_column SET run_id = "is" WHERE run_id = was;
     UPDATE gnnrec.model SET live_run = "is" WHERE live_run = was;
 $$;
 SELECT renumber(run_id, 987654321) FROM moved;
@@ -360,7 +365,8 @@ RESET ROLE;
 BEGIN;
 GRANT SELECT ON ALL TABLES IN SCHEMA gnnrec TO regress_gnnrec_owner, regress_gnnrec_reader;
 SELECT r.name AS role, t.name AS "table", o.*
-FROM   roles r, (VALUES ('model'), ('node_type'), ('relation'), ('run'), ('run_step')) t(name),
+FROM   roles r,
+       (VALUES ('model'), ('node_type'), ('relation'), ('run'), ('run_step'), ('run_feature'), ('run_feature_column')) t(name),
        outcome(r.name, format('SELECT count(*) FROM gnnrec.%I', t.name)) o
 WHERE  r.name IN ('owner', 'reader') ORDER BY r.n, t.name;
 ROLLBACK;

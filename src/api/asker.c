@@ -5,6 +5,7 @@
 
 #include "api/asker.h"
 
+#include "api/edges.h"
 #include "api/fresh.h"
 #include "api/serve.h"
 
@@ -23,6 +24,20 @@ gnnrec_asker_row(GnnrecAsker *out, const GnnrecSnapshot *snapshot, const GnnrecS
     out->vector = folded_in(snapshot, row);
     out->source = "fold_in";
     out->hidden = gnnrec_serve_hidden(row, exclude_seen);
+}
+
+/* who is not of the run but of the catalogue, with the row of a basket; false: their features say nothing */
+static bool
+ask_by_features(GnnrecAsker *out, const GnnrecSnapshot *snapshot, Datum id, const GnnrecSnapshotRow *row, bool exclude_seen)
+{
+    float      *vector = palloc(snapshot->dim * sizeof(float));
+
+    if (!gnnrec_serve_features(vector, snapshot, id, gnnrec_edges_degree(&snapshot->types[GNNREC_ITEM], row)))
+        return false;
+    out->vector = vector;
+    out->source = "fold_in";
+    out->hidden = gnnrec_serve_hidden(row, exclude_seen);
+    return true;
 }
 
 /* a user of the run, whose row was then and is now */
@@ -56,6 +71,6 @@ gnnrec_asker_user(GnnrecAsker *out, const GnnrecSnapshot *snapshot, Datum id, bo
         changed = gnnrec_fresh_row(&now, snapshot, &then, user, id) && snapshot->types[GNNREC_ITEM].fold_in != NULL;
     if (user >= 0)
         ask_by_node(out, snapshot, user, &then, &now, changed, exclude_seen);
-    else
+    else if (!fresh || !ask_by_features(out, snapshot, id, &now, exclude_seen))
         gnnrec_asker_row(out, snapshot, &now, exclude_seen);
 }

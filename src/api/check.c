@@ -199,7 +199,7 @@ check_source(const Check *c)
         find(c, NOTE_LEVEL, -1, psprintf("%s is no table: whether one user's rows are found quickly cannot be told",
                                          gnnrec_relation_name(r->source)),
              "recommend reads them at each call, unless with fresh => false.");
-    else if (!gnnrec_source_has_index(r, r->from_column))
+    else if (!gnnrec_source_has_index(r->source, r->from_column))
         find(c, WARNING_LEVEL, -1,
              psprintf("no index of %s begins with column \"%s\": what users do after a training counts only "
                       "while the table is small", gnnrec_relation_name(r->source), r->from_column),

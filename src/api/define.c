@@ -400,6 +400,8 @@ static void
 delete_rows(int32 model_id)
 {
     static const char *const statements[] = {
+        "DELETE FROM gnnrec.run_feature_column WHERE run_id IN (SELECT run_id FROM gnnrec.run WHERE model_id = $1)",
+        "DELETE FROM gnnrec.run_feature WHERE run_id IN (SELECT run_id FROM gnnrec.run WHERE model_id = $1)",
         "DELETE FROM gnnrec.run WHERE model_id = $1",
         "DELETE FROM gnnrec.feature WHERE model_id = $1",
         "DELETE FROM gnnrec.relation WHERE model_id = $1",

@@ -37,7 +37,7 @@ static const char *const table_statements[] = {
     "COMMENT ON COLUMN {schema}.item_embedding.item_no IS 'number of the item within the run, from 0, in the order of ids'",
     "COMMENT ON COLUMN {schema}.item_embedding.embedding IS 'the item''s vector z: a score is the inner product with a user''s'",
     "COMMENT ON COLUMN {schema}.item_embedding.fold_in IS 'what the item has to say for the vector of a user unknown to the run: "
-    "z_u = sum over items of w / sqrt(D_u * degree) * fold_in; where gnnrec.run has weights, what it sends in their layers'",
+    "z_u = sum over items of w / sqrt(D_u * degree) * fold_in; where layers that look at items fold in, what it sends in these'",
     "COMMENT ON COLUMN {schema}.item_embedding.degree IS 'sum of the weights of all the item''s edges'",
     "COMMENT ON COLUMN {schema}.item_embedding.interactions IS "
     "'sum of the weights of the item''s interactions; 0: it is cold, known by other edges or by features alone'",

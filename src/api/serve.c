@@ -19,7 +19,9 @@
 
 #include "api/edges.h"
 #include "model/induct.h"
+#include "model/tower.h"
 #include "pg/compat.h"
+#include "pg/run_features.h"
 
 /* an array argument and the nodes of a type that it names */
 typedef struct KeptList
@@ -423,7 +425,25 @@ gnnrec_serve_fold_in(float *out, const GnnrecSnapshot *snapshot, const GnnrecSna
 
     if (items->fold_in == NULL)
         return false;
-    return snapshot->weights != NULL ? induct(out, snapshot, row) : add_up(out, items, row, others);
+    return snapshot->weights != NULL && gnn_is_inductive(snapshot->config) ? induct(out, snapshot, row)
+        : add_up(out, items, row, others);
+}
+
+/* a run whose users had no features has no weights and, where a tower has no layers and so no weights, no features */
+bool
+gnnrec_serve_features(float *out, const GnnrecSnapshot *snapshot, Datum user_id, double degree)
+{
+    const GnnConfig *config = snapshot->config;
+    float      *sum;
+    bool        is_vector;
+
+    if (config == NULL || !gnn_has_tower(config) || snapshot->dim != config->dim || snapshot->n_weights != gnn_n_weights(config))
+        return false;
+    sum = palloc(snapshot->dim * sizeof(float));
+    is_vector = gnnrec_run_features_sum(sum, snapshot->dim, snapshot->model_id, snapshot->run_id, user_id)
+        && gnn_tower(out, sum, config, snapshot->weights, degree);
+    pfree(sum);
+    return is_vector;
 }
 
 GnnrecNodes

@@ -78,6 +78,12 @@ extern Datum gnnrec_serve_parse_id(FunctionCallInfo fcinfo, int argument, const 
  */
 extern bool gnnrec_serve_fold_in(float *out, const GnnrecSnapshot *snapshot, const GnnrecSnapshotRow *row, double others);
 
+/*
+ * out = the vector of a user that the run does not know, by what the catalogue says of them now: where the model has a tower for
+ * users' features, and the run has kept it; of a degree of 0 or more. False: there is nothing to go by; then out means nothing.
+ */
+extern bool gnnrec_serve_features(float *out, const GnnrecSnapshot *snapshot, Datum user_id, double degree);
+
 /* the items of a user's row that are not to be recommended: the disliked ones and, if seen ones are, those that hide */
 extern GnnrecNodes gnnrec_serve_hidden(const GnnrecSnapshotRow *row, bool exclude_seen);
 

@@ -5,6 +5,7 @@
 
 #include "core/kernel.h"
 #include "model/model.h"
+#include "model/tower.h"
 
 #include <math.h>
 
@@ -25,7 +26,13 @@ gnn_fold_in_width(const GnnConfig *config)
 int64_t
 gnn_n_weights(const GnnConfig *config)
 {
-    return gnn_is_inductive(config) ? gnn_models[config->model]->n_weights(config) : 0;
+    return gnn_is_inductive(config) ? gnn_models[config->model]->n_weights(config) : gnn_tower_size(config);
+}
+
+bool
+gnn_keeps_weights(const GnnConfig *config, const GnnGraph *graph)
+{
+    return gnn_n_weights(config) > 0 && (gnn_is_inductive(config) || gnn_keeps_tower(config, graph));
 }
 
 const real *
@@ -109,11 +116,17 @@ gnn_induct_mean(real *out, const GnnInduct *in, int64_t first, int64_t n)
 }
 
 void
-gnn_induct_sized(real *out, const real *x, const GnnInduct *in, double power)
+gnn_sized(real *out, const real *x, int64_t dim, double degree, double power)
 {
-    int64_t     dim = in->config->dim;
     double      norm = sqrt(gnn_inner(x, x, dim));
+    double      size = degree > 0 ? pow(degree, power) : 1;
 
     memcpy(out, x, dim * sizeof(real));
-    gnn_scale(out, norm > SMALLEST_NORM ? (real) (pow(gnn_induct_degree(in), power) / norm) : 0, dim);
+    gnn_scale(out, norm > SMALLEST_NORM ? (real) (size / norm) : 0, dim);
+}
+
+void
+gnn_induct_sized(real *out, const real *x, const GnnInduct *in, double power)
+{
+    gnn_sized(out, x, in->config->dim, gnn_induct_degree(in), power);
 }

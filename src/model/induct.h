@@ -32,11 +32,17 @@ typedef struct GnnInduct
 /* does a training with this configuration make what gnn_induct needs? Not without layers */
 extern bool gnn_is_inductive(const GnnConfig *config);
 
-/* reals that are stored of a node for those that come later, and weights that are stored with the run, 0 where none are */
+/*
+ * Reals that are stored of a node for those that come later; and weights that are stored with the run, 0 where none are: those of
+ * an inductive model, or of the users' tower (tower.h), where they have features
+ */
 extern int64_t gnn_fold_in_width(const GnnConfig *config);
 extern int64_t gnn_n_weights(const GnnConfig *config);
 
-/* the weights, of a plan that has been written and allocated */
+/* does a training on the graph make these weights? */
+extern bool gnn_keeps_weights(const GnnConfig *config, const GnnGraph *graph);
+
+/* those of an inductive model, in a plan that has been written and allocated */
 extern const real *gnn_plan_weights(const GnnPlan *plan, const GnnConfig *config);
 
 /* out = the node's vector, dim reals; false, and zeros: there are no edges, or no finite vector with a direction comes of them */
@@ -75,7 +81,11 @@ gnn_induct_row(const GnnInduct *in, int64_t edge)
 /* out = the weighted mean of n numbers of those rows, from column `first` on */
 extern void gnn_induct_mean(real *out, const GnnInduct *in, int64_t first, int64_t n);
 
-/* out = degree^power / |x| x, as the plan's op of that name ends (core/ops_mean.c); zeros where x has no direction */
+/*
+ * out = degree^power / |x| x, as the plan's op of that name ends (core/ops_mean.c); zeros where x has no direction, and of length
+ * 1 where the degree is 0
+ */
+extern void gnn_sized(real *out, const real *x, int64_t dim, double degree, double power);
 extern void gnn_induct_sized(real *out, const real *x, const GnnInduct *in, double power);
 
 #endif

@@ -12,6 +12,8 @@
 
 #include "core/ops.h"
 
+#include <string.h>
+
 #define START 0.1
 #define SLOPE 0.2
 
@@ -42,6 +44,19 @@ input(GnnPlan *p, const GnnGraph *g, const GnnConfig *c, bool alone)
     if (c->encoder == GNN_ENCODER_MLP)
         w = gnn_model_weight(p, c);
     return gnn_op_encode(p, x, e, w, SLOPE, alone);
+}
+
+void
+gnn_input_of_features(real *out, real *sum, const real *w, int64_t dim)
+{
+    if (w == NULL)
+    {
+        memcpy(out, sum, dim * sizeof(real));
+        return;
+    }
+    gnn_activate(sum, SLOPE, dim);
+    memset(out, 0, dim * sizeof(real));
+    gnn_add_product(out, sum, w, dim, dim);
 }
 
 GnnMat *

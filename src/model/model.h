@@ -3,7 +3,8 @@
  *
  * Such a node is folded in from what is stored of its neighbours, in one of three ways. Exact, where the model is linear: a sum
  * of one vector for each. Inductive, where the model's layers look at a node's neighbours and share their weights among all
- * nodes: the layers are run for the new node (model/induct.h). Else the mean of its neighbours' vectors.
+ * nodes: the layers are run for the new node (model/induct.h). Else the mean of its neighbours' vectors. A model that looks at
+ * features alone needs no neighbours: a new node with features goes through its layers (model/tower.h).
  */
 #ifndef GNN_MODEL_MODEL_H
 #define GNN_MODEL_MODEL_H
@@ -46,12 +47,22 @@ typedef struct GnnModel
 
     /* reals of the weights that takes: the last ones of a plan, behind all that belongs to its input */
     int64_t     (*n_weights)(const GnnConfig *config);
+
+    /*
+     * The layers of the tower that users go through, from H_0 on, for a new one, whose degree may be 0; NULL: the model has no
+     * towers. Called by gnn_tower alone
+     */
+    void        (*tower)(real *out, const real *h0, const real *layers, const GnnConfig *config, double degree);
+
+    /* the weights of those layers in a plan, in their order */
+    void        (*tower_layers)(const GnnMat **layers, const GnnPlan *plan, const GnnConfig *config);
 } GnnModel;
 
 typedef enum GnnFoldIn
 {
     GNN_FOLD_IN_EXACT,
     GNN_FOLD_IN_INDUCTIVE,
+    GNN_FOLD_IN_FEATURES,       /* and as the next where there are none */
     GNN_FOLD_IN_MEAN
 } GnnFoldIn;
 
@@ -64,6 +75,9 @@ extern const char *gnn_fold_in_name(GnnFoldIn how);
 
 /* the weight of a layer that is to begin near doing nothing: dim x dim, the identity and noise */
 extern GnnMat *gnn_model_weight(GnnPlan *plan, const GnnConfig *config);
+
+/* H_0 of one node, dim reals, of the sum of its features' rows of E, which is used up; w: the encoder's weight, or NULL */
+extern void gnn_input_of_features(real *out, real *sum, const real *w, int64_t dim);
 
 /* what a model starts from: n_nodes x dim; see model/input.c */
 extern GnnMat *gnn_model_input(GnnPlan *plan, const GnnGraph *graph, const GnnConfig *config);

@@ -12,13 +12,14 @@ const int   gnn_n_models = sizeof(gnn_models) / sizeof(gnn_models[0]);
 GnnFoldIn
 gnn_model_folds_in(const GnnModel *model)
 {
-    return model->linear ? GNN_FOLD_IN_EXACT : model->induct != NULL ? GNN_FOLD_IN_INDUCTIVE : GNN_FOLD_IN_MEAN;
+    return model->linear ? GNN_FOLD_IN_EXACT : model->induct != NULL ? GNN_FOLD_IN_INDUCTIVE
+        : model->tower != NULL ? GNN_FOLD_IN_FEATURES : GNN_FOLD_IN_MEAN;
 }
 
 const char *
 gnn_fold_in_name(GnnFoldIn how)
 {
-    static const char *const names[] = {"exact", "inductive", "mean"};
+    static const char *const names[] = {"exact", "inductive", "features", "mean"};
 
     return names[how];
 }

@@ -38,6 +38,8 @@ enum {REL_MODEL = 1, REL_NO, REL_NAME, REL_SOURCE, REL_FROM_TYPE, REL_FROM_COLUM
       REL_EVENT_COLUMN, REL_EVENT_WEIGHTS, REL_VALUE_COLUMN, REL_TIME_COLUMN, REL_HALF_LIFE, REL_SINCE, REL_SEEN_EVENTS,
       REL_RELATION_COLUMN, REL_WEIGHT, REL_BEHAVIOURS, REL_TARGET_EVENT};
 enum {FEATURE_MODEL = 1, FEATURE_NO, FEATURE_TYPE, FEATURE_COLUMN, FEATURE_KIND, FEATURE_SIZE};
+enum {RUN_FEATURE_RUN = 1, RUN_FEATURE_NO, RUN_FEATURE_COLUMN, RUN_FEATURE_KIND, RUN_FEATURE_SIZE};
+enum {COLUMN_RUN = 1, COLUMN_FEATURE, COLUMN_NO, COLUMN_VALUE, COLUMN_MEAN, COLUMN_DEVIATION, COLUMN_EMBEDDING};
 enum {RUN_ID = 1, RUN_MODEL, RUN_STATUS, RUN_METRICS = 8, RUN_MESSAGE, RUN_PARAMS, RUN_STORED, RUN_PID, RUN_REQUESTED_AT = 17,
       RUN_STARTED_AT, RUN_EXPLAINABLE = 20, RUN_NEWEST_EVENT, RUN_TASK, RUN_WEIGHTS};
 
@@ -70,7 +72,8 @@ check_columns(const char *table, int n_columns)
         const char *table;
         int         last;
     }           known[] = {{"model", MODEL_MADE_SCHEMA}, {"node_type", TYPE_CATALOGUE_ID}, {"relation", REL_TARGET_EVENT},
-                           {"feature", FEATURE_SIZE}, {"run", RUN_WEIGHTS}};
+                           {"feature", FEATURE_SIZE}, {"run", RUN_WEIGHTS}, {"run_feature", RUN_FEATURE_SIZE},
+                           {"run_feature_column", COLUMN_EMBEDDING}};
 
     for (int i = 0; i < lengthof(known); i++)
         if (strcmp(known[i].table, table) == 0 && n_columns < known[i].last)
@@ -527,6 +530,68 @@ gnnrec_run_weights(int64 run_id, Snapshot snapshot)
     ScanKeyInit(&key, RUN_ID, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(run_id));
     scan("run", "run_pkey", &key, 1, snapshot, true, read_weights, &weights);
     return weights;
+}
+
+static void
+read_run_feature(void *arg, HeapTuple row, Datum *values, bool *nulls)
+{
+    Features   *found = arg;
+
+    if (found->n >= GNNREC_MAX_FEATURES)
+        elog(ERROR, "a run has more than %d features", GNNREC_MAX_FEATURES);
+    found->list[found->n++] = (GnnrecFeature) {
+        .feature_no = DatumGetInt32(values[RUN_FEATURE_NO - 1]),
+        .type = GNNREC_USER,
+        .column = name_or_null(values[RUN_FEATURE_COLUMN - 1], false),
+        .kind = TextDatumGetCString(values[RUN_FEATURE_KIND - 1]),
+        .size = nulls[RUN_FEATURE_SIZE - 1] ? 0 : DatumGetInt32(values[RUN_FEATURE_SIZE - 1]),
+    };
+}
+
+GnnrecFeature *
+gnnrec_run_features(int64 run_id, int *n)
+{
+    Features    found = {.list = palloc(sizeof(GnnrecFeature) * GNNREC_MAX_FEATURES)};
+    ScanKeyData key;
+
+    ScanKeyInit(&key, RUN_FEATURE_RUN, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(run_id));
+    scan("run_feature", "run_feature_pkey", &key, 1, active_snapshot(), false, read_run_feature, &found);
+    *n = found.n;
+    return found.list;
+}
+
+static void
+read_run_column(void *arg, HeapTuple row, Datum *values, bool *nulls)
+{
+    GnnrecRunColumn *out = arg;
+
+    *out = (GnnrecRunColumn) {.column_no = DatumGetInt32(values[COLUMN_NO - 1])};
+    if (!nulls[COLUMN_VALUE - 1])
+    {
+        text       *value = DatumGetTextPCopy(values[COLUMN_VALUE - 1]);
+
+        out->value = VARDATA(value);
+        out->n_bytes = VARSIZE(value) - VARHDRSZ;
+    }
+    out->is_number = !nulls[COLUMN_MEAN - 1] && !nulls[COLUMN_DEVIATION - 1];
+    if (out->is_number)
+    {
+        out->mean = DatumGetFloat8(values[COLUMN_MEAN - 1]);
+        out->deviation = DatumGetFloat8(values[COLUMN_DEVIATION - 1]);
+    }
+    out->embedding = (const GnnrecEmbedding *) PG_DETOAST_DATUM_COPY(values[COLUMN_EMBEDDING - 1]);
+}
+
+bool
+gnnrec_run_column(GnnrecRunColumn *out, int64 run_id, int32 feature_no, int32 column_no)
+{
+    ScanKeyData key[3];
+
+    ScanKeyInit(&key[0], COLUMN_RUN, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(run_id));
+    int4_key(&key[1], COLUMN_FEATURE, feature_no);
+    int4_key(&key[2], COLUMN_NO, column_no);
+    return scan("run_feature_column", "run_feature_column_pkey", key, column_no < 0 ? 2 : 3, active_snapshot(), true,
+                read_run_column, out) > 0;
 }
 
 bool

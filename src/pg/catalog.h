@@ -1,9 +1,10 @@
 /*
  * catalog.h: models, node types, relations and runs, as the rest of the server's side sees them.
  *
- * The rows live in the tables gnnrec.model, node_type, relation, run and run_step. Everybody's backend reads them through the
- * catalogue scan API (no privilege needed, no plan); they are written by gnnrec_catalog_write alone, as the owner of the
- * extension, after the caller has checked the rights. Structs returned are palloc'd in the current memory context.
+ * The rows live in the tables gnnrec.model, node_type, relation, feature, run and those named after it. Everybody's backend reads
+ * them through the catalogue scan API (no privilege needed, no plan); they are written by gnnrec_catalog_write and, many at once,
+ * run_features.c alone, as the owner of the extension, after the caller has checked the rights. Structs returned are palloc'd in
+ * the current memory context.
  */
 #ifndef GNNREC_PG_CATALOG_H
 #define GNNREC_PG_CATALOG_H
@@ -18,6 +19,7 @@
 #include "utils/tuplestore.h"
 
 #include "core/graph.h"
+#include "pg/embedding.h"
 
 /* type numbers of every model, by convention of train/fit.h */
 #define GNNREC_USER 0
@@ -70,6 +72,18 @@ typedef struct GnnrecFeature
     char       *kind;
     int32       size;           /* 0: as the kind has it */
 } GnnrecFeature;
+
+/* a column of the matrix of features that a run was trained with */
+typedef struct GnnrecRunColumn
+{
+    int32       column_no;      /* within its feature */
+    const char *value;          /* of a dictionary, n_bytes of text; NULL: the feature has none */
+    int32       n_bytes;
+    bool        is_number;      /* then the next two are what it was scaled by */
+    double      mean;
+    double      deviation;
+    const GnnrecEmbedding *embedding;   /* what it adds to a user's vector */
+} GnnrecRunColumn;
 
 typedef struct GnnrecModel
 {
@@ -170,6 +184,13 @@ extern bool gnnrec_run_newest(GnnrecRun *out, int32 model_id, Snapshot snapshot)
 
 /* the weights of the model's layers, a real[], that are stored with a run; NULL: none are */
 extern ArrayType *gnnrec_run_weights(int64 run_id, Snapshot snapshot);
+
+/*
+ * The features of users that are stored with a run, in the order of their numbers, their size as GnnrecFeatureCode has it; and a
+ * column of one, the last one for column_no -1. False: it has no such column, as training saw none
+ */
+extern GnnrecFeature *gnnrec_run_features(int64 run_id, int *n);
+extern bool gnnrec_run_column(GnnrecRunColumn *out, int64 run_id, int32 feature_no, int32 column_no);
 
 /* the runs of a model whose embeddings its tables hold; palloc'd */
 extern int64 *gnnrec_stored_runs(int32 model_id, int *n);

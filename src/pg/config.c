@@ -12,6 +12,7 @@
 #include "utils/numeric.h"
 
 #include "model/induct.h"
+#include "model/tower.h"
 #include "pg/compat.h"
 
 static char *
@@ -97,8 +98,14 @@ gnnrec_config_check(const GnnConfig *config, const GnnGraph *graph)
                  errhint("%s", refusal->hint)));
 }
 
+static bool
+has_layers(const GnnConfig *config)
+{
+    return gnn_is_inductive(config) || gnn_has_tower(config);
+}
+
 bool
-gnnrec_config_of_inductive(GnnConfig *config, const Jsonb *params)
+gnnrec_config_of_layers(GnnConfig *config, const Jsonb *params)
 {
     char        rule[256];
     JsonbValue  model;
@@ -108,10 +115,10 @@ gnnrec_config_of_inductive(GnnConfig *config, const Jsonb *params)
         || model.type != jbvString
         || gnn_param_set_choice(config, gnn_param_find("model"), pnstrdup(model.val.string.val, model.val.string.len),
                                 rule, sizeof(rule)) != NULL
-        || !gnn_is_inductive(config))
+        || !has_layers(config))
         return false;
     gnnrec_config_apply(config, params);
-    return gnn_is_inductive(config);
+    return has_layers(config);
 }
 
 char *

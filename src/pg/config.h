@@ -17,10 +17,10 @@ extern void gnnrec_config_apply(GnnConfig *config, const Jsonb *params);
 extern void gnnrec_config_check(const GnnConfig *config, const GnnGraph *graph);
 
 /*
- * The configuration of a run, by its parameters, if its model is inductive. Those of another run are not looked at: they may be
- * of an older version.
+ * The configuration of a run, by its parameters, if its model's layers make vectors of new users: if it is inductive, or has a
+ * tower for them. Those of another run are not looked at: they may be of an older version.
  */
-extern bool gnnrec_config_of_inductive(GnnConfig *config, const Jsonb *params);
+extern bool gnnrec_config_of_layers(GnnConfig *config, const Jsonb *params);
 
 /* every parameter with its value */
 extern Jsonb *gnnrec_config_to_jsonb(const GnnConfig *config);

@@ -154,6 +154,14 @@ gnnrec_feature_check(const GnnrecNodeType *type, const GnnrecFeature *feature, b
         check_size(feature, kind);
 }
 
+bool
+gnnrec_feature_fits(const GnnrecNodeType *type, const GnnrecFeature *feature)
+{
+    AttrNumber  column = get_attnum(type->catalogue, feature->column);
+
+    return column > 0 && suits(gnnrec_feature_kind(feature), get_atttype(type->catalogue, column));
+}
+
 /* ---------------------------------------------------------------------------------------------------------------------
  * The query
  * ------------------------------------------------------------------------------------------------------------------ */

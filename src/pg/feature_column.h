@@ -39,6 +39,9 @@ extern bool gnnrec_feature_is_array(const GnnrecNodeType *type, const GnnrecFeat
 /* the same, and ERROR where the kind is none for the column's type, or takes no size or another one */
 extern void gnnrec_feature_check(const GnnrecNodeType *type, const GnnrecFeature *feature, bool has_size);
 
+/* can the column still be a feature of that kind? Not where it is gone */
+extern bool gnnrec_feature_fits(const GnnrecNodeType *type, const GnnrecFeature *feature);
+
 /* what is in it, of row s of the catalogue, as text, text[], float8 or float8[] */
 extern char *gnnrec_feature_expression(const GnnrecNodeType *type, const GnnrecFeature *feature);
 

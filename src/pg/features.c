@@ -4,6 +4,8 @@
  * One query reads all features of a type. What is kept while rows come in are entries: the node, the column within the feature,
  * the number. How wide a feature is, and where its columns begin, is known when all rows have been seen. Values of a category are
  * numbered in the order of their text, and sums go over nodes in the order of their ids: how a scan returned rows does not show.
+ *
+ * The row of one node goes the same way to its entries. There columns are not counted but looked up, by whoever asks.
  */
 #include "postgres.h"
 
@@ -14,6 +16,7 @@
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/tuptable.h"
+#include "nodes/params.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -42,6 +45,7 @@ typedef struct Feature
     GnnrecFeatureKind kind;
     bool        is_array;       /* of values of a category */
     int32       width;          /* buckets, or numbers of a node; 0: not known yet, or as many as the dictionary has */
+    bool        is_coded;       /* by a training: width is what it is */
     Entries     entries;        /* of values and tokens one each; of numbers and vectors one a node */
     Entries     missing;        /* nodes without a number or a vector */
     GnnrecIdMap dictionary;     /* of a category without a size */
@@ -75,14 +79,15 @@ typedef struct Reader
 } Reader;
 
 static char *
-query(const GnnrecNodeType *type, const GnnrecFeature *const *features, int n)
+query(const GnnrecFeatureRows *rows)
 {
+    const GnnrecNodeType *type = rows->type;
     StringInfoData q;
 
     initStringInfo(&q);
     appendStringInfo(&q, "SELECT s.%s", quote_identifier(type->catalogue_id));
-    for (int i = 0; i < n; i++)
-        appendStringInfo(&q, ", %s", gnnrec_feature_expression(type, features[i]));
+    for (int i = 0; i < rows->n; i++)
+        appendStringInfo(&q, ", %s", gnnrec_feature_expression(type, rows->features[i].definition));
     appendStringInfo(&q, " FROM %s s", gnnrec_relation_name(type->catalogue));
     return q.data;
 }
@@ -232,6 +237,8 @@ read_vector(GnnrecFeatureRows *rows, Feature *f, int32 node, Datum value, Datum 
 
     if (f->width == 0)
         f->width = n;
+    if (f->is_coded && n != f->width)
+        n = 0;
     if (n > 0 && n != f->width)
         ereport(ERROR,
                 (errcode(ERRCODE_DATA_EXCEPTION),
@@ -291,17 +298,22 @@ note_node(GnnrecFeatureRows *rows, int32 node, Datum id)
 }
 
 static void
+read_features(GnnrecFeatureRows *rows, int32 node, const TupleTableSlot *slot)
+{
+    for (int i = 0; i < rows->n; i++)
+        read_feature(rows, &rows->features[i], node, slot->tts_values[i + 1], slot->tts_isnull[i + 1], slot->tts_values[0]);
+}
+
+static void
 read_row(Reader *reader, const TupleTableSlot *slot)
 {
-    GnnrecFeatureRows *rows = reader->rows;
     int32       node;
 
     if (slot->tts_isnull[0])
         return;                 /* the reader of ids has counted it */
     node = gnnrec_idmap_number(reader->ids, slot->tts_values[0]);
-    note_node(rows, node, slot->tts_values[0]);
-    for (int i = 0; i < rows->n; i++)
-        read_feature(rows, &rows->features[i], node, slot->tts_values[i + 1], slot->tts_isnull[i + 1], slot->tts_values[0]);
+    note_node(reader->rows, node, slot->tts_values[0]);
+    read_features(reader->rows, node, slot);
 }
 
 static void
@@ -339,7 +351,6 @@ open_feature(Feature *f, const GnnrecNodeType *type, const GnnrecFeature *defini
 {
     GnnrecKeyType key;
 
-    gnnrec_feature_check(type, definition, definition->size > 0);
     f->definition = definition;
     f->kind = gnnrec_feature_kind(definition);
     f->is_array = gnnrec_feature_is_array(type, definition);
@@ -352,26 +363,43 @@ open_feature(Feature *f, const GnnrecNodeType *type, const GnnrecFeature *defini
     }
 }
 
+static GnnrecFeatureRows *
+open_rows(const GnnrecNodeType *type, int n)
+{
+    GnnrecFeatureRows *rows = palloc0(sizeof(GnnrecFeatureRows));
+
+    rows->type = type;
+    rows->context = CurrentMemoryContext;
+    rows->n = n;
+    rows->features = palloc0(sizeof(Feature) * n);
+    return rows;
+}
+
 GnnrecFeatureRows *
 gnnrec_features_read(const GnnrecNodeType *type, const GnnrecFeature *const *features, int n, GnnrecIdMap *ids,
                      GnnrecReadTick tick, void *tick_arg)
 {
-    GnnrecFeatureRows *rows = palloc0(sizeof(GnnrecFeatureRows));
+    GnnrecFeatureRows *rows = open_rows(type, n);
     Reader      reader = {.dest = {.receiveSlot = receive, .rStartup = startup}, .rows = rows, .ids = ids};
 
-    rows->type = type;
     rows->tick = tick;
     rows->tick_arg = tick_arg;
-    rows->context = CurrentMemoryContext;
-    rows->n = n;
-    rows->features = palloc0(sizeof(Feature) * n);
     for (int i = 0; i < n; i++)
+    {
+        gnnrec_feature_check(type, features[i], features[i]->size > 0);
         open_feature(&rows->features[i], type, features[i]);
+    }
     reader.row = AllocSetContextCreate(CurrentMemoryContext, "gnnrec row", ALLOCSET_DEFAULT_SIZES);
-    gnnrec_source_execute(&reader.dest, query(type, features, n), NULL);
+    gnnrec_source_execute(&reader.dest, query(rows), NULL);
     MemoryContextDelete(reader.row);
     rows->n_rows = reader.n_rows;
     return rows;
+}
+
+int
+gnnrec_features_count(const GnnrecFeatureRows *rows)
+{
+    return rows->n;
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -395,7 +423,7 @@ has_numbers(const Feature *f)
 }
 
 static int64
-n_cells(const Feature *f)
+cells_of(const Feature *f)
 {
     return has_numbers(f) ? f->entries.n * f->width + f->missing.n : f->entries.n;
 }
@@ -411,8 +439,27 @@ put(Cells *c, int32 node, int32 column, double number)
     c->number[c->n++] = (float) number;
 }
 
+/* the dictionary in its order, with bytes of its own */
 static void
-put_values(Cells *c, Feature *f, const int32 *numbers)
+code_values(GnnrecFeatureCode *code, GnnArena *arena, const GnnrecIdMap *dictionary)
+{
+    int64       n_bytes = 0;
+    char       *bytes;
+
+    for (int32 i = 0; i < dictionary->n; i++)
+        n_bytes += dictionary->keys[i].len;
+    bytes = gnn_alloc(arena, n_bytes, 1);
+    code->value = gnn_alloc(arena, dictionary->n, sizeof(GnnrecKey));
+    for (int32 i = 0; i < dictionary->n; i++)
+    {
+        code->value[i] = dictionary->keys[i];
+        code->value[i].bytes = memcpy(bytes, dictionary->keys[i].bytes, dictionary->keys[i].len);
+        bytes += dictionary->keys[i].len;
+    }
+}
+
+static void
+put_values(Cells *c, Feature *f, const int32 *numbers, GnnArena *arena, GnnrecFeatureCode *code)
 {
     int32       width = f->width > 0 ? f->width : f->dictionary.n;
     int32      *order = f->width > 0 ? NULL : gnnrec_idmap_sort(&f->dictionary);
@@ -421,6 +468,8 @@ put_values(Cells *c, Feature *f, const int32 *numbers)
         put(c, numbers[f->entries.node[i]], order == NULL ? f->entries.column[i] : order[f->entries.column[i]],
             f->entries.number[i]);
     c->n_columns += width;
+    if (code != NULL && order != NULL)
+        code_values(code, arena, &f->dictionary);
 }
 
 /* the entries in the order of nodes; palloc'd */
@@ -460,24 +509,38 @@ measure(double *mean, double *deviation, const Feature *f, const int64 *order)
         deviation[c] = sqrt(deviation[c]) <= 1e-12 * fabs(mean[c]) ? 0 : sqrt(deviation[c]);
 }
 
+double
+gnnrec_feature_scaled(double number, double mean, double deviation, int32 n_numbers)
+{
+    return (number - mean) / deviation / sqrt(n_numbers);
+}
+
 static void
-put_numbers(Cells *c, const Feature *f, const int32 *numbers, int32 n_nodes)
+put_numbers(Cells *c, const Feature *f, const int32 *numbers, int32 n_nodes, GnnArena *arena, GnnrecFeatureCode *code)
 {
     const Entries *e = &f->entries;
-    double     *mean = palloc(sizeof(double) * f->width);
-    double     *deviation = palloc(sizeof(double) * f->width);
-
+    double     *mean = gnn_alloc(arena, f->width, sizeof(double));
+    double     *deviation = gnn_alloc(arena, f->width, sizeof(double));
     int64      *order = in_order(e, numbers, n_nodes);
 
     measure(mean, deviation, f, order);
     pfree(order);
     for (int64 i = 0; i < e->n; i++)
+    {
+        const double *number = e->number + i * f->width;
+
         for (int32 j = 0; j < f->width; j++)
             if (deviation[j] > 0)
-                put(c, numbers[e->node[i]], j, (e->number[i * f->width + j] - mean[j]) / deviation[j] / sqrt(f->width));
+                put(c, numbers[e->node[i]], j, gnnrec_feature_scaled(number[j], mean[j], deviation[j], f->width));
+    }
     for (int64 i = 0; i < f->missing.n; i++)
         put(c, numbers[f->missing.node[i]], f->width, 1);
     c->n_columns += f->width + (f->missing.n > 0);
+    if (code == NULL)
+        return;
+    code->n_numbers = f->width;
+    code->mean = mean;
+    code->deviation = deviation;
 }
 
 static char *
@@ -497,16 +560,36 @@ free_entries(Entries *e)
     *e = (Entries) {0};
 }
 
+static char *
+copied(GnnArena *arena, const char *string)
+{
+    return strcpy(gnn_alloc(arena, strlen(string) + 1, 1), string);
+}
+
+static void
+begin_code(GnnrecFeatureCode *code, GnnArena *arena, const Cells *c, const Feature *f)
+{
+    if (code == NULL)
+        return;
+    *code = (GnnrecFeatureCode) {.definition = *f->definition, .first = c->n_columns};
+    code->definition.column = copied(arena, f->definition->column);
+    code->definition.kind = copied(arena, f->definition->kind);
+    code->definition.size = f->width;
+}
+
 /* where no node has a number, that it is missing tells nothing either */
 static void
-put_feature(Cells *c, Feature *f, const int32 *numbers, int32 n_nodes, char **empty)
+put_feature(Cells *c, Feature *f, const int32 *numbers, int32 n_nodes, char **empty, GnnArena *arena, GnnrecFeatureCode *code)
 {
     int64       before = c->n;
 
+    begin_code(code, arena, c, f);
     if (f->entries.n > 0 && has_numbers(f))
-        put_numbers(c, f, numbers, n_nodes);
+        put_numbers(c, f, numbers, n_nodes, arena, code);
     else if (f->entries.n > 0)
-        put_values(c, f, numbers);
+        put_values(c, f, numbers, arena, code);
+    if (code != NULL)
+        code->n_columns = c->n_columns - code->first;
     if (c->n == before)
         *empty = added_name(*empty, f->definition->column);
     free_entries(&f->entries);
@@ -514,22 +597,132 @@ put_feature(Cells *c, Feature *f, const int32 *numbers, int32 n_nodes, char **em
 }
 
 void
-gnnrec_features_build(GnnCsr *out, GnnArena *arena, GnnrecFeatureRows *rows, const int32 *numbers, int32 n_nodes, char **empty)
+gnnrec_features_build(GnnCsr *out, GnnArena *arena, GnnrecFeatureRows *rows, const int32 *numbers, int32 n_nodes, char **empty,
+                      GnnrecFeatureCode *codes)
 {
     Cells       c = {0};
     int64       n = 0;
 
     for (int i = 0; i < rows->n; i++)
-        n += n_cells(&rows->features[i]);
+        n += cells_of(&rows->features[i]);
     c.node = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int32) * Max(n, 1));
     c.column = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int32) * Max(n, 1));
     c.number = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(float) * Max(n, 1));
     tick(rows, rows->n_rows);   /* before the server has to find the memory that was asked for */
     *empty = NULL;
     for (int i = 0; i < rows->n; i++)
-        put_feature(&c, &rows->features[i], numbers, n_nodes, empty);
+        put_feature(&c, &rows->features[i], numbers, n_nodes, empty, arena, codes == NULL ? NULL : &codes[i]);
     gnn_csr_build(out, arena, &(GnnEdges) {.n = c.n, .from = c.node, .to = c.column, .weight = c.number}, n_nodes, c.n_columns);
     pfree(c.node);
     pfree(c.column);
     pfree(c.number);
+}
+
+/* ---------------------------------------------------------------------------------------------------------------------
+ * One node
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+/* can the catalogue be asked for what the features are? It may have changed since a training */
+static bool
+is_there(const GnnrecNodeType *type, const GnnrecFeature *features, int n)
+{
+    if (!OidIsValid(type->catalogue) || get_rel_name(type->catalogue) == NULL
+        || get_attnum(type->catalogue, type->catalogue_id) <= 0
+        || gnnrec_source_column_type(type->catalogue, type->catalogue_id) != type->id_type)
+        return false;
+    for (int i = 0; i < n; i++)
+        if (!gnnrec_feature_fits(type, &features[i]))
+            return false;
+    return true;
+}
+
+/* may its row be looked for at a call? As with interactions, see source_user.c */
+static bool
+is_quick(const GnnrecNodeType *type)
+{
+    return gnnrec_source_has_index(type->catalogue, type->catalogue_id) || gnnrec_source_is_small(type->catalogue);
+}
+
+/* a row beyond the first says only that there is none to go by */
+static bool
+receive_node(TupleTableSlot *slot, DestReceiver *self)
+{
+    Reader     *reader = (Reader *) self;
+    MemoryContext old = MemoryContextSwitchTo(reader->rows->context);
+
+    if (reader->n_rows++ == 0)
+    {
+        slot_getallattrs(slot);
+        read_features(reader->rows, 0, slot);
+    }
+    MemoryContextSwitchTo(old);
+    return true;
+}
+
+/* the entries of a feature as cells; the node is number 0 in all of them */
+static int64
+cells_of_node(GnnrecFeatureCell *cells, const Feature *f, int place)
+{
+    int64       n = 0;
+
+    if (!has_numbers(f))
+        for (int64 i = 0; i < f->entries.n; i++)
+        {
+            bool        has_value = f->width == 0;
+            int32       column = f->entries.column[i];
+
+            cells[n++] = (GnnrecFeatureCell) {.feature = place, .column = has_value ? -1 : column,
+                                              .value = has_value ? f->dictionary.keys[column] : (GnnrecKey) {0},
+                                              .number = f->entries.number[i]};
+        }
+    else if (f->missing.n > 0)
+        cells[n++] = (GnnrecFeatureCell) {.feature = place, .column = f->width, .number = 1};
+    else
+        for (int32 c = 0; c < f->width && f->entries.n > 0; c++)
+            cells[n++] = (GnnrecFeatureCell) {.feature = place, .column = c, .number = f->entries.number[c]};
+    return n;
+}
+
+/* false: there is no row of the node, or more than one */
+static bool
+read_node(GnnrecFeatureRows *rows, Datum id)
+{
+    Reader      reader = {.dest = {.receiveSlot = receive_node, .rStartup = startup}, .rows = rows};
+    ParamListInfo params = makeParamList(1);
+    char       *sql = psprintf("%s WHERE s.%s OPERATOR(pg_catalog.=) $1 LIMIT 2", query(rows),
+                               quote_identifier(rows->type->catalogue_id));
+
+    params->params[0] = (ParamExternData) {.value = id, .pflags = PARAM_FLAG_CONST, .ptype = rows->type->id_type};
+    gnnrec_source_execute(&reader.dest, sql, params);
+    return reader.n_rows == 1;
+}
+
+static GnnrecFeatureCell *
+all_cells(int64 *n_cells, const GnnrecFeatureRows *rows)
+{
+    GnnrecFeatureCell *cells;
+    int64       n = 0;
+
+    for (int i = 0; i < rows->n; i++)
+        n += cells_of(&rows->features[i]);
+    cells = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(GnnrecFeatureCell) * Max(n, 1));
+    *n_cells = 0;
+    for (int i = 0; i < rows->n; i++)
+        *n_cells += cells_of_node(cells + *n_cells, &rows->features[i], i);
+    return cells;
+}
+
+GnnrecFeatureCell *
+gnnrec_features_of_node(int64 *n_cells, const GnnrecNodeType *type, const GnnrecFeature *features, int n, Datum id)
+{
+    GnnrecFeatureRows *rows = open_rows(type, n);
+
+    if (!is_there(type, features, n) || !is_quick(type))
+        return NULL;
+    for (int i = 0; i < n; i++)
+    {
+        open_feature(&rows->features[i], type, &features[i]);
+        rows->features[i].is_coded = true;
+    }
+    return read_node(rows, id) ? all_cells(n_cells, rows) : NULL;
 }

@@ -17,6 +17,7 @@
 #include "core/arena.h"
 #include "core/team.h"
 #include "model/induct.h"
+#include "model/tower.h"
 #include "pg/catalog.h"
 #include "pg/child.h"
 
@@ -68,7 +69,11 @@ lay_out(char *base, const GnnGraph *graph, const GnnConfig *config, GnnFit *fit)
 {
     size_t      used = aligned(offsetof(GnnrecSharedArea, steps) + sizeof(GnnStep) * config->steps);
 
-    fit->weights = lay_floats(base, &used, gnn_n_weights(config));
+    fit->weights = fit->features = NULL;
+    if (gnn_keeps_tower(config, graph))
+        fit->features = lay_floats(base, &used, (size_t) graph->features[GNNREC_USER].n_cols * config->dim);
+    if (gnn_keeps_weights(config, graph))
+        fit->weights = lay_floats(base, &used, gnn_n_weights(config));
     for (int type = 0; type < graph->n_types; type++)
     {
         size_t      n = graph->types[type].n;

@@ -396,11 +396,17 @@ build_features(GnnrecReading *r, int type, const int32 *numbers)
 {
     GnnArena    arena = gnnrec_arena(r->context);
     GnnCsr      features;
+    GnnrecFeatureCode *codes = NULL;
     char       *empty;
 
     if (r->features[type] == NULL)
         return;
-    gnnrec_features_build(&features, &arena, r->features[type], numbers, r->ids[type].n, &empty);
+    if (type == GNNREC_USER)
+    {
+        r->n_codes = gnnrec_features_count(r->features[type]);
+        codes = r->codes = gnn_alloc(&arena, r->n_codes, sizeof(GnnrecFeatureCode));
+    }
+    gnnrec_features_build(&features, &arena, r->features[type], numbers, r->ids[type].n, &empty, codes);
     gnn_graph_set_features(&r->graph, type, &features);
     if (empty == NULL)
         return;

@@ -40,6 +40,8 @@ typedef struct GnnrecReading
     GnnGraph    graph;          /* types as the model's; relation 0 is what is learned */
     GnnCsr      seen;           /* the interactions of all kinds together */
     char       *empty_features; /* columns of catalogues in which there is nothing to tell nodes apart by; NULL: none */
+    int         n_codes;        /* features of users, and */
+    GnnrecFeatureCode *codes;   /* what has become of them; NULL: there are none */
     GnnCsr     *hidden;         /* those that hide their item from the user; NULL: all do */
 } GnnrecReading;
 

@@ -236,7 +236,7 @@ describe_run(Mapping *m)
     if (!gnnrec_run_by_id(&run, m->snapshot.run_id, GetActiveSnapshot()))
         return;
     m->snapshot.explainable = run.explainable;
-    if (!gnnrec_config_of_inductive(&config, run.params))
+    if (!gnnrec_config_of_layers(&config, run.params))
         return;
     m->snapshot.config = memcpy(MemoryContextAlloc(m->context, sizeof(GnnConfig)), &config, sizeof(GnnConfig));
 }

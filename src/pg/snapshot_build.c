@@ -371,7 +371,7 @@ number_rows(Build *b, Table *t)
 static bool
 lacks_weights(const Build *b)
 {
-    return b->out->config != NULL && b->weights == NULL;
+    return b->out->config != NULL && gnn_is_inductive(b->out->config) && b->weights == NULL;
 }
 
 static int64
@@ -770,7 +770,7 @@ measure(Build *b)
     if (b->dim == 0)
         complain(b, &b->tables[0], "Neither it nor the tables beside it have a row of the run.");
     read_weights(b);
-    if (b->tables[GNNREC_ITEM].n_fold_in == 0)
+    if (b->weights != NULL && b->tables[GNNREC_ITEM].n_fold_in == 0 && gnn_is_inductive(b->out->config))
         b->weights = NULL;
 }
 

@@ -85,7 +85,7 @@ extern void gnnrec_source_user_events(GnnrecUserEvents *out, int32 model_id, int
 extern void gnnrec_source_advise(const GnnrecRelation *r);
 
 /* may the rows of one id be found without reading all? Of what is no table it cannot tell, and says yes */
-extern bool gnnrec_source_has_index(const GnnrecRelation *r, const char *id_column);
+extern bool gnnrec_source_has_index(Oid source, const char *id_column);
 
 /* checks at definition time: relation kind, columns, their types, that the caller may read them; ERROR with the rule broken */
 extern void gnnrec_source_check(const GnnrecRelation *r);

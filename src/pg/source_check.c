@@ -43,19 +43,19 @@ is_index_on(Oid index, AttrNumber column)
 }
 
 bool
-gnnrec_source_has_index(const GnnrecRelation *r, const char *id_column)
+gnnrec_source_has_index(Oid source, const char *id_column)
 {
-    AttrNumber  column = get_attnum(r->source, id_column);
-    Relation    source;
+    AttrNumber  column = get_attnum(source, id_column);
+    Relation    rel;
     ListCell   *cell;
     bool        found = false;
 
-    if (strchr("rpm", get_rel_relkind(r->source)) == NULL)
+    if (strchr("rpm", get_rel_relkind(source)) == NULL)
         return true;
-    source = table_open(r->source, AccessShareLock);
-    foreach(cell, RelationGetIndexList(source))
+    rel = table_open(source, AccessShareLock);
+    foreach(cell, RelationGetIndexList(rel))
         found |= is_index_on(lfirst_oid(cell), column);
-    table_close(source, AccessShareLock);
+    table_close(rel, AccessShareLock);
     return found;
 }
 
@@ -83,7 +83,7 @@ gnnrec_source_is_small(Oid source)
 void
 gnnrec_source_advise(const GnnrecRelation *r)
 {
-    if (gnnrec_source_has_index(r, r->from_column))
+    if (gnnrec_source_has_index(r->source, r->from_column))
         return;
     ereport(NOTICE,
             (errmsg("no index of \"%s\" begins with column \"%s\"", get_rel_name(r->source), r->from_column),

@@ -221,7 +221,7 @@ renew(UserReader *reader, const GnnrecModelVersion *version, int64 run_id)
     reader->weights = weights;
     reader->max_events = gnnrec_fresh_max_events;
     reader->version = *version;
-    reader->has_index = plan != NULL && gnnrec_source_has_index(r, r->from_column);
+    reader->has_index = plan != NULL && gnnrec_source_has_index(r->source, r->from_column);
     learn_run(reader, r, run_id);
     reader->relation = r;
 }

@@ -26,12 +26,14 @@
 #include "utils/memutils.h"
 
 #include "model/induct.h"
+#include "model/tower.h"
 #include "pg/config.h"
 #include "pg/estimate.h"
 #include "pg/isolate.h"
 #include "pg/memory.h"
 #include "pg/reading.h"
 #include "pg/role.h"
+#include "pg/run_features.h"
 #include "pg/snapshot.h"
 #include "pg/store.h"
 
@@ -262,11 +264,20 @@ store_rows(const Training *t)
     gnnrec_store_run(&trained);
 }
 
+/* what users that come later get a vector from, where the model has a tower for them */
+static void
+store_features(const Training *t)
+{
+    if (gnn_keeps_tower(&t->config, &t->reading.graph))
+        gnnrec_run_features_store(t->w->order.run_id, t->reading.codes, t->reading.n_codes,
+                                  &t->reading.graph.features[GNNREC_USER], t->fitting.fit->features, t->config.dim);
+}
+
 /* marks this run stored, with its weights where serving runs the model's layers */
 static void
 mark_stored(const Training *t)
 {
-    int64       n_weights = gnn_n_weights(&t->config);
+    int64       n_weights = gnn_keeps_weights(&t->config, &t->reading.graph) ? gnn_n_weights(&t->config) : 0;
     Oid         types[] = {INT4OID, INT8OID, BOOLOID, FLOAT4ARRAYOID};
     Datum       values[] = {Int32GetDatum(t->w->model->model_id), Int64GetDatum(t->w->order.run_id),
                             BoolGetDatum(gnn_fit_is_explainable(&t->config)),
@@ -277,6 +288,21 @@ mark_stored(const Training *t)
     gnnrec_catalog_write("UPDATE gnnrec.run SET stored = true, explainable = $3, weights = $4 "
                          "WHERE run_id = $2 AND model_id = $1",
                          lengthof(types), types, values, nulls, &isnull);
+}
+
+/* of runs that are not stored */
+static void
+delete_features(const Training *t)
+{
+    static const char *const tables[] = {"run_feature_column", "run_feature"};
+    Oid         types[] = {INT4OID};
+    Datum       values[] = {Int32GetDatum(t->w->model->model_id)};
+    bool        isnull;
+
+    for (int i = 0; i < lengthof(tables); i++)
+        gnnrec_catalog_write(psprintf("DELETE FROM gnnrec.%s WHERE run_id IN "
+                                      "(SELECT run_id FROM gnnrec.run WHERE model_id = $1 AND NOT stored)", tables[i]),
+                             1, types, values, NULL, &isnull);
 }
 
 /* marks superfluous runs not stored, and deletes their rows */
@@ -296,6 +322,7 @@ delete_superfluous(const Training *t)
                          "ORDER BY k.run_id = $2 DESC, coalesce(k.run_id = m.live_run, false) DESC, k.run_id DESC "
                          "LIMIT (SELECT keep_runs FROM gnnrec.model WHERE model_id = $1))",
                          2, types, values, NULL, &isnull);
+    delete_features(t);
     kept = gnnrec_stored_runs(t->w->model->model_id, &n);
     gnnrec_store_delete_others(t->w->model, kept, n);
 }
@@ -336,6 +363,7 @@ store_phase(Training *t)
     gnnrec_worker_lock_model(t->w);
     write_steps(t);
     store_rows(t);
+    store_features(t);
     mark_stored(t);
     delete_superfluous(t);
     t->seconds[STORING] = gnnrec_seconds_since(start);

@@ -13,6 +13,7 @@
 #include "core/blas.h"
 #include "core/walk.h"
 #include "model/model.h"
+#include "model/tower.h"
 #include "train/adam.h"
 #include "train/audience.h"
 #include "train/contrast.h"
@@ -336,6 +337,22 @@ write_audience(GnnFit *out, Fit *f)
 }
 
 static void
+write_weights(float *to, const Fit *f)
+{
+    const GnnMat *of_tower[GNN_MAX_LAYERS + 1];
+    int         n;
+
+    if (!gnn_has_tower(f->config))
+    {
+        copy(to, gnn_plan_weights(&f->plan, f->config), gnn_n_weights(f->config));
+        return;
+    }
+    n = gnn_tower_weights(of_tower, &f->plan, f->config);
+    for (int i = 0; i < n; i++, to += of_tower[0]->n * of_tower[0]->dim)
+        copy(to, of_tower[i]->val, of_tower[i]->n * of_tower[i]->dim);
+}
+
+static void
 write_result(GnnFit *out, Fit *f)
 {
     for (int t = 0; t < f->graph.n_types; t++)
@@ -351,8 +368,10 @@ write_result(GnnFit *out, Fit *f)
                 out->degree[t][i] = (float) f->adjacency.degree[nodes->first + i];
     }
     write_audience(out, f);
-    if (out->weights != NULL)
-        copy(out->weights, gnn_plan_weights(&f->plan, f->config), gnn_n_weights(f->config));
+    if (out->weights != NULL && gnn_keeps_weights(f->config, &f->graph))
+        write_weights(out->weights, f);
+    if (out->features != NULL && gnn_keeps_tower(f->config, &f->graph))
+        copy(out->features, gnn_tower_features(&f->plan), f->graph.features[0].n_cols * f->z->dim);
 }
 
 /* on the whole graph, undisturbed */

@@ -38,7 +38,8 @@ typedef struct GnnFit
 {
     float      *embedding[GNN_MAX_TYPES];   /* of further types what train/audience.h says, where they have an audience */
     float      *fold_in[GNN_MAX_TYPES];     /* n x gnn_fold_in_width; NULL where not wanted */
-    float      *weights;        /* gnn_n_weights; NULL where not wanted */
+    float      *weights;        /* gnn_n_weights, where gnn_keeps_weights; NULL where not wanted */
+    float      *features;       /* of each of the users' features dim, which gnn_tower adds up, where gnn_keeps_tower; the same */
     float      *degree[GNN_MAX_TYPES];      /* sum of edge weights of each node, infinite where no float holds it; 0: no edges,
                                              * and, where it has no features either, a zero vector */
     int         steps;          /* steps taken (early stopping) */

@@ -17,7 +17,7 @@ my $dump = "$PostgreSQL::Test::Utils::tmp_check/dump";
 my @restore = ('pg_restore', '--exit-on-error', '--port' => $node->port, '--host' => $node->host);
 
 # m has two runs, of which the first is live again; t has ids that are not numbers, a hole where a column was, a further node type, and
-# a run with weights
+# a run with weights; n has a run with what it made of the features of its users, and people who came later
 make_model($node, $_) for ('m', 'n');
 my $first = answers($node, 'm');
 $node->safe_psql('postgres', q{CALL gnnrec.retrain('m', '{"steps": 3, "seed": 2}')});
@@ -30,7 +30,11 @@ $node->safe_psql('postgres', q{SELECT gnnrec.rollback('m');
     CREATE TABLE things AS SELECT DISTINCT item_id, left(item_id::text, 1) AS maker FROM rows_t;
     SELECT gnnrec.add_relation('t', 'made_by', 'things', 'item', 'item_id', 'maker', 'maker', weight => 0.5), gnnrec.set_catalogue('t', 'item', 'things'),
         gnnrec.add_feature('t', 'item', 'maker', 'category', 100);
-    CALL gnnrec.retrain('t')});
+    CALL gnnrec.retrain('t');
+    CREATE TABLE people AS SELECT user_id, 'place ' || user_id % 4 AS place, user_id % 7 AS age FROM generate_series(1, 600) user_id;
+    SELECT gnnrec.alter_model('n', users => 'people'), gnnrec.add_feature('n', 'user', 'place', 'category'), gnnrec.add_feature('n', 'user', 'age');
+    CALL gnnrec.retrain('n', '{"model": "dnn", "steps": 3}');
+    INSERT INTO people SELECT user_id, 'place ' || user_id % 4, NULL FROM generate_series(601, 620) user_id});
 
 # all there is to know of the models, and what t recommends; also to holders of baskets, by the weights of its run
 sub state_of
@@ -45,11 +49,16 @@ sub state_of
         FROM generate_series(1, 600) u, t.recommend_maker('user ' || u, 10);
         SELECT md5(string_agg(concat_ws(' ', b, item_id, score, rank, source), ',' ORDER BY b, rank))
         FROM generate_series(1, 50) b, t.recommend_for(ARRAY[md5(b::text), md5((2 * b)::text)]::uuid[]);
+        SELECT md5(string_agg(concat_ws(' ', u, item_id, score, rank), ',' ORDER BY u, rank)), bool_and(source = 'fold_in')
+        FROM generate_series(601, 620) u, n.recommend(u, 10);
+        SELECT f, c FROM gnnrec.run_feature f JOIN gnnrec.run_feature_column c USING (run_id, feature_no) ORDER BY run_id, feature_no, column_no;
         SELECT r FROM gnnrec.relations r; SELECT n FROM gnnrec.node_types n; SELECT f FROM gnnrec.features f});
 }
 
-is($node->safe_psql('postgres', 'SELECT cardinality(weights) FROM gnnrec.run WHERE stored AND weights IS NOT NULL'), '1024', 'one run has weights');
+is($node->safe_psql('postgres', 'SELECT cardinality(weights) FROM gnnrec.run WHERE stored AND weights IS NOT NULL ORDER BY run_id'), "1024\n512",
+    'two runs have weights');
 my $before = state_of('postgres');
+like($before, qr/^\w+\|t$/m, 'who came later is folded in by features');
 my $next_run = 1 + $node->safe_psql('postgres', 'SELECT max(run_id) FROM gnnrec.run');
 
 # a restored database answers as the one it was dumped from, and goes on from there

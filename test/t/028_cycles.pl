@@ -64,7 +64,7 @@ sub measure
     $found{'open snapshots'} = grep { (readlink($_) // '') =~ /pgsql_tmp_gnnrec/ } glob("/proc/$backend/fd/*");
     $found{'locks'} = $session->query_safe("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'");
     $found{'rows of the catalogue'} = $session->query_safe(join(' UNION ALL ', map { "SELECT '$_' AS name, count(*) FROM $_" } @catalogues,
-        map { "gnnrec.$_" } qw(model node_type relation run run_step)) . ' ORDER BY 1');
+        map { "gnnrec.$_" } qw(model node_type relation run run_step run_feature run_feature_column)) . ' ORDER BY 1');
     $found{'temporary files'} = join(' ', grep { !/^\.\.?$/ } slurp_dir($node->data_dir . '/base/pgsql_tmp'));
     $found{'memory of the postmaster'} = private_memory($postmaster);
     return \%found;

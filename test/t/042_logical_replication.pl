@@ -61,7 +61,7 @@ copy_definitions('beside', '--table=rows_m');
 # before 15 there are no filters: whoever subscribes needs the definitions of all models
 my $filter = $publisher->safe_psql('postgres', 'SHOW server_version_num') >= 150000 ? 'WHERE (model_id = 1)' : '';
 $publisher->safe_psql('postgres', qq{CREATE PUBLICATION one_model FOR TABLE gnnrec.model $filter, gnnrec.node_type $filter, gnnrec.relation $filter, gnnrec.run,
-    m.item_embedding, m.user_embedding});
+    gnnrec.run_feature, gnnrec.run_feature_column, m.item_embedding, m.user_embedding});
 $subscriber->safe_psql('beside', "CREATE SUBSCRIPTION beside CONNECTION '$connection' PUBLICATION one_model");
 $subscriber->wait_for_subscription_sync($publisher, 'beside', 'beside');
 is(answers($subscriber, 'm', 'beside'), $first, 'beside: a model answers as at home, without its interactions');

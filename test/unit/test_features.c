@@ -6,6 +6,7 @@
 #include "core/topk.h"
 #include "model/induct.h"
 #include "model/model.h"
+#include "model/tower.h"
 #include "train/fit.h"
 
 #include <math.h>
@@ -84,10 +85,13 @@ train(GnnFit *fit, const GnnGraph *g, const GnnConfig *c, int threads)
     const char *problem;
 
     memset(fit, 0, sizeof(*fit));
+    fit->weights = gnn_alloc(arena, gnn_n_weights(c), sizeof(float));
+    fit->features = gnn_alloc(arena, (int64_t) g->features[0].n_cols * c->dim, sizeof(float));
     for (int t = 0; t < g->n_types; t++)
     {
         fit->embedding[t] = gnn_alloc(arena, (int64_t) g->types[t].n * c->dim, sizeof(float));
         fit->fold_in[t] = gnn_alloc(arena, g->types[t].n * gnn_fold_in_width(c), sizeof(float));
+        fit->degree[t] = gnn_alloc(arena, g->types[t].n, sizeof(float));
     }
     problem = gnn_fit(fit, arena, g, c, threads, NULL);
     CHECK_SAY(problem == NULL, "%s", problem);
@@ -258,10 +262,105 @@ estimate(void)
         c.sampling = i < 4 ? GNN_SAMPLING_NONE : i - 3;
         c.users_per_step = i < 4 ? 0 : 50;
         estimated = (double) gnn_fit_estimate(parts, &n_parts, &shape, n_edges, &c, 2);
-        before = arena->used + (700 + 500) * (DIM + (size_t) gnn_fold_in_width(&c)) * sizeof(float);
+        before = arena->used + ((700 + 500) * (DIM + (size_t) gnn_fold_in_width(&c) + 1) + (size_t) gnn_n_weights(&c))
+            * sizeof(float);
         train(&fit, &g, &c, 2);
         CHECK_SAY(fabs(estimated / (double) (arena->used - before) - 1) < 0.1, "%s, encoder %d: estimated %g, took %g",
                   models[i / 2], c.encoder, estimated, (double) (arena->used - before));
+    }
+}
+
+static real *
+reals(const float *x, int64_t n)
+{
+    real       *copy = gnn_alloc(arena, n, sizeof(real));
+
+    for (int64_t i = 0; i < n; i++)
+        copy[i] = x[i];
+    return copy;
+}
+
+/* how many users of a training with these settings a tower makes another vector of than the training did */
+static int
+n_differing(const GnnGraph *g, const GnnConfig *c)
+{
+    const GnnCsr *f = &g->features[0];
+    GnnFit      fit;
+    real       *weights;
+    real       *rows;
+    int         n = 0;
+
+    train(&fit, g, c, 2);
+    rows = reals(fit.features, (int64_t) f->n_cols * DIM);
+    weights = reals(fit.weights, gnn_n_weights(c));
+    for (int32_t u = 0; u < f->n; u++)
+    {
+        real        sum[DIM] = {0};
+        real        z[DIM];
+        bool        has_features = f->ptr[u + 1] > f->ptr[u];
+        double      off = 0;
+
+        for (int64_t e = f->ptr[u]; e < f->ptr[u + 1]; e++)
+            for (int k = 0; k < DIM; k++)
+                sum[k] += f->val[e] * rows[(int64_t) f->idx[e] * DIM + k];
+        CHECK(gnn_tower(z, sum, c, weights, fit.degree[0][u]) == has_features);
+        for (int k = 0; k < DIM; k++)
+            off = fmax(off, fabs(z[k] - fit.embedding[0][u * DIM + k]));
+        n += off > 1e-4;
+    }
+    return n;
+}
+
+/* a user's features alone are what a training would have made of the user: with edges and without */
+static void
+towers_are_those_of_the_training(void)
+{
+    GnnGraph    g;
+    GnnCsr      features;
+
+    random_graph(&g, 60, 40, 150, true, 1);
+    random_csr(&features, 60, 30, 200, true, 2);
+    gnn_graph_set_features(&g, 0, &features);
+    random_csr(&features, 40, 20, 100, false, 3);
+    gnn_graph_set_features(&g, 1, &features);
+    for (int i = 0; i < 6; i++)
+    {
+        GnnConfig   c;
+
+        configure(&c, model_number("dnn"));
+        c.steps = 3;
+        c.encoder = i % 2;
+        c.layers = i / 2;
+        CHECK(gnn_tower_size(&c) == (c.layers + c.encoder) * DIM * DIM);
+        CHECK_SAY(n_differing(&g, &c) == 0, "encoder %d, %d layers", c.encoder, c.layers);
+    }
+}
+
+/* a training keeps a tower where users have features; no other model does */
+static void
+towers_are_kept(void)
+{
+    GnnGraph    g;
+    GnnCsr      features;
+    GnnConfig   c;
+    GnnFit      fit;
+
+    random_graph(&g, 60, 40, 150, true, 1);
+    random_csr(&features, 40, 20, 100, false, 3);
+    gnn_graph_set_features(&g, 1, &features);
+    configure(&c, model_number("dnn"));
+    c.steps = 1;
+    CHECK(gnn_has_tower(&c) && !gnn_keeps_tower(&c, &g) && !gnn_keeps_weights(&c, &g));
+    train(&fit, &g, &c, 1);
+    for (int64_t i = 0; i < gnn_n_weights(&c); i++)
+        CHECK(fit.weights[i] == 0);
+    random_csr(&features, 60, 30, 200, true, 2);
+    gnn_graph_set_features(&g, 0, &features);
+    CHECK(gnn_keeps_tower(&c, &g) && gnn_keeps_weights(&c, &g));
+    for (int m = 0; m < gnn_n_models; m++)
+    {
+        configure(&c, m);
+        CHECK(gnn_keeps_tower(&c, &g) == (gnn_model_folds_in(gnn_models[m]) == GNN_FOLD_IN_FEATURES));
     }
 }
 
@@ -271,6 +370,8 @@ static const Test tests[] = {
 #ifndef GNN_DOUBLE
     {"the number of threads does not show", threads_do_not_show},
 #endif
+    {"a user's features make the vector that the training did", towers_are_those_of_the_training},
+    {"a tower is kept where users have features", towers_are_kept},
     {"the estimate is what is taken", estimate},
     {0},
 };
