@@ -150,6 +150,7 @@ communities(void)
             c.dim = 16;
             c.steps = ratings ? 150 : 40;
             c.aggregator = l % 2;
+            c.edge_attention = l % 3;
             c.reg_weight = ratings ? 0.1 : 0.3;
             c.temperature = 0.3;
             c.negatives = l == 0 ? 200 : 0;
@@ -163,9 +164,9 @@ communities(void)
 }
 
 static bool
-may_sample(int model)
+may_sample(const GnnConfig *c)
 {
-    return !gnn_models[model]->typed && (gnn_models[model]->uses & GNN_USE_LAYERS) == 0;
+    return !gnn_model_is_typed(c) && (gnn_models[c->model]->uses & GNN_USE_LAYERS) == 0;
 }
 
 /* a hundred users a step, on the whole graph and on samples of it: nearly as good, with more of the shorter steps */
@@ -191,7 +192,8 @@ communities_by_samples(void)
             c.dim = 16;
             c.steps = 80;
             c.users_per_step = 100;
-            c.sampling = may_sample(m) ? sampling : GNN_SAMPLING_NONE;
+            c.edge_attention = (sampling + 2) % 3;      /* relations without sampling */
+            c.sampling = may_sample(&c) ? sampling : GNN_SAMPLING_NONE;
             c.fanout = 4;
             c.importance_neighbours = 5;
             c.aggregator = sampling == GNN_SAMPLING_WALKS;
@@ -233,6 +235,7 @@ contrast_finds_them_too(void)
             c.negatives = 200;
             c.contrast = kind;
             c.contrast_nodes = 200;
+            c.edge_attention = kind;
             CHECK(train(&fit, &g, &c, 2) == NULL);
             found = share_found(&fit, &g, fit.embedding[0], c.dim);
             CHECK_SAY(found > 0.8, "%s with contrast of kind %d found %g", gnn_models[m]->name, kind, found);
@@ -258,6 +261,7 @@ views_are_not_served(void)
         c.negatives = 20;
         c.dim = 8;
         c.edge_dropout = c.contrast_noise = 0.5;
+        c.edge_attention = GNN_EDGE_ATTENTION_RELATION;
         for (c.contrast = GNN_CONTRAST_NONE; c.contrast <= GNN_CONTRAST_EDGES; c.contrast++)
         {
             CHECK(train(&fit[c.contrast], &g, &c, 1) == NULL);
@@ -421,6 +425,7 @@ threads_do_not_show(void)
             c.negatives = l == 0 ? 100 : 3;
             c.dropout = 0.2;
             c.aggregator = l % 2;
+            c.edge_attention = (l + 2) % 3;
             c.reg_weight = 0.01;
             c.weight_decay = 0.01;
             c.clip_norm = 1e-3;
@@ -431,7 +436,7 @@ threads_do_not_show(void)
             check_same(&g, &c);
             c.contrast = GNN_CONTRAST_NONE;
             c.users_per_step = 300;
-            c.sampling = may_sample(m) ? 1 + (m + l) % 2 : GNN_SAMPLING_NONE;
+            c.sampling = may_sample(&c) ? 1 + (m + l) % 2 : GNN_SAMPLING_NONE;
             check_same(&g, &c);
         }
 }
@@ -551,7 +556,7 @@ uses(void)
             CHECK_SAY(shows(&g, m, &gnn_params[i]) == ((gnn_models[m]->uses & use) != 0), "%s with %s", gnn_params[i].name,
                       gnn_models[m]->name);
         }
-    CHECK(n >= 15 * gnn_n_models);
+    CHECK(n >= 16 * gnn_n_models);
 }
 
 /* ---- graphs at the edge ---- */
@@ -611,10 +616,11 @@ check_trains_anyhow(const GnnGraph *g)
                 c.dim = kind == 2 ? 1 : 8;
                 c.layers = kind == 3 ? 0 : kind == 4 ? 8 : 2;
                 c.aggregator = kind % 2;
+                c.edge_attention = kind % 3;
                 c.temperature = kind == 0 ? 0.01 : 0.1;
                 c.user_weight = kind == 5 ? 0 : 1;
                 c.contrast = kind < 6 ? kind % 3 : GNN_CONTRAST_NONE;
-                c.sampling = kind < 6 || !may_sample(m) ? GNN_SAMPLING_NONE : kind - 5;
+                c.sampling = kind < 6 || !may_sample(&c) ? GNN_SAMPLING_NONE : kind - 5;
                 c.fanout = kind == 6 ? 1 : 5;
                 c.users_per_step = kind == 5 || kind == 6 ? 1 : 0;
                 c.contrast_temperature = kind == 1 ? 0.01 : 0.2;
@@ -661,7 +667,7 @@ exotic_weights(void)
     check_trains_anyhow(&g);
 }
 
-/* every model with each kind of sampling and contrast, and features: what is refused is so before, and else can be estimated */
+/* every model with each kind of sampling, contrast and attention, and features: what is refused is so before */
 static void
 refused_before(void)
 {
@@ -674,10 +680,10 @@ refused_before(void)
     random_csr(&features, 3, 4, 6, false, 5);
     gnn_graph_set_features(&featured, 1, &features);
     for (int m = 0; m < gnn_n_models; m++)
-        for (int kind = 0; kind < 18; kind++)
+        for (int kind = 0; kind < 54; kind++)
         {
             GnnGraph   *g = kind % 2 == 0 ? &plain : &featured;
-            bool        together = kind / 2 % 3 == GNN_CONTRAST_NONE && may_sample(m);
+            bool        together;
             GnnConfig   c;
             GnnFit      fit;
             GnnPart     parts[GNN_MAX_PARTS];
@@ -691,7 +697,9 @@ refused_before(void)
             c.steps = 2;
             c.negatives = 5;
             c.contrast = kind / 2 % 3;
-            c.sampling = kind / 6;
+            c.sampling = kind / 6 % 3;
+            c.edge_attention = kind / 18;
+            together = c.contrast == GNN_CONTRAST_NONE && may_sample(&c);
             problem = gnn_fit_refusal(&c, g);
             CHECK((problem == NULL) == (c.sampling == GNN_SAMPLING_NONE || together));
             CHECK((gnn_fit_refusal(&c, NULL) == NULL) == (c.sampling == GNN_SAMPLING_NONE || together));
@@ -759,6 +767,7 @@ nodes_without_edges(void)
         c.negatives = 50;
         c.model = m;
         c.steps = 3;
+        c.edge_attention = GNN_EDGE_ATTENTION_RELATION;
         CHECK(train(&fit, &g, &c, 1) == NULL);
         for (int32_t u = 0; u < 4; u++)
         {
@@ -1009,11 +1018,12 @@ estimate(void)
                 c.dim = kind == 1 ? 50 : 20;
                 c.layers = kind == 2 ? 4 : 2;
                 c.aggregator = kind % 2;
+                c.edge_attention = kind % 3;
                 c.negatives = kind == 3 ? 7 : 100;
                 c.contrast = kind < 4 ? kind % 3 : GNN_CONTRAST_NONE;
                 c.holdout = kind == 3 ? 0.2 : 0;
                 c.users_per_step = kind > 3 ? 50 : 0;
-                c.sampling = kind > 3 && may_sample(m) ? kind - 4 : 0;
+                c.sampling = kind > 3 && may_sample(&c) ? kind - 4 : 0;
                 c.fanout = 3;
                 for (int r = 0; r < g.n_relations; r++)
                     n_edges[r] = g.relations[r].edges.ptr[g.relations[r].edges.n];
