@@ -367,16 +367,6 @@ add_relations(GnnGraph *g)
     gnn_graph_add_relation(g, "likes", 0, 2, &edges);
 }
 
-static int
-model_number(const char *name)
-{
-    int         m = 0;
-
-    while (strcmp(gnn_models[m]->name, name) != 0)
-        m++;
-    return m;
-}
-
 /* ---- the same bits: of float, and with BLAS, as they are served ---- */
 
 #ifndef GNN_DOUBLE
@@ -1083,138 +1073,6 @@ more_node_types(void)
     }
 }
 
-/* ---- relations that matter ---- */
-
-#define BRANDS 6
-#define SEEDED 200              /* users with interactions ... */
-#define UNSEEN 100              /* ... and without */
-
-/*
- * Each user likes a brand and avoids another; she takes items of the first. Those without interactions are known by what they
- * like and avoid alone: whoever takes an edge for an edge sends them to both brands alike.
- */
-static void
-likes_and_avoids(GnnGraph *g)
-{
-    GnnRng      rng = gnn_rng(8, GNN_STREAM_INIT, 0);
-    int32_t     users = SEEDED + UNSEEN;
-    int32_t    *user = gnn_alloc(arena, 4 * users, sizeof(int32_t));
-    int32_t    *to = gnn_alloc(arena, 4 * users, sizeof(int32_t));
-    GnnCsr      edges;
-
-    *g = (GnnGraph) {0};
-    gnn_graph_add_nodes(g, "user", users);
-    gnn_graph_add_nodes(g, "item", ITEMS);
-    gnn_graph_add_nodes(g, "brand", BRANDS);
-    for (int32_t i = 0; i < 4 * SEEDED; i++)
-    {
-        user[i] = i / 4;
-        to[i] = (int32_t) gnn_rng_below(&rng, ITEMS / BRANDS) * BRANDS + user[i] % BRANDS;
-    }
-    gnn_csr_build(&edges, arena, &(GnnEdges) {.n = 4 * SEEDED, .from = user, .to = to}, users, ITEMS);
-    gnn_graph_add_relation(g, "interaction", 0, 1, &edges);
-    for (int32_t i = 0; i < ITEMS; i++)
-    {
-        user[i] = i;
-        to[i] = i % BRANDS;
-    }
-    gnn_csr_build(&edges, arena, &(GnnEdges) {.n = ITEMS, .from = user, .to = to}, ITEMS, BRANDS);
-    gnn_graph_add_relation(g, "made by", 1, 2, &edges);
-    for (int avoids = 0; avoids < 2; avoids++)
-    {
-        for (int32_t u = 0; u < users; u++)
-        {
-            user[u] = u;
-            to[u] = (u + avoids * (1 + u / BRANDS % (BRANDS - 1))) % BRANDS;
-        }
-        gnn_csr_build(&edges, arena, &(GnnEdges) {.n = users, .from = user, .to = to}, users, BRANDS);
-        gnn_graph_add_relation(g, avoids ? "avoids" : "likes", 0, 2, &edges);
-    }
-}
-
-/* a user's edge to her brand weighs sixteen times that to another one, in one relation, or as much */
-static void
-heavy_and_light(GnnGraph *g, bool weighted)
-{
-    GnnRelation *likes = &g->relations[2];
-    GnnRelation *avoids = &g->relations[3];
-    int32_t     users = likes->edges.n;
-    int32_t    *user = gnn_alloc(arena, 2 * users, sizeof(int32_t));
-    int32_t    *brand = gnn_alloc(arena, 2 * users, sizeof(int32_t));
-    float      *weight = gnn_alloc(arena, 2 * users, sizeof(float));
-
-    for (int32_t i = 0; i < 2 * users; i++)
-    {
-        user[i] = i / 2;
-        brand[i] = i % 2 == 0 ? likes->edges.idx[i / 2] : avoids->edges.idx[i / 2];
-        weight[i] = i % 2 == 0 && weighted ? 16 : 1;
-    }
-    gnn_csr_build(&likes->edges, arena, &(GnnEdges) {.n = 2 * users, .from = user, .to = brand, .weight = weight}, users, BRANDS);
-    g->n_relations--;
-}
-
-/* of the five best items of users without interactions, the share of the brand they like */
-static double
-share_liked(const GnnGraph *g, const char *model)
-{
-    GnnConfig   c;
-    GnnFit      fit;
-    int         found = 0;
-
-    gnn_config_defaults(&c);
-    c.model = model_number(model);
-    c.dim = 16;
-    c.steps = 80;
-    c.temperature = 0.3;
-    c.negatives = 200;
-    CHECK(train(&fit, g, &c, 2) == NULL);
-    for (int32_t u = SEEDED; u < SEEDED + UNSEEN; u++)
-    {
-        GnnRows     rows = {.rows = fit.embedding[1], .n = ITEMS, .dim = c.dim};
-        GnnHit      hits[5];
-
-        gnn_topk(hits, 5, &rows, fit.embedding[0] + u * c.dim, NULL, 0);
-        for (int r = 0; r < 5; r++)
-            found += hits[r].row % BRANDS == u % BRANDS;
-    }
-    return found / (5.0 * UNSEEN);
-}
-
-static void
-opposite_relations(void)
-{
-    GnnGraph    g;
-    double      found;
-
-    likes_and_avoids(&g);
-    found = share_liked(&g, "rgcn");
-    CHECK_SAY(found > 0.9, "rgcn found %g", found);
-    found = share_liked(&g, "lightgcn");
-    CHECK_SAY(found < 0.75, "lightgcn found %g", found);
-    found = share_liked(&g, "mf");
-    CHECK_SAY(found < 0.4, "mf found %g", found);
-}
-
-/* what an edge weighs is all that tells both brands apart */
-static void
-weights_of_edges(void)
-{
-    static const char *const names[] = {"gat", "kgat", "rgcn"};
-
-    for (int m = 0; m < 3; m++)
-        for (int weighted = 0; weighted < 2; weighted++)
-        {
-            GnnGraph    g;
-            double      found;
-
-            likes_and_avoids(&g);
-            heavy_and_light(&g, weighted);
-            found = share_liked(&g, names[m]);
-            CHECK_SAY(weighted ? found > 0.9 : found < 0.75, "%s found %g, %s", names[m], found,
-                      weighted ? "weighted" : "evenly");
-        }
-}
-
 static const Test tests[] = {
     {"planted communities are found by every model and loss", LONG_TEST(communities)},
     {"so they are with contrast", LONG_TEST(contrast_finds_them_too)},
@@ -1223,8 +1081,6 @@ static const Test tests[] = {
     {"and from samples of users and of the graph", LONG_TEST(communities_by_samples)},
     {"chance finds little", chance_finds_little},
     {"further node types take part", more_node_types},
-    {"relations of opposite meaning", opposite_relations},
-    {"weights of edges", LONG_TEST(weights_of_edges)},
 #ifndef GNN_DOUBLE
     {"the number of threads does not show", threads_do_not_show},
     {"nor do waves", waves_do_not_show},
