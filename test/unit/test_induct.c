@@ -208,7 +208,7 @@ for_all(void (*test)(const GnnConfig *c, const void *arg), const void *arg)
                 test(&c, arg);
                 tried++;
             }
-    CHECK(tried >= 18);
+    CHECK(tried >= 27);
 }
 
 typedef struct Comparison
