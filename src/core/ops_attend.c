@@ -318,12 +318,9 @@ exponent_grad(const AttendWork *w, int64_t v, real x, real a, real inner, int he
     return a * (inner - w->mean[v * w->heads + head]) * (x > 0 ? 1 : w->step->scale);
 }
 
-/*
- * One neighbour u of v, or v itself, in one head: as who attends to v (dt, dh), and as whom v attends to (dx_vu, which is
- * returned)
- */
-GNN_INLINE real
-attend_grad_edge(real *dt, real *dh, const AttendWork *w, int64_t v, Neighbour u, int head)
+/* one neighbour u of v, or v itself, as whom v attends to (ds) and as who attends to v (dt, dh), in one head */
+GNN_INLINE void
+attend_grad_edge(real *ds, real *dt, real *dh, const AttendWork *w, int64_t v, Neighbour u, int head)
 {
     const real *h = w->step->in->val;
     const real *dy = w->step->out->grad;
@@ -340,8 +337,17 @@ attend_grad_edge(real *dt, real *dh, const AttendWork *w, int64_t v, Neighbour u
         inner_uv += dy[u.node * w->dim + c] * h[v * w->dim + c];
         dh[c] += a_uv * dy[u.node * w->dim + c];
     }
+    *ds += exponent_grad(w, v, x_vu, a_vu, inner_vu, head);
     *dt += exponent_grad(w, u.node, x_uv, a_uv, inner_uv, head);
-    return exponent_grad(w, v, x_vu, a_vu, inner_vu, head);
+}
+
+/* edges of a row from `start` on that are of one relation, or the node itself; of the adjacency all, and the node itself */
+static inline int64_t
+run_end(const AttendWork *w, int64_t v, int64_t start)
+{
+    int64_t     self = w->ptr[v + 1];
+
+    return w->typed == NULL || start == self ? self + 1 : gnn_run_end(w->typed, start, self);
 }
 
 static GNN_CLONES void
@@ -352,19 +358,24 @@ attend_grad_row(const AttendWork *w, real *datt, real *dbias, int64_t v)
     real       *dh = w->step->in->grad + v * w->dim;
     real        ds[GNN_MAX_DIM] = {0};
     real        dt[GNN_MAX_DIM] = {0};
+    int64_t     end;
 
-    for (int64_t e = w->ptr[v]; e <= w->ptr[v + 1]; e++)
+    for (int64_t start = w->ptr[v]; start <= w->ptr[v + 1]; start = end)
     {
-        Neighbour   u = neighbour(w, v, e);
+        real        of_run[GNN_MAX_DIM];
 
-        for (int k = 0; k < w->heads; k++)
+        end = run_end(w, v, start);
+        memset(of_run, 0, w->heads * sizeof(real));
+        for (int64_t e = start; e < end; e++)
         {
-            real        dx = attend_grad_edge(&dt[k], dh, w, v, u, k);
+            Neighbour   u = neighbour(w, v, e);
 
-            ds[k] += dx;
-            if (u.relation != NO_RELATION)
-                dbias[u.relation * w->heads + k] += dx;
+            for (int k = 0; k < w->heads; k++)
+                attend_grad_edge(&of_run[k], &dt[k], dh, w, v, u, k);
         }
+        gnn_add_scaled(ds, 1, of_run, w->heads);
+        if (w->typed != NULL && start < w->ptr[v + 1])
+            gnn_add_scaled(dbias + w->typed->relation[start] * w->heads, 1, of_run, w->heads);
     }
     for (int k = 0; k < w->heads; k++)
         for (int64_t c = head_start(w, k); c < head_start(w, k + 1); c++)

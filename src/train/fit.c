@@ -500,7 +500,8 @@ static const GnnRefusal contrast_sampled = {
 };
 static const GnnRefusal typed_sampled = {
     "a model that keeps relations apart does not go with sampling",
-    "Set sampling to \"none\", or train a model that takes all relations together, such as graphsage, or gat with another edge_attention."
+    "Set sampling to \"none\", or train a model that takes all relations together, such as graphsage, or gat with another "
+    "edge_attention."
 };
 static const GnnRefusal towers_sampled = {
     "a model with a tower for each node type does not go with sampling",
