@@ -44,9 +44,10 @@ END $$;
 CREATE TABLE found (params jsonb, users real, baskets real, audiences real, weights int, width int, functions text,
                     explained text);
 CREATE VIEW models AS
-    SELECT jsonb_build_object('model', m, 'aggregator', a) AS params
-    FROM gnnrec.parameters, regexp_split_to_table(allowed, ', ') m, (VALUES ('mean'), ('pool')) v(a)
-    WHERE name = 'model' AND (m = 'graphsage' OR a = 'mean');
+    SELECT jsonb_build_object('model', m, 'aggregator', a, 'edge_attention', e) AS params
+    FROM gnnrec.parameters, regexp_split_to_table(allowed, ', ') m,
+         (VALUES ('mean', 'weight'), ('pool', 'weight'), ('mean', 'relation')) v(a, e)
+    WHERE name = 'model' AND (m = 'graphsage' OR a = 'mean') AND (m = 'gat' OR e = 'weight');
 SELECT count(*) >= 8 AS models FROM models;
 \set ECHO none
 SELECT format('SELECT gnnrec.alter_model(''folded'', params => %L)', params), 'CALL gnnrec.retrain(''folded'')',
@@ -65,7 +66,7 @@ SELECT params, users, baskets, audiences FROM found WHERE least(users, baskets, 
 SELECT count(*) AS changed FROM found WHERE functions <> :'functions';
 -- who folds in by its layers has weights, and wider rows: the input's, where no layer sends it, and what is sent in two layers
 SELECT params, weights, width FROM found WHERE weights IS NOT NULL OR width <> 16 ORDER BY params->>'model',
-       params->>'aggregator';
+       params->>'aggregator', params->>'edge_attention';
 SELECT params FROM found JOIN gnnrec.models_available m ON m.name = params->>'model'
 WHERE (weights IS NOT NULL) <> (m.fold_in = 'inductive') OR (explained = 'none') <> m.explains;
 -- only sums can be taken apart
@@ -79,7 +80,7 @@ SELECT DISTINCT explained FROM found WHERE explained NOT LIKE 'none%';
 CREATE FUNCTION lists() RETURNS text LANGUAGE sql AS $$
     SELECT md5(string_agg(concat_ws(' ', who, item_id, score, rank, source), ',' ORDER BY who, rank))
     FROM (SELECT who, array_agg(what) AS items FROM later GROUP BY who) b, folded.recommend_for(items, k => 10) $$;
-SELECT gnnrec.alter_model('folded', params => '{"model": "gat", "aggregator": null, "steps": 60}');
+SELECT gnnrec.alter_model('folded', params => '{"model": "gat", "aggregator": null, "edge_attention": null, "steps": 60}');
 CALL gnnrec.retrain('folded');
 -- whoever has a user's items is answered much as that user is: more than half of two lists of ten is the same
 SELECT avg((SELECT count(*) FROM folded.recommend(who, 10)

@@ -652,7 +652,7 @@ COMMENT ON FUNCTION gnnrec.drop_feature(text, text, name) IS 'Takes a feature ou
 
 CREATE FUNCTION gnnrec.parameters(OUT name text, OUT type text, OUT "default" text, OUT allowed text, OUT description text)
     RETURNS SETOF record
-    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 34 AS 'MODULE_PATHNAME', 'gnnrec_parameters';
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 35 AS 'MODULE_PATHNAME', 'gnnrec_parameters';
 COMMENT ON FUNCTION gnnrec.parameters() IS 'The training parameters; see the view of the same name';
 
 CREATE FUNCTION gnnrec.models_available(OUT name text, OUT description text, OUT paper text, OUT learning_rate double precision,

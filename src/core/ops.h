@@ -18,6 +18,7 @@ extern const GnnOp gnn_neighbour_mean;
 extern const GnnOp gnn_neighbour_max;
 extern const GnnOp gnn_visited_sum;
 extern const GnnOp gnn_attend;
+extern const GnnOp gnn_edge_prior;
 extern const GnnOp gnn_gru;
 extern const GnnOp gnn_encode;
 extern const GnnOp gnn_relation_sum;
@@ -80,8 +81,17 @@ extern GnnMat *gnn_op_visited_sum(GnnPlan *plan, GnnMat *x, GnnMat *w, double sl
 /* f(x w) of either step, a row a node, as its last forward pass left them; a backward pass spoils them */
 extern const real *gnn_pool_terms(const GnnPlanStep *step);
 
-/* f of the attention of each head's columns over neighbours and node; att is 2 x dim, slope > 0; see core/ops_attend.c */
-extern GnnMat *gnn_op_attend(GnnPlan *plan, GnnMat *h, GnnMat *att, int heads, double slope);
+/*
+ * f of the attention of each head's columns over neighbours and node; att is 2 x dim, slope > 0; see core/ops_attend.c. Edges
+ * count by weight, or all alike (even). The typed form has them from the typed graph: prior is what each counts; bias, a row a
+ * directed relation (there may be more rows) of a number a head, is what its relation adds to the exponent.
+ */
+extern GnnMat *gnn_op_attend(GnnPlan *plan, GnnMat *h, GnnMat *att, int heads, double slope, bool even);
+extern GnnMat *gnn_op_attend_typed(GnnPlan *plan, GnnMat *h, GnnMat *att, GnnMat *prior, GnnMat *bias, int heads, double slope);
+extern GnnMat *gnn_op_edge_prior(GnnPlan *plan);
+
+/* heads there are of so many wanted: each has a column */
+extern int  gnn_attend_heads(int heads, int64_t dim);
 
 /* the next state, from state h and message m; w and u are dim x 3 dim: candidate, update and reset gate; see core/ops_gru.c */
 extern GnnMat *gnn_op_gru(GnnPlan *plan, GnnMat *h, GnnMat *m, GnnMat *w, GnnMat *u, double dropout);

@@ -5,13 +5,19 @@
  *     a_vu = p_vu exp(l(s_v + t_u)) / sum over u' of the same, u and u' in N(v) and v itself
  *     y_v = sum_u a_vu h_u;   out = f(y)                     l and f: y where y > 0, slope y elsewhere
  *
- * p_vu is the edge's weight over the mean weight of v's edges, and 1 for v itself: without weights, 1 everywhere.
+ * p_vu is the edge's weight over the mean weight of v's edges, and 1 for v itself: without weights, 1 everywhere. `even` takes
+ * an edge for an edge whatever it weighs; of a sample of them each then stands for as many as it takes to make up for the others.
+ *
+ * With a `bias`, edges are those of the typed graph, two nodes may have several, and each adds what its directed relation r has
+ * of its own to the exponent, a number a head: l(s_v + t_u + b_r). p_vu is then the weight over the mean of the edge's run, so
+ * that what a relation weighs as a whole is learned and not given. The node itself has no such number.
  *
  * Nothing is kept for an edge. A weight a_vu is computed again where it is needed from s_v, t_u and lse_v, the logarithm of
  * the sum; and the softmax's gradient, da_vu - sum_u a_vu da_vu with da_vu = dy_v . h_u, needs but one number a node and
  * head: that sum is dy_v . y_v. The places of the matrix are symmetric, so a node finds in its own row both whom it attends to
  * and who attends to it (in a sample of the graph, where p_vu may be 0, perhaps but one of the two): gradients are gathered, no
- * two threads write one row. `keep` has s, t, lse and that sum, n x heads each, and the parts' gradients of att.
+ * two threads write one row. `keep` has s, t, lse and that sum, n x heads each, what an even edge counts at each node, and the
+ * parts' gradients of att and bias.
  */
 #include "core/ops.h"
 
@@ -25,6 +31,11 @@
 typedef struct AttendWork
 {
     const GnnAdjacency *adjacency;
+    const GnnTyped *typed;      /* whose edges they are; NULL: the adjacency's */
+    const int64_t *ptr;         /* of either */
+    const int32_t *idx;
+    const real *prior;          /* of the typed graph's edges */
+    const GnnMat *bias;         /* directed relations x heads */
     const GnnPlanStep *step;
     int64_t     dim;
     int         heads;
@@ -32,17 +43,37 @@ typedef struct AttendWork
     real       *t;
     real       *lse;
     real       *mean;           /* dy . y */
-    real       *datt;           /* parts x 2 x dim */
+    real       *even;           /* n: what each of a node's edges counts; NULL: they count by weight */
+    real       *grads;          /* parts x part_size: of att, 2 x dim, and of bias */
 } AttendWork;
+
+static int64_t
+part_size(const GnnPlanStep *s)
+{
+    const GnnMat *bias = s->with[1];
+
+    return 2 * s->out->dim + (bias != NULL ? bias->n * bias->dim : 0);
+}
 
 static AttendWork
 work_of(const GnnPlan *plan, const GnnPlanStep *s)
 {
     int64_t     size = s->out->n * s->count;
+    bool        is_even = s->own == 0;
+    AttendWork  w = {.adjacency = plan->adjacency, .ptr = plan->adjacency->a.ptr, .idx = plan->adjacency->a.idx, .step = s,
+                     .dim = s->out->dim, .heads = s->count, .s = s->keep, .t = s->keep + size, .lse = s->keep + 2 * size,
+                     .mean = s->keep + 3 * size, .grads = s->keep + 4 * size + (is_even ? s->out->n : 0)};
 
-    return (AttendWork) {.adjacency = plan->adjacency, .step = s, .dim = s->out->dim, .heads = s->count, .s = s->keep,
-                         .t = s->keep + size, .lse = s->keep + 2 * size, .mean = s->keep + 3 * size,
-                         .datt = s->keep + 4 * size};
+    if (is_even)
+        w.even = s->keep + 4 * size;
+    if (s->with[1] == NULL)
+        return w;
+    w.typed = plan->typed;
+    w.ptr = plan->typed->ptr;
+    w.idx = plan->typed->idx;
+    w.prior = s->with[0]->val;
+    w.bias = s->with[1];
+    return w;
 }
 
 /* first column of a head; that of head `heads` is dim */
@@ -58,30 +89,76 @@ leaky(const AttendWork *w, real x)
     return x > 0 ? x : w->step->scale * x;
 }
 
+/* ---- edges ---- */
+
+#define NO_RELATION (-1)
+
 /* whom a row's edge leads to, and p both ways; past a row's last edge it is the node itself */
 typedef struct Neighbour
 {
     int64_t     node;
     real        to;             /* p_vu, u the neighbour */
     real        from;           /* p_uv */
+    int         relation;       /* from v to u, directed; the other way it is relation ^ 1 */
 } Neighbour;
 
 /* A_vu is A_hat_vu sqrt(D_v D_u), and the mean weight of v's edges D_v over their number */
 static inline Neighbour
-neighbour(const AttendWork *w, int64_t v, int64_t edge)
+weighed(const AttendWork *w, int64_t v, int64_t edge)
 {
     const GnnCsr *a = &w->adjacency->a;
     const float *back = w->adjacency->back != NULL ? w->adjacency->back : a->val;
     const double *degree = w->adjacency->degree;
-    double      ratio;
-    int64_t     u;
+    int64_t     u = a->idx[edge];
+    double      ratio = sqrt(degree[u] / degree[v]);
 
-    if (edge == a->ptr[v + 1])
-        return (Neighbour) {.node = v, .to = 1, .from = 1};
-    u = a->idx[edge];
-    ratio = sqrt(degree[u] / degree[v]);
     return (Neighbour) {.node = u, .to = (real) (a->val[edge] * ratio * (double) gnn_adjacency_edges(w->adjacency, v)),
-                        .from = (real) (back[edge] / ratio * (double) gnn_adjacency_edges(w->adjacency, u))};
+                        .from = (real) (back[edge] / ratio * (double) gnn_adjacency_edges(w->adjacency, u)),
+                        .relation = NO_RELATION};
+}
+
+static inline Neighbour
+counted(const AttendWork *w, int64_t v, int64_t edge)
+{
+    const GnnCsr *a = &w->adjacency->a;
+    const float *back = w->adjacency->back != NULL ? w->adjacency->back : a->val;
+    int64_t     u = a->idx[edge];
+
+    return (Neighbour) {.node = u, .to = a->val[edge] > 0 ? w->even[v] : 0, .from = back[edge] > 0 ? w->even[u] : 0,
+                        .relation = NO_RELATION};
+}
+
+static inline Neighbour
+related(const AttendWork *w, int64_t edge)
+{
+    return (Neighbour) {.node = w->idx[edge], .to = w->prior[edge], .from = w->prior[gnn_opposite(w->typed, edge)],
+                        .relation = w->typed->relation[edge]};
+}
+
+static inline Neighbour
+neighbour(const AttendWork *w, int64_t v, int64_t edge)
+{
+    if (edge == w->ptr[v + 1])
+        return (Neighbour) {.node = v, .to = 1, .from = 1, .relation = NO_RELATION};
+    if (w->typed != NULL)
+        return related(w, edge);
+    return w->even != NULL ? counted(w, v, edge) : weighed(w, v, edge);
+}
+
+/* does an edge count for the row it stands in? What a view left out does not, nor does what goes the other way only */
+static inline bool
+counts(const AttendWork *w, int64_t edge)
+{
+    return w->typed != NULL ? w->prior[edge] > 0 : w->adjacency->a.val[edge] > 0;
+}
+
+/* s_v + t_u + b_r, in one head */
+static inline real
+exponent(const AttendWork *w, int64_t v, int64_t u, int relation, int head)
+{
+    real        x = w->s[v * w->heads + head] + w->t[u * w->heads + head];
+
+    return relation == NO_RELATION ? x : x + w->bias->val[relation * w->heads + head];
 }
 
 /* p exp(x): of an edge that goes the other way only, p is 0 and x as large as may be */
@@ -105,6 +182,17 @@ block_end(const AttendWork *w, int64_t block)
 
 /* ---- forward ---- */
 
+/* edges of the whole graph for each of those that are there */
+static real
+even_share(const AttendWork *w, int64_t v)
+{
+    int64_t     n = 0;
+
+    for (int64_t e = w->ptr[v]; e < w->ptr[v + 1]; e++)
+        n += counts(w, e);
+    return n > 0 ? (real) gnn_adjacency_edges(w->adjacency, v) / (real) n : 0;
+}
+
 static void
 score_rows(void *arg, int64_t block, int thread)
 {
@@ -112,6 +200,7 @@ score_rows(void *arg, int64_t block, int thread)
     const real *att = w->step->weight->val;
 
     for (int64_t v = block * BLOCK; v < block_end(w, block); v++)
+    {
         for (int k = 0; k < w->heads; k++)
         {
             int64_t     c = head_start(w, k);
@@ -121,6 +210,9 @@ score_rows(void *arg, int64_t block, int thread)
             w->s[v * w->heads + k] = gnn_inner(att + c, h, n);
             w->t[v * w->heads + k] = gnn_inner(att + w->dim + c, h, n);
         }
+        if (w->even != NULL)
+            w->even[v] = even_share(w, v);
+    }
 }
 
 /* the largest exponent of each head, so that no exponential is too large */
@@ -128,10 +220,14 @@ static void
 find_tops(real *top, const AttendWork *w, int64_t v)
 {
     for (int k = 0; k < w->heads; k++)
-        top[k] = leaky(w, w->s[v * w->heads + k] + w->t[v * w->heads + k]);
-    for (int64_t e = w->adjacency->a.ptr[v]; e < w->adjacency->a.ptr[v + 1]; e++)
-        for (int k = 0; k < w->heads && w->adjacency->a.val[e] > 0; k++)
-            top[k] = fmax(top[k], leaky(w, w->s[v * w->heads + k] + w->t[w->adjacency->a.idx[e] * w->heads + k]));
+        top[k] = leaky(w, exponent(w, v, v, NO_RELATION, k));
+    for (int64_t e = w->ptr[v]; e < w->ptr[v + 1]; e++)
+    {
+        int         relation = w->typed != NULL ? w->typed->relation[e] : NO_RELATION;
+
+        for (int k = 0; k < w->heads && counts(w, e); k++)
+            top[k] = fmax(top[k], leaky(w, exponent(w, v, w->idx[e], relation, k)));
+    }
 }
 
 static GNN_CLONES void
@@ -144,14 +240,14 @@ attend_row(const AttendWork *w, int64_t v)
 
     find_tops(lse, w, v);
     memset(out, 0, w->dim * sizeof(real));
-    for (int64_t e = w->adjacency->a.ptr[v]; e <= w->adjacency->a.ptr[v + 1]; e++)
+    for (int64_t e = w->ptr[v]; e <= w->ptr[v + 1]; e++)
     {
         Neighbour   u = neighbour(w, v, e);
         const real *h = step->in->val + u.node * w->dim;
 
         for (int k = 0; k < w->heads; k++)
         {
-            real        a = weigh(u.to, leaky(w, w->s[v * w->heads + k] + w->t[u.node * w->heads + k]) - lse[k]);
+            real        a = weigh(u.to, leaky(w, exponent(w, v, u.node, u.relation, k)) - lse[k]);
 
             sum[k] += a;
             for (int64_t c = head_start(w, k); c < head_start(w, k + 1); c++)
@@ -186,8 +282,9 @@ attend_forward(GnnPlan *plan, const GnnPlanStep *s)
 
 /* ---- backward ---- */
 /*
- * dy = f'(y) dout, in dout's place; dx_vu = a_vu (dy_v . h_u - dy_v . y_v) l'(s_v + t_u);  ds_v = sum_u dx_vu, dt_u = sum_v
- * dx_vu; dh_u += sum_v a_vu dy_v + ds_u att_0 + dt_u att_1;  datt_0 += sum_v ds_v h_v, datt_1 += sum_u dt_u h_u
+ * dy = f'(y) dout, in dout's place; dx_vu = a_vu (dy_v . h_u - dy_v . y_v) l'(s_v + t_u + b_r);  ds_v = sum_u dx_vu, dt_u =
+ * sum_v dx_vu, db_r += sum over its edges of dx_vu;  dh_u += sum_v a_vu dy_v + ds_u att_0 + dt_u att_1;  datt_0 += sum_v ds_v
+ * h_v, datt_1 += sum_u dt_u h_u
  */
 
 static void
@@ -227,12 +324,10 @@ attend_grad_edge(real *ds, real *dt, real *dh, const AttendWork *w, int64_t v, N
 {
     const real *h = w->step->in->val;
     const real *dy = w->step->out->grad;
-    int64_t     at_v = v * w->heads + head;
-    int64_t     at_u = u.node * w->heads + head;
-    real        x_vu = w->s[at_v] + w->t[at_u];
-    real        x_uv = w->s[at_u] + w->t[at_v];
-    real        a_vu = weigh(u.to, leaky(w, x_vu) - w->lse[at_v]);
-    real        a_uv = weigh(u.from, leaky(w, x_uv) - w->lse[at_u]);
+    real        x_vu = exponent(w, v, u.node, u.relation, head);
+    real        x_uv = exponent(w, u.node, v, u.relation == NO_RELATION ? NO_RELATION : u.relation ^ 1, head);
+    real        a_vu = weigh(u.to, leaky(w, x_vu) - w->lse[v * w->heads + head]);
+    real        a_uv = weigh(u.from, leaky(w, x_uv) - w->lse[u.node * w->heads + head]);
     real        inner_vu = 0;
     real        inner_uv = 0;
 
@@ -246,21 +341,41 @@ attend_grad_edge(real *ds, real *dt, real *dh, const AttendWork *w, int64_t v, N
     *dt += exponent_grad(w, u.node, x_uv, a_uv, inner_uv, head);
 }
 
+/* edges of a row from `start` on that are of one relation, or the node itself; of the adjacency all, and the node itself */
+static inline int64_t
+run_end(const AttendWork *w, int64_t v, int64_t start)
+{
+    int64_t     self = w->ptr[v + 1];
+
+    return w->typed == NULL || start == self ? self + 1 : gnn_run_end(w->typed, start, self);
+}
+
 static GNN_CLONES void
-attend_grad_row(const AttendWork *w, real *datt, int64_t v)
+attend_grad_row(const AttendWork *w, real *datt, real *dbias, int64_t v)
 {
     const real *att = w->step->weight->val;
     const real *h = w->step->in->val + v * w->dim;
     real       *dh = w->step->in->grad + v * w->dim;
     real        ds[GNN_MAX_DIM] = {0};
     real        dt[GNN_MAX_DIM] = {0};
+    int64_t     end;
 
-    for (int64_t e = w->adjacency->a.ptr[v]; e <= w->adjacency->a.ptr[v + 1]; e++)
+    for (int64_t start = w->ptr[v]; start <= w->ptr[v + 1]; start = end)
     {
-        Neighbour   u = neighbour(w, v, e);
+        real        of_run[GNN_MAX_DIM];
 
-        for (int k = 0; k < w->heads; k++)
-            attend_grad_edge(&ds[k], &dt[k], dh, w, v, u, k);
+        end = run_end(w, v, start);
+        memset(of_run, 0, w->heads * sizeof(real));
+        for (int64_t e = start; e < end; e++)
+        {
+            Neighbour   u = neighbour(w, v, e);
+
+            for (int k = 0; k < w->heads; k++)
+                attend_grad_edge(&of_run[k], &dt[k], dh, w, v, u, k);
+        }
+        gnn_add_scaled(ds, 1, of_run, w->heads);
+        if (w->typed != NULL && start < w->ptr[v + 1])
+            gnn_add_scaled(dbias + w->typed->relation[start] * w->heads, 1, of_run, w->heads);
     }
     for (int k = 0; k < w->heads; k++)
         for (int64_t c = head_start(w, k); c < head_start(w, k + 1); c++)
@@ -275,11 +390,11 @@ static void
 attend_grad_part(void *arg, int64_t part, int thread)
 {
     const AttendWork *w = arg;
-    real       *datt = w->datt + part * 2 * w->dim;
+    real       *grads = w->grads + part * part_size(w->step);
 
-    memset(datt, 0, 2 * w->dim * sizeof(real));
+    memset(grads, 0, part_size(w->step) * sizeof(real));
     for (int64_t v = gnn_part_start(w->step->out->n, part); v < gnn_part_start(w->step->out->n, part + 1); v++)
-        attend_grad_row(w, datt, v);
+        attend_grad_row(w, grads, grads + 2 * w->dim, v);
 }
 
 static void
@@ -289,19 +404,91 @@ attend_backward(GnnPlan *plan, const GnnPlanStep *s)
 
     for_rows(plan, &w, through_activation);
     gnn_team_run(plan->team, gnn_parts(s->out->n), attend_grad_part, &w);
-    gnn_add_parts(s->weight->grad, s->out->n, w.datt, 2 * w.dim, 2 * w.dim);
+    gnn_add_parts(s->weight->grad, s->out->n, w.grads, part_size(s), 2 * w.dim);
+    if (w.bias != NULL)
+        gnn_add_parts(w.bias->grad, s->out->n, w.grads + 2 * w.dim, part_size(s), w.bias->n * w.bias->dim);
 }
 
 const GnnOp gnn_attend = {"attend", attend_forward, attend_backward};
 
-GnnMat *
-gnn_op_attend(GnnPlan *plan, GnnMat *h, GnnMat *att, int heads, double slope)
+int
+gnn_attend_heads(int heads, int64_t dim)
 {
-    GnnMat     *out = gnn_plan_mat(plan, h->n, h->dim);
-    int         used = heads < h->dim ? heads : (int) h->dim;
+    return heads < dim ? heads : (int) dim;
+}
 
-    assert(slope > 0);          /* a result's sign tells f's side */
-    gnn_plan_add(plan, (GnnPlanStep) {.op = &gnn_attend, .out = out, .in = h, .weight = att, .scale = (real) slope, .count = used,
-                                      .n_keep = h->n * used * 4 + gnn_parts(h->n) * 2 * h->dim});
-    return gnn_op_along_edges(plan, out);
+static GnnMat *
+add_attend(GnnPlan *plan, GnnPlanStep step)
+{
+    assert(step.scale > 0);     /* a result's sign tells f's side */
+    step.op = &gnn_attend;
+    step.out = gnn_plan_mat(plan, step.in->n, step.in->dim);
+    step.count = gnn_attend_heads(step.count, step.in->dim);
+    step.n_keep = step.in->n * (step.count * 4 + (step.own == 0 ? 1 : 0)) + gnn_parts(step.in->n) * part_size(&step);
+    gnn_plan_add(plan, step);
+    return gnn_op_along_edges(plan, step.out);
+}
+
+GnnMat *
+gnn_op_attend(GnnPlan *plan, GnnMat *h, GnnMat *att, int heads, double slope, bool even)
+{
+    return add_attend(plan, (GnnPlanStep) {.in = h, .weight = att, .count = heads, .scale = (real) slope, .own = even ? 0 : 1});
+}
+
+GnnMat *
+gnn_op_attend_typed(GnnPlan *plan, GnnMat *h, GnnMat *att, GnnMat *prior, GnnMat *bias, int heads, double slope)
+{
+    assert(bias->n >= plan->typed->n_relations && bias->dim == gnn_attend_heads(heads, h->dim));
+    return add_attend(plan, (GnnPlanStep) {.in = h, .weight = att, .with = {prior, bias}, .count = heads, .scale = (real) slope,
+                                           .own = 1});
+}
+
+/* ---- p of the typed graph's edges: the weight over the mean of the run, 0 for what a view has left out ---- */
+
+typedef struct PriorWork
+{
+    const GnnTyped *typed;
+    real       *prior;
+} PriorWork;
+
+static void
+prior_rows(void *arg, int64_t block, int thread)
+{
+    const PriorWork *w = arg;
+    const int64_t *ptr = w->typed->ptr;
+    int64_t     end;
+
+    for (int64_t v = block * BLOCK; v < (block + 1) * BLOCK && v < w->typed->n_nodes; v++)
+        for (int64_t start = ptr[v]; start < ptr[v + 1]; start = end)
+        {
+            end = gnn_run_end(w->typed, start, ptr[v + 1]);
+            for (int64_t e = start; e < end; e++)
+                w->prior[e] = w->typed->share[e] * (real) (end - start);
+        }
+}
+
+static void
+prior_forward(GnnPlan *plan, const GnnPlanStep *s)
+{
+    PriorWork   w = {.typed = plan->typed, .prior = s->out->val};
+
+    gnn_team_run(plan->team, gnn_blocks(plan->typed->n_nodes, BLOCK), prior_rows, &w);
+}
+
+static void
+prior_backward(GnnPlan *plan, const GnnPlanStep *s)
+{
+    /* a constant */
+}
+
+const GnnOp gnn_edge_prior = {"edge_prior", prior_forward, prior_backward};
+
+GnnMat *
+gnn_op_edge_prior(GnnPlan *plan)
+{
+    GnnMat     *out = gnn_plan_mat(plan, plan->typed->n_edges, 1);
+
+    out->constant = true;
+    gnn_plan_add(plan, (GnnPlanStep) {.op = &gnn_edge_prior, .out = out});
+    return out;
 }

@@ -64,7 +64,7 @@ void
 gnn_plan_add(GnnPlan *plan, GnnPlanStep step)
 {
     assert(plan->n_steps < GNN_MAX_STEPS);
-    if (step.in->rows_of != GNN_ROWS_FIXED)
+    if (step.in != NULL && step.in->rows_of != GNN_ROWS_FIXED)
         step.out->rows_of = step.in->rows_of;
     step.number = plan->n_steps;
     plan->steps[plan->n_steps++] = step;

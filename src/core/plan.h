@@ -56,7 +56,7 @@ typedef struct GnnPlanStep
 {
     const GnnOp *op;
     GnnMat     *out;
-    GnnMat     *in;
+    GnnMat     *in;             /* NULL where the op reads the graph alone */
     GnnMat     *weight;         /* second input, where the op has one ... */
     GnnMat     *with[GNN_MAX_INPUTS];       /* ... and further ones */
     real        scale;          /* what they mean is the op's to say */

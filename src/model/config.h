@@ -17,6 +17,14 @@ typedef enum GnnAggregator
     GNN_AGGREGATOR_POOL
 } GnnAggregator;
 
+/* what gat's attention knows of an edge, beside whom it joins */
+typedef enum GnnEdgeAttention
+{
+    GNN_EDGE_ATTENTION_WEIGHT,
+    GNN_EDGE_ATTENTION_NONE,
+    GNN_EDGE_ATTENTION_RELATION /* and its weight among those of the relation */
+} GnnEdgeAttention;
+
 /* what of the graph a step of training propagates on */
 typedef enum GnnSampling
 {
@@ -44,7 +52,8 @@ typedef enum GnnUse
     GNN_USE_BASES = 16,
     GNN_USE_OBJECTIVE = 32,     /* of its own, beside the loss */
     GNN_USE_LAYERS = 64,        /* of another kind than steps along edges */
-    GNN_USE_WALKS = 128         /* those of random walks, which come before training: the plan's `visited` */
+    GNN_USE_WALKS = 128,        /* those of random walks, which come before training: the plan's `visited` */
+    GNN_USE_EDGE_ATTENTION = 256
 } GnnUse;
 
 /* how the two views of a contrastive term are disturbed */
@@ -63,6 +72,7 @@ typedef struct GnnConfig
     int         layers;
     int         aggregator;     /* GnnAggregator */
     int         heads;
+    int         edge_attention; /* GnnEdgeAttention */
     int         walks;
     int         walk_length;
     int         importance_neighbours;

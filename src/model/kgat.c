@@ -55,7 +55,7 @@ const GnnModel gnn_kgat = {
     .uses = GNN_USE_EDGES | GNN_USE_DROPOUT | GNN_USE_OBJECTIVE,
     .learning_rate = 0.02,
     .linear = false,
-    .typed = true,
+    .typed = gnn_model_always_typed,
     .build = kgat_build,
     .fold_in = gnn_fold_in_mean,
 };

@@ -27,8 +27,8 @@ typedef struct GnnModel
      */
     bool        linear;
 
-    /* the plan's steps read `typed`: the graph with its relations apart */
-    bool        typed;
+    /* do the plan's steps read `typed`, the graph with its relations apart? NULL: they never do. Called by gnn_model_is_typed */
+    bool        (*typed)(const GnnConfig *config);
 
     /* writes the plan, from shapes alone; returns the matrix of all nodes' embeddings, n_nodes x dim */
     GnnMat     *(*build)(GnnPlan *plan, const GnnGraph *graph, const GnnConfig *config);
@@ -69,6 +69,10 @@ typedef enum GnnFoldIn
 /* how a model folds in, and what that is called */
 extern GnnFoldIn gnn_model_folds_in(const GnnModel *model);
 extern const char *gnn_fold_in_name(GnnFoldIn how);
+
+/* does the plan of a configuration's model read the typed graph? And the function of those models that always do */
+extern bool gnn_model_is_typed(const GnnConfig *config);
+extern bool gnn_model_always_typed(const GnnConfig *config);
 
 /* deviation of a weight's noise at the start, times 1 / sqrt(dim): that of a product's row is this share */
 #define GNN_MODEL_NOISE 0.1

@@ -24,6 +24,20 @@ gnn_fold_in_name(GnnFoldIn how)
     return names[how];
 }
 
+bool
+gnn_model_is_typed(const GnnConfig *config)
+{
+    const GnnModel *model = gnn_models[config->model];
+
+    return model->typed != NULL && model->typed(config);
+}
+
+bool
+gnn_model_always_typed(const GnnConfig *config)
+{
+    return true;
+}
+
 void
 gnn_fold_in_mean(real *out, const GnnPlan *plan, const GnnMat *z, int64_t node)
 {

@@ -49,7 +49,7 @@ const GnnModel gnn_rgcn = {
     .uses = GNN_USE_EDGES | GNN_USE_DROPOUT | GNN_USE_BASES,
     .learning_rate = 0.02,
     .linear = false,
-    .typed = true,
+    .typed = gnn_model_always_typed,
     .build = rgcn_build,
     .fold_in = gnn_fold_in_mean,
 };

@@ -74,7 +74,7 @@ static void
 allocate_graph(Fit *f, GnnArena *arena, const int64_t *n_edges)
 {
     gnn_adjacency_allocate(&f->adjacency, arena, &f->graph, n_edges);
-    if (f->model->typed)
+    if (gnn_model_is_typed(f->config))
         gnn_typed_allocate(&f->typed, arena, &f->graph, n_edges);
     if ((f->model->uses & GNN_USE_WALKS) == 0)
         return;
@@ -98,7 +98,7 @@ allocate_plan(Fit *f, GnnArena *arena)
     gnn_features_open(&f->features, &f->graph);
     if (f->features.n > 0)
         f->plan.features = &f->features;
-    f->plan.typed = f->model->typed ? &f->typed : NULL;
+    f->plan.typed = gnn_model_is_typed(f->config) ? &f->typed : NULL;
     f->plan.noise = gnn_contrast_noise(f->config);
     f->z = f->model->build(&f->plan, &f->graph, f->config);
     if (samples(f))
@@ -259,7 +259,7 @@ prepare(Fit *f, GnnArena *arena)
         gnn_visits_fill(&f->visits, &f->team, &f->adjacency);
     if (!samples(f))
         gnn_features_fill(&f->features);
-    if (f->model->typed)
+    if (gnn_model_is_typed(f->config))
         gnn_typed_fill(&f->typed, &f->graph);
     gnn_plan_start(&f->plan);
     if (samples(f))
@@ -381,7 +381,7 @@ forward_as_served(Fit *f)
     f->plan.training = false;
     f->plan.adjacency = &f->adjacency;
     f->plan.visited = visited(f);
-    f->plan.typed = f->model->typed ? &f->typed : NULL;
+    f->plan.typed = gnn_model_is_typed(f->config) ? &f->typed : NULL;
     gnn_plan_forward(&f->plan);
 }
 
@@ -500,7 +500,8 @@ static const GnnRefusal contrast_sampled = {
 };
 static const GnnRefusal typed_sampled = {
     "a model that keeps relations apart does not go with sampling",
-    "Set sampling to \"none\", or train a model that takes all relations together, such as graphsage or gat."
+    "Set sampling to \"none\", or train a model that takes all relations together, such as graphsage, or gat with another "
+    "edge_attention."
 };
 static const GnnRefusal towers_sampled = {
     "a model with a tower for each node type does not go with sampling",
@@ -517,7 +518,7 @@ gnn_fit_refusal(const GnnConfig *config, const GnnGraph *graph)
         return NULL;
     if (config->contrast != GNN_CONTRAST_NONE)
         return &contrast_sampled;
-    if (gnn_models[config->model]->typed)
+    if (gnn_model_is_typed(config))
         return &typed_sampled;
     if ((gnn_models[config->model]->uses & GNN_USE_LAYERS) != 0)        /* its plan says where types start */
         return &towers_sampled;

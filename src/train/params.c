@@ -20,6 +20,9 @@ static const char *const losses[] = {"softmax", "bpr", "bce", "mse", NULL};
 /* in the order of GnnAggregator */
 static const char *const aggregators[] = {"mean", "pool", NULL};
 
+/* in the order of GnnEdgeAttention */
+static const char *const edge_attentions[] = {"weight", "none", "relation", NULL};
+
 /* in the order of GnnSampling */
 static const char *const samplings[] = {"none", "neighbours", "walks", NULL};
 
@@ -42,6 +45,8 @@ const GnnParam gnn_params[] = {
           "of a tower."),
     CHOICE(aggregator, aggregators, "What graphsage takes of neighbours: their mean, or the largest of each number (pool)."),
     WHOLE(heads, 1, 64, 4, "Heads of gat's attention, each on its share of the numbers."),
+    CHOICE(edge_attention, edge_attentions, "What gat's attention knows of an edge: its weight; nothing (none); its weight among "
+           "those of its relation, and which relation that is (relation)."),
     CHOICE(encoder, encoders, "What makes a vector of a node's features: the sum of the features' own vectors (linear), or a net "
            "of two layers (mlp)."),
     WHOLE(bases, 1, 128, 4, "Matrices in a layer of rgcn, of which each relation mixes its own; no more than there are "
@@ -94,6 +99,7 @@ static const struct
     {offsetof(GnnConfig, layers), GNN_USE_EDGES | GNN_USE_LAYERS},
     {offsetof(GnnConfig, aggregator), GNN_USE_AGGREGATOR},
     {offsetof(GnnConfig, heads), GNN_USE_HEADS},
+    {offsetof(GnnConfig, edge_attention), GNN_USE_EDGE_ATTENTION},
     {offsetof(GnnConfig, walks), GNN_USE_WALKS},
     {offsetof(GnnConfig, walk_length), GNN_USE_WALKS},
     {offsetof(GnnConfig, importance_neighbours), GNN_USE_WALKS},

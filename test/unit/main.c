@@ -11,14 +11,16 @@
 
 extern const Subject adam_subject, arena_subject, audience_subject, contrast_subject, csr_subject, features_subject,
             fit_subject, gradient_subject, graph_subject, holdout_subject, induct_subject, kernel_subject, loss_subject,
-            measure_subject, metric_subject, mmr_subject, params_subject, quantise_subject, rng_subject, sample_subject,
-            scatter_subject, subgraph_subject, team_subject, topk_subject, typed_subject, vectext_subject, walk_subject;
+            measure_subject, metric_subject, mmr_subject, params_subject, planted_subject, quantise_subject, rng_subject,
+            sample_subject, scatter_subject, subgraph_subject, team_subject, topk_subject, typed_subject, vectext_subject,
+            walk_subject;
 
 static const Subject *const subjects[] = {
     &arena_subject, &rng_subject, &team_subject, &kernel_subject, &csr_subject, &graph_subject, &typed_subject,
     &scatter_subject, &quantise_subject, &topk_subject, &mmr_subject, &metric_subject, &gradient_subject, &induct_subject,
     &loss_subject, &contrast_subject, &sample_subject, &adam_subject, &holdout_subject, &audience_subject,
-    &measure_subject, &params_subject, &walk_subject, &subgraph_subject, &fit_subject, &features_subject, &vectext_subject,
+    &measure_subject, &params_subject, &walk_subject, &subgraph_subject, &fit_subject, &planted_subject,
+    &features_subject, &vectext_subject,
 };
 
 #ifdef GNN_DOUBLE

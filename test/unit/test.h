@@ -54,6 +54,9 @@ extern void random_csr(GnnCsr *out, int32_t n_rows, int32_t n_cols, int64_t n, b
 /* users and items, with such interactions */
 extern void random_graph(GnnGraph *g, int32_t n_users, int32_t n_items, int64_t n, bool weighted, int64_t seed);
 
+/* a model's place in the table of all */
+extern int  model_number(const char *name);
+
 /* the matrix in full: n x n_cols */
 extern double *dense_of(const GnnCsr *a);
 

@@ -344,7 +344,7 @@ noise_on_layers(void)
 
 /* of a model that goes along no edge there are none, and nothing is contrasted */
 static void
-check_views(int model, GnnContrastKind kind)
+check_views(int model, GnnContrastKind kind, GnnEdgeAttention attention)
 {
     World       w;
     real       *first;
@@ -352,6 +352,7 @@ check_views(int model, GnnContrastKind kind)
 
     configure(&w, kind);
     w.config.model = model;
+    w.config.edge_attention = attention;
     make_world(&w);
     size = w.z->n * DIM * sizeof(real);
     CHECK_SAY((w.contrast.plan != NULL) == ((gnn_models[model]->uses & GNN_USE_EDGES) != 0), "%s", gnn_models[model]->name);
@@ -377,10 +378,11 @@ static void
 views(void)
 {
     for (int m = 0; m < gnn_n_models; m++)
-    {
-        check_views(m, GNN_CONTRAST_NOISE);
-        check_views(m, GNN_CONTRAST_EDGES);
-    }
+        for (int attention = GNN_EDGE_ATTENTION_WEIGHT; attention <= GNN_EDGE_ATTENTION_RELATION; attention++)
+        {
+            check_views(m, GNN_CONTRAST_NOISE, attention);
+            check_views(m, GNN_CONTRAST_EDGES, attention);
+        }
 }
 
 /* no kind, no layers: there is nothing to do, and no memory is taken */

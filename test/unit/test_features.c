@@ -21,15 +21,6 @@
 #define FEATURES (COMMUNITIES + 5)
 #define DIM 16
 
-static int
-model_number(const char *name)
-{
-    for (int m = 0; m < gnn_n_models; m++)
-        if (strcmp(gnn_models[m]->name, name) == 0)
-            return m;
-    return -1;
-}
-
 /* item i is of community i % COMMUNITIES, as user u of u % COMMUNITIES */
 static void
 add_interactions(GnnGraph *g)

@@ -314,11 +314,29 @@ case_visited_sum(Problem *p, int64_t n)
 }
 
 static GnnMat *
+att(Problem *p, int64_t dim)
+{
+    return gnn_plan_parameter(&p->plan, 2, dim, GNN_START_NORMAL, 1);
+}
+
+static GnnMat *
 attention(Problem *p, int64_t n, int heads)
 {
     GnnMat     *h = learned(p, n);
 
-    return gnn_op_attend(&p->plan, h, gnn_plan_parameter(&p->plan, 2, DIM, GNN_START_NORMAL, 1), heads, 0.2);
+    return gnn_op_attend(&p->plan, h, att(p, DIM), heads, 0.2, false);
+}
+
+/* more rows of biases than there are relations */
+static GnnMat *
+typed_attention(Problem *p, GnnMat *h, int heads)
+{
+    GnnMat     *prior = gnn_op_edge_prior(&p->plan);
+    GnnMat     *a = att(p, h->dim);
+    GnnMat     *bias = gnn_plan_parameter(&p->plan, p->plan.typed->n_relations + 2, gnn_attend_heads(heads, h->dim),
+                                          GNN_START_NORMAL, 1);
+
+    return gnn_op_attend_typed(&p->plan, h, a, prior, bias, heads, 0.2);
 }
 
 static GnnMat *
@@ -338,6 +356,32 @@ static GnnMat *
 case_attend_9(Problem *p, int64_t n)
 {
     return attention(p, n, 9);
+}
+
+static GnnMat *
+case_attend_evenly(Problem *p, int64_t n)
+{
+    GnnMat     *h = learned(p, n);
+
+    return gnn_op_attend(&p->plan, h, att(p, DIM), 2, 0.2, true);
+}
+
+static GnnMat *
+case_attend_typed_1(Problem *p, int64_t n)
+{
+    return typed_attention(p, learned(p, n), 1);
+}
+
+static GnnMat *
+case_attend_typed_2(Problem *p, int64_t n)
+{
+    return typed_attention(p, learned(p, n), 2);
+}
+
+static GnnMat *
+case_attend_typed_9(Problem *p, int64_t n)
+{
+    return typed_attention(p, learned(p, n), 9);
 }
 
 static GnnMat *
@@ -588,9 +632,16 @@ static GnnMat *
 case_attend_shared(Problem *p, int64_t n)
 {
     GnnMat     *x = square(p, n);
-    GnnMat     *att = gnn_plan_parameter(&p->plan, 2, n, GNN_START_NORMAL, 1);
 
-    return case_shared(p, x, gnn_op_attend(&p->plan, x, att, 3, 0.2));
+    return case_shared(p, x, gnn_op_attend(&p->plan, x, att(p, n), 3, 0.2, false));
+}
+
+static GnnMat *
+case_attend_typed_shared(Problem *p, int64_t n)
+{
+    GnnMat     *x = square(p, n);
+
+    return case_shared(p, x, typed_attention(p, x, 3));
 }
 
 static GnnMat *
@@ -674,6 +725,11 @@ static const OpCase op_cases[] = {
     {&gnn_attend, case_attend_1},
     {&gnn_attend, case_attend_2},
     {&gnn_attend, case_attend_9},
+    {&gnn_attend, case_attend_evenly},
+    {&gnn_attend, case_attend_typed_1},
+    {&gnn_attend, case_attend_typed_2},
+    {&gnn_attend, case_attend_typed_9},
+    {&gnn_edge_prior, case_attend_typed_2},
     {&gnn_gru, case_gru},
     {&gnn_gru, case_gru_dropped},
     {&gnn_relation_sum, case_relation_sum},
@@ -691,6 +747,7 @@ static const OpCase op_cases[] = {
     {&gnn_neighbour_mean, case_neighbour_mean_shared},
     {&gnn_neighbour_max, case_neighbour_max_shared},
     {&gnn_attend, case_attend_shared},
+    {&gnn_attend, case_attend_typed_shared},
     {&gnn_gru, case_gru_shared},
     {&gnn_dense, case_dense_of_rows},
     {&gnn_encode, case_encode},
@@ -843,6 +900,16 @@ thin_adjacency(World *w)
     gnn_directed_join(thin, &some);
 }
 
+/* and of the typed graph a view, in which edges, and all of a run, are left out */
+static void
+thin_typed(World *w)
+{
+    GnnTyped    whole = w->typed;
+
+    gnn_typed_allocate_view(&w->typed, arena, &whole);
+    gnn_typed_drop(&w->typed, &w->team, &whole, 0.4, gnn_rng(3, GNN_STREAM_EDGES, 0));
+}
+
 static void
 ops_on_a_sample(void)
 {
@@ -850,6 +917,7 @@ ops_on_a_sample(void)
 
     make_world(&w, true);
     thin_adjacency(&w);
+    thin_typed(&w);
     check_ops(&w);
 }
 
@@ -861,6 +929,7 @@ strong_attention_on_a_sample(void)
 
     make_world(&w, true);
     thin_adjacency(&w);
+    thin_typed(&w);
     for (int c = 0; c < N_OP_CASES; c++)
     {
         Problem     p;
@@ -958,6 +1027,7 @@ models_and_losses(void)
                 w.config.dropout = kind == 3 ? 0.3 : 0;
                 w.config.aggregator = kind % 2;
                 w.config.heads = 1 + kind;
+                w.config.edge_attention = kind % 3;
                 w.config.bases = 1 + 3 * kind;
                 w.config.relation_weight = kind;
                 w.config.temperature = 0.5;
@@ -1258,43 +1328,6 @@ the_largest_is_found_again(void)
     CHECK_NEAR(is, should, 0.01);
 }
 
-/* two heads, of columns 0 .. 1 and 2 .. 4 */
-static void
-attention_by_definition(void)
-{
-    World       w;
-    Problem     p;
-    const real *x = run_case(&p, &w, case_attend_2);
-    const real *att = p.plan.parameters[1].mat->val;
-    double     *a = dense_adjacency(&w);
-    int64_t     n = w.graph.n_nodes;
-
-    for (int64_t v = 0; v < n; v++)
-        for (int c = 0; c < DIM; c++)
-        {
-            int         first = c < 2 ? 0 : 2;
-            int         end = c < 2 ? 2 : DIM;
-            int         edges = 0;
-            double      sum = 0;
-            double      y = 0;
-
-            for (int64_t u = 0; u < n; u++)
-                edges += a[v * n + u] > 0;
-            for (int64_t u = 0; u < n; u++)
-            {
-                double      weight = u == v ? 1 : a[v * n + u] > 0 ? a[v * n + u] * edges / w.adjacency.degree[v] : 0;
-                double      exponent = 0;
-
-                for (int i = first; i < end; i++)
-                    exponent += att[i] * x[v * DIM + i] + att[DIM + i] * x[u * DIM + i];
-                weight *= exp(leaky((real) exponent));
-                sum += weight;
-                y += weight * x[u * DIM + c];
-            }
-            CHECK_NEAR(p.out->val[v * DIM + c], leaky((real) (y / sum)), 1e-5);
-        }
-}
-
 /* the weights of relation d / 2 between all nodes, seen from the end d % 2 says, over each row's sum */
 static double *
 dense_shares(const World *w, int d)
@@ -1439,6 +1472,108 @@ encoding_by_definition(void)
     }
 }
 
+/* what v's attention makes of its edges to u, and of itself: sums of weights, and of weights times u's row */
+typedef struct AttentionSums
+{
+    const real *x;
+    const real *att;
+    double     *sum;            /* n x heads */
+    double     *y;              /* n x DIM */
+} AttentionSums;
+
+/* two heads, of columns 0 .. 1 and 2 .. 4 */
+static int
+head_of(int column)
+{
+    return column < 2 ? 0 : 1;
+}
+
+static void
+add_attention(AttentionSums *sums, int64_t v, int64_t u, double prior, const real *bias)
+{
+    double      exponent[2] = {bias != NULL ? bias[0] : 0, bias != NULL ? bias[1] : 0};
+
+    for (int c = 0; c < DIM; c++)
+        exponent[head_of(c)] += sums->att[c] * sums->x[v * DIM + c] + sums->att[DIM + c] * sums->x[u * DIM + c];
+    for (int k = 0; k < 2; k++)
+        sums->sum[v * 2 + k] += prior * exp(leaky((real) exponent[k]));
+    for (int c = 0; c < DIM; c++)
+        sums->y[v * DIM + c] += prior * exp(leaky((real) exponent[head_of(c)])) * sums->x[u * DIM + c];
+}
+
+static AttentionSums
+open_sums(const Problem *p, const real *x, int64_t n)
+{
+    AttentionSums sums = {.x = x, .att = p->plan.parameters[1].mat->val, .sum = gnn_alloc(arena, n * 2, sizeof(double)),
+                          .y = gnn_alloc(arena, n * DIM, sizeof(double))};
+
+    for (int64_t v = 0; v < n; v++)
+        add_attention(&sums, v, v, 1, NULL);
+    return sums;
+}
+
+static void
+check_attention(const Problem *p, const AttentionSums *sums, int64_t n)
+{
+    for (int64_t v = 0; v < n; v++)
+        for (int c = 0; c < DIM; c++)
+            CHECK_NEAR(p->out->val[v * DIM + c], leaky((real) (sums->y[v * DIM + c] / sums->sum[v * 2 + head_of(c)])), 1e-5);
+}
+
+static int
+count_row(const double *a, int64_t n)
+{
+    int         edges = 0;
+
+    for (int64_t u = 0; u < n; u++)
+        edges += a[u] > 0;
+    return edges;
+}
+
+/* by weight, and evenly */
+static void
+attention_by_definition(void)
+{
+    for (int even = 0; even < 2; even++)
+    {
+        World       w;
+        Problem     p;
+        const real *x = run_case(&p, &w, even ? case_attend_evenly : case_attend_2);
+        double     *a = dense_adjacency(&w);
+        int64_t     n = w.graph.n_nodes;
+        AttentionSums sums = open_sums(&p, x, n);
+
+        for (int64_t v = 0; v < n; v++)
+            for (int64_t u = 0; u < n; u++)
+                if (a[v * n + u] > 0)
+                    add_attention(&sums, v, u, even ? 1 : a[v * n + u] * count_row(a + v * n, n) / w.adjacency.degree[v], NULL);
+        check_attention(&p, &sums, n);
+    }
+}
+
+/* relation by relation */
+static void
+typed_attention_by_definition(void)
+{
+    World       w;
+    Problem     p;
+    const real *x = run_case(&p, &w, case_attend_typed_2);
+    int64_t     n = w.graph.n_nodes;
+    AttentionSums sums = open_sums(&p, x, n);
+
+    for (int d = 0; d < 2 * w.graph.n_relations; d++)
+    {
+        double     *share = dense_shares(&w, d);
+
+        for (int64_t v = 0; v < n; v++)
+            for (int64_t u = 0; u < n; u++)
+                if (share[v * n + u] > 0)
+                    add_attention(&sums, v, u, share[v * n + u] * count_row(share + v * n, n),
+                                  p.plan.parameters[2].mat->val + 2 * d);
+    }
+    check_attention(&p, &sums, n);
+}
+
 /* each node asks all its edges, relation by relation */
 static void
 relation_attention_by_definition(void)
@@ -1579,7 +1714,7 @@ static void
 twelve_matrices(void)
 {
     for (int m = 0; m < gnn_n_models; m++)
-        for (int aggregator = 0; aggregator < 2; aggregator++)
+        for (int kind = 0; kind < 3; kind++)
         {
             const int64_t n = 10000000;
             GnnGraph    g = {0};
@@ -1593,7 +1728,8 @@ twelve_matrices(void)
             gnn_graph_add_nodes(&g, "user", n);
             gnn_graph_add_relation(&g, "friends", 0, 0, &(GnnCsr) {.n = n, .n_cols = n});
             gnn_config_defaults(&c);
-            c.aggregator = aggregator;
+            c.aggregator = kind % 2;
+            c.edge_attention = kind;
             c.dropout = 0.1;
             gnn_team_open(&team, 2, NULL, NULL);
             gnn_arena_counting(&counting);
@@ -1729,6 +1865,7 @@ fold_in_of_every_model(void)
             w.config.model = m;
             w.config.layers = layers;
             w.config.aggregator = layers % 2;
+            w.config.edge_attention = layers % 3;
             open_problem(&p, &w);
             p.out = gnn_models[m]->build(&p.plan, &w.graph, &w.config);
             close_problem(&p, 0);
@@ -1816,6 +1953,7 @@ static const Test tests[] = {
     {"the sum over those visited by its definition", visited_sum_by_definition},
     {"the mean with lengths by its definition", sized_mean_by_definition},
     {"attention by its definition", attention_by_definition},
+    {"attention that is told of relations by its definition", typed_attention_by_definition},
     {"the sum over relations by its definition", relation_sum_by_definition},
     {"attention to relations by its definition", relation_attention_by_definition},
     {"TransR by its definition", transr_by_definition},

@@ -29,6 +29,7 @@
 typedef struct Pass
 {
     GnnAdjacency adjacency;
+    GnnTyped    typed;
     GnnTeam     team;
     GnnDirected visited;
     GnnPlan     plan;
@@ -48,6 +49,18 @@ set_input(Pass *p, const GnnGraph *g, int64_t dim, int32_t user)
         for (int64_t i = 0; i < dim; i++)
             row[i] += (real) ((e->val != NULL ? e->val[k] : 1) / p->adjacency.degree[user]
                               * p->plan.learned[(g->types[1].first + e->idx[k]) * dim + i]);
+}
+
+/* what starts at 0 would not show */
+static void
+disturb(Pass *p, const GnnConfig *c)
+{
+    GnnRng      rng = gnn_rng(6, GNN_STREAM_INIT, 0);
+    real       *weights = p->plan.learned + p->plan.n_learned - gnn_n_weights(c);
+
+    for (int64_t i = 0; i < gnn_n_weights(c); i++)
+        if (weights[i] == 0)
+            weights[i] = (real) gnn_rng_normal(&rng);
 }
 
 /* y += times the chance of a step from v to each node */
@@ -124,11 +137,15 @@ write_plan(Pass *p, const GnnGraph *g, const GnnConfig *c)
     gnn_adjacency_allocate(&p->adjacency, arena, g, n_edges);
     gnn_adjacency_fill(&p->adjacency, g);
     p->visited = walked(p, c);
+    gnn_typed_allocate(&p->typed, arena, g, n_edges);
+    gnn_typed_fill(&p->typed, g);
     gnn_plan_open(&p->plan, &p->adjacency, &p->team, 5);
     p->plan.visited = &p->visited;
+    p->plan.typed = gnn_model_is_typed(c) ? &p->typed : NULL;
     p->z = gnn_models[c->model]->build(&p->plan, g, c);
     gnn_plan_allocate(&p->plan, arena);
     gnn_plan_start(&p->plan);
+    disturb(p, c);
     p->messages = gnn_alloc(arena, g->types[1].n * gnn_fold_in_width(c), sizeof(real));
 }
 
@@ -174,7 +191,7 @@ for_all(void (*test)(const GnnConfig *c, const void *arg), const void *arg)
 
     for (int m = 0; m < gnn_n_models; m++)
         for (int layers = 1; layers <= 3; layers++)
-            for (int other = 0; other < 2; other++)
+            for (int other = 0; other < 3; other++)
             {
                 GnnConfig   c;
 
@@ -182,7 +199,8 @@ for_all(void (*test)(const GnnConfig *c, const void *arg), const void *arg)
                 c.model = m;
                 c.dim = DIM;
                 c.layers = layers;
-                c.aggregator = other;
+                c.aggregator = other % 2;
+                c.edge_attention = other;
                 c.heads = other == 0 ? 1 : 5;   /* of unequal widths */
                 c.walk_length = other == 0 ? 1 : 1 + layers;
                 if (!gnn_is_inductive(&c))
@@ -190,7 +208,7 @@ for_all(void (*test)(const GnnConfig *c, const void *arg), const void *arg)
                 test(&c, arg);
                 tried++;
             }
-    CHECK(tried >= 12);
+    CHECK(tried >= 27);
 }
 
 typedef struct Comparison
@@ -218,8 +236,9 @@ compare(const GnnConfig *c, const void *arg)
         for (int i = 0; i < DIM; i++)
         {
             CHECK_SAY(fabs((double) (z[i] - p.z->val[u * DIM + i])) <= with->tolerance,
-                      "%s, %d layers, aggregator %d, walks of %d, user %d: %.17g and %.17g", gnn_models[c->model]->name,
-                      c->layers, c->aggregator, c->walk_length, u, (double) z[i], (double) p.z->val[u * DIM + i]);
+                      "%s, %d layers, aggregator %d, attention %d, walks of %d, user %d: %.17g and %.17g",
+                      gnn_models[c->model]->name, c->layers, c->aggregator, c->edge_attention, c->walk_length, u, (double) z[i],
+                      (double) p.z->val[u * DIM + i]);
             length += (double) z[i] * z[i];
         }
         CHECK_NEAR(sqrt(length), pow(p.adjacency.degree[u], 0.2), 1e-5);

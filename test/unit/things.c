@@ -1,7 +1,11 @@
 /*
- * things.c: graphs to test on.
+ * things.c: graphs to test on, and how to find a model.
  */
 #include "test.h"
+
+#include "model/model.h"
+
+#include <string.h>
 
 void
 random_csr(GnnCsr *out, int32_t n_rows, int32_t n_cols, int64_t n, bool weighted, int64_t seed)
@@ -31,6 +35,16 @@ random_graph(GnnGraph *g, int32_t n_users, int32_t n_items, int64_t n, bool weig
     gnn_graph_add_nodes(g, "user", n_users);
     gnn_graph_add_nodes(g, "item", n_items);
     gnn_graph_add_relation(g, "interaction", 0, 1, &edges);
+}
+
+int
+model_number(const char *name)
+{
+    int         m = 0;
+
+    while (strcmp(gnn_models[m]->name, name) != 0)
+        m++;
+    return m;
 }
 
 double *
