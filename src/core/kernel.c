@@ -12,15 +12,6 @@
 #define CHUNK 4                 /* vectors of a row that are summed at once, in registers */
 #define AHEAD 8                 /* how many rows early a row is asked for */
 
-GNN_INLINE real
-sum_lanes(GnnVec v)
-{
-    for (int width = GNN_LANES / 2; width > 0; width /= 2)
-        for (int l = 0; l < width; l++)
-            v[l] += v[l + width];
-    return v[0];
-}
-
 /* lanes [n_vectors * GNN_LANES] of a sum of rows that start at column c */
 GNN_INLINE void
 gather_columns(real *y, const int32_t *idx, const float *w, int64_t n, real scale,
@@ -101,15 +92,7 @@ gnn_scale(real *x, real a, int64_t n)
 static GNN_CLONES real
 inner(const real *x, const real *y, int64_t n)
 {
-    GnnVec      sum = {0};
-    real        rest = 0;
-    int64_t     i = 0;
-
-    for (; i + GNN_LANES <= n; i += GNN_LANES)
-        sum += *(const GnnVec *) (x + i) * *(const GnnVec *) (y + i);
-    for (; i < n; i++)
-        rest += x[i] * y[i];
-    return sum_lanes(sum) + rest;
+    return gnn_inner_inlined(x, y, n);
 }
 
 real
@@ -221,7 +204,7 @@ exp_row(float *x, int64_t n, float *top)
             rest += x[i + l] = v[l];
     }
     *top = most;
-    return sum_lanes(sum) + rest;
+    return gnn_sum_lanes(sum) + rest;
 }
 
 float

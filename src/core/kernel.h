@@ -43,7 +43,40 @@ extern void gnn_add_scaled(real *y, real a, const real *x, int64_t n);
 /* x *= a */
 extern void gnn_scale(real *x, real a, int64_t n);
 
-/* sum of x * y, in lanes of GnnVec */
+/* halves are added until a lane is left; said in vectors, as a loop over lanes would go through memory */
+typedef real GnnHalf __attribute__((vector_size(32)));
+typedef real GnnQuarter __attribute__((vector_size(16)));
+#define GNN_QUARTER (16 / sizeof(real))
+
+GNN_INLINE real
+gnn_sum_lanes(GnnVec v)
+{
+    GnnHalf     halves[2];
+    GnnQuarter  quarters[2];
+    GnnQuarter  sum;
+
+    memcpy(halves, &v, sizeof(v));
+    halves[0] += halves[1];
+    memcpy(quarters, &halves[0], sizeof(quarters));
+    sum = quarters[0] + quarters[1];
+    return sizeof(real) == sizeof(float) ? (sum[0] + sum[2 % GNN_QUARTER]) + (sum[1] + sum[3 % GNN_QUARTER]) : sum[0] + sum[1];
+}
+
+/* sum of x * y, in lanes of GnnVec: where it is part of a kernel, and where it is all there is to do */
+GNN_INLINE real
+gnn_inner_inlined(const real *x, const real *y, int64_t n)
+{
+    GnnVec      sum = {0};
+    real        rest = 0;
+    int64_t     i = 0;
+
+    for (; i + GNN_LANES <= n; i += GNN_LANES)
+        sum += *(const GnnVec *) (x + i) * *(const GnnVec *) (y + i);
+    for (; i < n; i++)
+        rest += x[i] * y[i];
+    return gnn_sum_lanes(sum) + rest;
+}
+
 extern real gnn_inner(const real *x, const real *y, int64_t n);
 
 /* x becomes exp(x - largest x), which are added up; returns the sum, and the largest in *top */

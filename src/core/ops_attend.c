@@ -16,8 +16,11 @@
  * the sum; and the softmax's gradient, da_vu - sum_u a_vu da_vu with da_vu = dy_v . h_u, needs but one number a node and
  * head: that sum is dy_v . y_v. The places of the matrix are symmetric, so a node finds in its own row both whom it attends to
  * and who attends to it (in a sample of the graph, where p_vu may be 0, perhaps but one of the two): gradients are gathered, no
- * two threads write one row. `keep` has s, t, lse and that sum, n x heads each, what an even edge counts at each node, and the
- * parts' gradients of att and bias.
+ * two threads write one row.
+ *
+ * With D_v the weight of v's edges and n_v their number, p_vu is A_hat_vu sqrt(D_u) n_v / sqrt(D_v), a product of an edge's number
+ * and of one at either end; an even edge is 1 where A_hat_vu is above 0, times what each of v's edges then counts. `keep` has a
+ * record a node, the numbers an edge asks for at its other end, and the parts' gradients of att and bias.
  */
 #include "core/ops.h"
 
@@ -27,6 +30,11 @@
 #include <tgmath.h>
 
 #define BLOCK 128               /* rows of a block */
+#define AHEAD 4                 /* how many edges early an end is asked for */
+
+/* a node's record: of each head four numbers, and two more */
+enum {S, T, LSE, MEAN, OF_HEAD};        /* MEAN: dy . y */
+enum {ROOT, SIZE, OF_NODE};             /* p_vu is the edge's number times root_u size_v */
 
 typedef struct AttendWork
 {
@@ -39,12 +47,11 @@ typedef struct AttendWork
     const GnnPlanStep *step;
     int64_t     dim;
     int         heads;
-    real       *s;              /* n x heads */
-    real       *t;
-    real       *lse;
-    real       *mean;           /* dy . y */
-    real       *even;           /* n: what each of a node's edges counts; NULL: they count by weight */
+    bool        is_even;        /* edges do not count by weight */
+    int64_t     width;          /* of a record */
+    real       *records;        /* n x width */
     real       *grads;          /* parts x part_size: of att, 2 x dim, and of bias */
+    int64_t     start[GNN_MAX_HEADS + 1];       /* a head's first column; that of head `heads` is dim */
 } AttendWork;
 
 static int64_t
@@ -55,17 +62,21 @@ part_size(const GnnPlanStep *s)
     return 2 * s->out->dim + (bias != NULL ? bias->n * bias->dim : 0);
 }
 
+static int64_t
+record_width(int heads)
+{
+    return OF_HEAD * heads + OF_NODE;
+}
+
 static AttendWork
 work_of(const GnnPlan *plan, const GnnPlanStep *s)
 {
-    int64_t     size = s->out->n * s->count;
-    bool        is_even = s->own == 0;
     AttendWork  w = {.adjacency = plan->adjacency, .ptr = plan->adjacency->a.ptr, .idx = plan->adjacency->a.idx, .step = s,
-                     .dim = s->out->dim, .heads = s->count, .s = s->keep, .t = s->keep + size, .lse = s->keep + 2 * size,
-                     .mean = s->keep + 3 * size, .grads = s->keep + 4 * size + (is_even ? s->out->n : 0)};
+                     .dim = s->out->dim, .heads = s->count, .is_even = s->own == 0, .width = record_width(s->count),
+                     .records = s->keep, .grads = s->keep + s->out->n * record_width(s->count)};
 
-    if (is_even)
-        w.even = s->keep + 4 * size;
+    for (int k = 0; k <= w.heads; k++)
+        w.start[k] = w.dim * k / w.heads;
     if (s->with[1] == NULL)
         return w;
     w.typed = plan->typed;
@@ -76,11 +87,34 @@ work_of(const GnnPlan *plan, const GnnPlanStep *s)
     return w;
 }
 
-/* first column of a head; that of head `heads` is dim */
-static inline int64_t
-head_start(const AttendWork *w, int head)
+/* of a node one number of each head, or of the node */
+static inline real *
+of_heads(const AttendWork *w, int64_t v, int what)
 {
-    return w->dim * head / w->heads;
+    return w->records + v * w->width + what * w->heads;
+}
+
+static inline real *
+of_node(const AttendWork *w, int64_t v, int what)
+{
+    return w->records + v * w->width + OF_HEAD * w->heads + what;
+}
+
+/* what an edge a little later, of this row or the next, will ask for */
+GNN_INLINE void
+ask_ahead(const AttendWork *w, int64_t edge, const real *x, const real *y)
+{
+    int64_t     u;
+
+    if (edge + AHEAD >= w->ptr[w->step->out->n])
+        return;
+    u = w->idx[edge + AHEAD];
+    for (int64_t c = 0; c < w->width; c += GNN_LANES)
+        __builtin_prefetch(w->records + u * w->width + c);
+    for (int64_t c = 0; x != NULL && c < w->dim; c += GNN_LANES)
+        __builtin_prefetch(x + u * w->dim + c);
+    for (int64_t c = 0; y != NULL && c < w->dim; c += GNN_LANES)
+        __builtin_prefetch(y + u * w->dim + c);
 }
 
 static inline real
@@ -102,30 +136,17 @@ typedef struct Neighbour
     int         relation;       /* from v to u, directed; the other way it is relation ^ 1 */
 } Neighbour;
 
-/* A_vu is A_hat_vu sqrt(D_v D_u), and the mean weight of v's edges D_v over their number */
 static inline Neighbour
 weighed(const AttendWork *w, int64_t v, int64_t edge)
 {
     const GnnCsr *a = &w->adjacency->a;
     const float *back = w->adjacency->back != NULL ? w->adjacency->back : a->val;
-    const double *degree = w->adjacency->degree;
     int64_t     u = a->idx[edge];
-    double      ratio = sqrt(degree[u] / degree[v]);
+    real        to = w->is_even ? a->val[edge] > 0 : a->val[edge];
+    real        from = w->is_even ? back[edge] > 0 : back[edge];
 
-    return (Neighbour) {.node = u, .to = (real) (a->val[edge] * ratio * (double) gnn_adjacency_edges(w->adjacency, v)),
-                        .from = (real) (back[edge] / ratio * (double) gnn_adjacency_edges(w->adjacency, u)),
-                        .relation = NO_RELATION};
-}
-
-static inline Neighbour
-counted(const AttendWork *w, int64_t v, int64_t edge)
-{
-    const GnnCsr *a = &w->adjacency->a;
-    const float *back = w->adjacency->back != NULL ? w->adjacency->back : a->val;
-    int64_t     u = a->idx[edge];
-
-    return (Neighbour) {.node = u, .to = a->val[edge] > 0 ? w->even[v] : 0, .from = back[edge] > 0 ? w->even[u] : 0,
-                        .relation = NO_RELATION};
+    return (Neighbour) {.node = u, .to = to * *of_node(w, u, ROOT) * *of_node(w, v, SIZE),
+                        .from = from * *of_node(w, v, ROOT) * *of_node(w, u, SIZE), .relation = NO_RELATION};
 }
 
 static inline Neighbour
@@ -140,9 +161,7 @@ neighbour(const AttendWork *w, int64_t v, int64_t edge)
 {
     if (edge == w->ptr[v + 1])
         return (Neighbour) {.node = v, .to = 1, .from = 1, .relation = NO_RELATION};
-    if (w->typed != NULL)
-        return related(w, edge);
-    return w->even != NULL ? counted(w, v, edge) : weighed(w, v, edge);
+    return w->typed != NULL ? related(w, edge) : weighed(w, v, edge);
 }
 
 /* does an edge count for the row it stands in? What a view left out does not, nor does what goes the other way only */
@@ -152,20 +171,27 @@ counts(const AttendWork *w, int64_t edge)
     return w->typed != NULL ? w->prior[edge] > 0 : w->adjacency->a.val[edge] > 0;
 }
 
-/* s_v + t_u + b_r, in one head */
-static inline real
-exponent(const AttendWork *w, int64_t v, int64_t u, int relation, int head)
+/* what v makes of u, in each head: x = s_v + t_u + b_r, and a, the weight, or a part of it */
+typedef struct Attention
 {
-    real        x = w->s[v * w->heads + head] + w->t[u * w->heads + head];
+    real        x[GNN_MAX_HEADS];
+    real        a[GNN_MAX_HEADS];
+} Attention;
 
-    return relation == NO_RELATION ? x : x + w->bias->val[relation * w->heads + head];
-}
-
-/* p exp(x): of an edge that goes the other way only, p is 0 and x as large as may be */
-static inline real
-weigh(real p, real x)
+/* a = p exp(l(x) - less): of an edge that goes the other way only, p is 0, and x as large as may be */
+GNN_INLINE void
+attend(Attention *out, const AttendWork *w, int64_t v, int64_t u, int relation, real p, const real *less)
 {
-    return p > 0 ? p * exp(x) : 0;
+    const real *s = of_heads(w, v, S);
+    const real *t = of_heads(w, u, T);
+
+    for (int k = 0; k < w->heads; k++)
+        out->x[k] = s[k] + t[k];
+    if (relation != NO_RELATION)
+        for (int k = 0; k < w->heads; k++)
+            out->x[k] += w->bias->val[relation * w->heads + k];
+    for (int k = 0; k < w->heads; k++)
+        out->a[k] = p > 0 ? p * exp(leaky(w, out->x[k]) - less[k]) : 0;
 }
 
 static void
@@ -182,15 +208,21 @@ block_end(const AttendWork *w, int64_t block)
 
 /* ---- forward ---- */
 
-/* edges of the whole graph for each of those that are there */
-static real
-even_share(const AttendWork *w, int64_t v)
+/* root and size; even edges: edges of the whole graph for each of those that are there */
+static void
+measure_node(const AttendWork *w, int64_t v)
 {
-    int64_t     n = 0;
+    double      degree = w->adjacency->degree[v];
+    int64_t     n = gnn_adjacency_edges(w->adjacency, v);
+    int64_t     there = 0;
 
-    for (int64_t e = w->ptr[v]; e < w->ptr[v + 1]; e++)
-        n += counts(w, e);
-    return n > 0 ? (real) gnn_adjacency_edges(w->adjacency, v) / (real) n : 0;
+    for (int64_t e = w->ptr[v]; e < w->ptr[v + 1] && w->is_even; e++)
+        there += counts(w, e);
+    *of_node(w, v, ROOT) = (real) (w->is_even ? 1 : sqrt(degree));
+    if (w->is_even)
+        *of_node(w, v, SIZE) = there > 0 ? (real) n / (real) there : 0;
+    else
+        *of_node(w, v, SIZE) = (real) (degree > 0 ? (double) n / sqrt(degree) : 0);
 }
 
 static void
@@ -203,31 +235,40 @@ score_rows(void *arg, int64_t block, int thread)
     {
         for (int k = 0; k < w->heads; k++)
         {
-            int64_t     c = head_start(w, k);
-            int64_t     n = head_start(w, k + 1) - c;
+            int64_t     c = w->start[k];
+            int64_t     n = w->start[k + 1] - c;
             const real *h = w->step->in->val + v * w->dim + c;
 
-            w->s[v * w->heads + k] = gnn_inner(att + c, h, n);
-            w->t[v * w->heads + k] = gnn_inner(att + w->dim + c, h, n);
+            of_heads(w, v, S)[k] = gnn_inner(att + c, h, n);
+            of_heads(w, v, T)[k] = gnn_inner(att + w->dim + c, h, n);
         }
-        if (w->even != NULL)
-            w->even[v] = even_share(w, v);
+        if (w->typed == NULL)
+            measure_node(w, v);
     }
 }
 
-/* the largest exponent of each head, so that no exponential is too large */
-static void
+/* the largest exponent of each head, so that no exponential is too large: l ascends, so it is that of the largest t_u + b_r */
+GNN_INLINE void
 find_tops(real *top, const AttendWork *w, int64_t v)
 {
-    for (int k = 0; k < w->heads; k++)
-        top[k] = leaky(w, exponent(w, v, v, NO_RELATION, k));
+    const real *s = of_heads(w, v, S);
+
+    memcpy(top, of_heads(w, v, T), w->heads * sizeof(real));
     for (int64_t e = w->ptr[v]; e < w->ptr[v + 1]; e++)
     {
-        int         relation = w->typed != NULL ? w->typed->relation[e] : NO_RELATION;
+        const real *t = of_heads(w, w->idx[e], T);
+        const real *b = w->typed != NULL ? w->bias->val + w->typed->relation[e] * w->heads : NULL;
 
+        ask_ahead(w, e, NULL, NULL);
         for (int k = 0; k < w->heads && counts(w, e); k++)
-            top[k] = fmax(top[k], leaky(w, exponent(w, v, w->idx[e], relation, k)));
+        {
+            real        x = b != NULL ? t[k] + b[k] : t[k];
+
+            top[k] = x > top[k] ? x : top[k];
+        }
     }
+    for (int k = 0; k < w->heads; k++)
+        top[k] = leaky(w, s[k] + top[k]);
 }
 
 static GNN_CLONES void
@@ -235,8 +276,9 @@ attend_row(const AttendWork *w, int64_t v)
 {
     const GnnPlanStep *step = w->step;
     real       *out = step->out->val + v * w->dim;
-    real       *lse = w->lse + v * w->heads;
-    real        sum[GNN_MAX_DIM] = {0};     /* there are no more heads than columns */
+    real       *lse = of_heads(w, v, LSE);
+    real        sum[GNN_MAX_HEADS] = {0};
+    Attention   to;
 
     find_tops(lse, w, v);
     memset(out, 0, w->dim * sizeof(real));
@@ -245,19 +287,19 @@ attend_row(const AttendWork *w, int64_t v)
         Neighbour   u = neighbour(w, v, e);
         const real *h = step->in->val + u.node * w->dim;
 
+        ask_ahead(w, e, step->in->val, NULL);
+        attend(&to, w, v, u.node, u.relation, u.to, lse);
         for (int k = 0; k < w->heads; k++)
         {
-            real        a = weigh(u.to, leaky(w, exponent(w, v, u.node, u.relation, k)) - lse[k]);
-
-            sum[k] += a;
-            for (int64_t c = head_start(w, k); c < head_start(w, k + 1); c++)
-                out[c] += a * h[c];
+            sum[k] += to.a[k];
+            for (int64_t c = w->start[k]; c < w->start[k + 1]; c++)
+                out[c] += to.a[k] * h[c];
         }
     }
     for (int k = 0; k < w->heads; k++)
     {
         lse[k] += log(sum[k]);
-        for (int64_t c = head_start(w, k); c < head_start(w, k + 1); c++)
+        for (int64_t c = w->start[k]; c < w->start[k + 1]; c++)
             out[c] = leaky(w, out[c] / sum[k]);
     }
 }
@@ -301,44 +343,44 @@ through_activation(void *arg, int64_t block, int thread)
         {
             real        sum = 0;
 
-            for (int64_t c = head_start(w, k); c < head_start(w, k + 1); c++)
+            for (int64_t c = w->start[k]; c < w->start[k + 1]; c++)
             {
                 sum += dy[c] * out[c];      /* f'(y) dout . y is dout . f(y) */
                 dy[c] = out[c] > 0 ? dy[c] : w->step->scale * dy[c];
             }
-            w->mean[v * w->heads + k] = sum;
+            of_heads(w, v, MEAN)[k] = sum;
         }
     }
 }
 
-/* dx_vu; a is a_vu, inner is dy_v . h_u */
-static inline real
-exponent_grad(const AttendWork *w, int64_t v, real x, real a, real inner, int head)
+/* dx_vu in one head; inner is dy_v . h_u */
+GNN_INLINE real
+exponent_grad(const AttendWork *w, int64_t v, const Attention *a, real inner, int head)
 {
-    return a * (inner - w->mean[v * w->heads + head]) * (x > 0 ? 1 : w->step->scale);
+    return a->a[head] * (inner - of_heads(w, v, MEAN)[head]) * (a->x[head] > 0 ? 1 : w->step->scale);
 }
 
-/* one neighbour u of v, or v itself, as whom v attends to (ds) and as who attends to v (dt, dh), in one head */
+/* one neighbour u of v, or v itself, as whom v attends to (ds, by `to`) and as who attends to v (dt and dh, by `from`) */
 GNN_INLINE void
-attend_grad_edge(real *ds, real *dt, real *dh, const AttendWork *w, int64_t v, Neighbour u, int head)
+attend_grad_edge(real *ds, real *dt, real *dh, const AttendWork *w, int64_t v, Neighbour u, Attention *to, Attention *from)
 {
-    const real *h = w->step->in->val;
-    const real *dy = w->step->out->grad;
-    real        x_vu = exponent(w, v, u.node, u.relation, head);
-    real        x_uv = exponent(w, u.node, v, u.relation == NO_RELATION ? NO_RELATION : u.relation ^ 1, head);
-    real        a_vu = weigh(u.to, leaky(w, x_vu) - w->lse[v * w->heads + head]);
-    real        a_uv = weigh(u.from, leaky(w, x_uv) - w->lse[u.node * w->heads + head]);
-    real        inner_vu = 0;
-    real        inner_uv = 0;
+    const real *h_v = w->step->in->val + v * w->dim;
+    const real *h_u = w->step->in->val + u.node * w->dim;
+    const real *dy_v = w->step->out->grad + v * w->dim;
+    const real *dy_u = w->step->out->grad + u.node * w->dim;
 
-    for (int64_t c = head_start(w, head); c < head_start(w, head + 1); c++)
+    attend(to, w, v, u.node, u.relation, u.to, of_heads(w, v, LSE));
+    attend(from, w, u.node, v, u.relation == NO_RELATION ? NO_RELATION : u.relation ^ 1, u.from, of_heads(w, u.node, LSE));
+    for (int k = 0; k < w->heads; k++)
     {
-        inner_vu += dy[v * w->dim + c] * h[u.node * w->dim + c];
-        inner_uv += dy[u.node * w->dim + c] * h[v * w->dim + c];
-        dh[c] += a_uv * dy[u.node * w->dim + c];
+        int64_t     c = w->start[k];
+        int64_t     n = w->start[k + 1] - c;
+
+        ds[k] += exponent_grad(w, v, to, gnn_inner_inlined(dy_v + c, h_u + c, n), k);
+        dt[k] += exponent_grad(w, u.node, from, gnn_inner_inlined(dy_u + c, h_v + c, n), k);
+        for (int64_t i = c; i < c + n; i++)
+            dh[i] += from->a[k] * dy_u[i];
     }
-    *ds += exponent_grad(w, v, x_vu, a_vu, inner_vu, head);
-    *dt += exponent_grad(w, u.node, x_uv, a_uv, inner_uv, head);
 }
 
 /* edges of a row from `start` on that are of one relation, or the node itself; of the adjacency all, and the node itself */
@@ -356,13 +398,15 @@ attend_grad_row(const AttendWork *w, real *datt, real *dbias, int64_t v)
     const real *att = w->step->weight->val;
     const real *h = w->step->in->val + v * w->dim;
     real       *dh = w->step->in->grad + v * w->dim;
-    real        ds[GNN_MAX_DIM] = {0};
-    real        dt[GNN_MAX_DIM] = {0};
+    real        ds[GNN_MAX_HEADS] = {0};
+    real        dt[GNN_MAX_HEADS] = {0};
+    Attention   to;
+    Attention   from;
     int64_t     end;
 
     for (int64_t start = w->ptr[v]; start <= w->ptr[v + 1]; start = end)
     {
-        real        of_run[GNN_MAX_DIM];
+        real        of_run[GNN_MAX_HEADS];
 
         end = run_end(w, v, start);
         memset(of_run, 0, w->heads * sizeof(real));
@@ -370,15 +414,15 @@ attend_grad_row(const AttendWork *w, real *datt, real *dbias, int64_t v)
         {
             Neighbour   u = neighbour(w, v, e);
 
-            for (int k = 0; k < w->heads; k++)
-                attend_grad_edge(&of_run[k], &dt[k], dh, w, v, u, k);
+            ask_ahead(w, e, w->step->in->val, w->step->out->grad);
+            attend_grad_edge(of_run, dt, dh, w, v, u, &to, &from);
         }
         gnn_add_scaled(ds, 1, of_run, w->heads);
         if (w->typed != NULL && start < w->ptr[v + 1])
             gnn_add_scaled(dbias + w->typed->relation[start] * w->heads, 1, of_run, w->heads);
     }
     for (int k = 0; k < w->heads; k++)
-        for (int64_t c = head_start(w, k); c < head_start(w, k + 1); c++)
+        for (int64_t c = w->start[k]; c < w->start[k + 1]; c++)
         {
             dh[c] += ds[k] * att[c] + dt[k] * att[w->dim + c];
             datt[c] += ds[k] * h[c];
@@ -424,7 +468,7 @@ add_attend(GnnPlan *plan, GnnPlanStep step)
     step.op = &gnn_attend;
     step.out = gnn_plan_mat(plan, step.in->n, step.in->dim);
     step.count = gnn_attend_heads(step.count, step.in->dim);
-    step.n_keep = step.in->n * (step.count * 4 + (step.own == 0 ? 1 : 0)) + gnn_parts(step.in->n) * part_size(&step);
+    step.n_keep = step.in->n * record_width(step.count) + gnn_parts(step.in->n) * part_size(&step);
     gnn_plan_add(plan, step);
     return gnn_op_along_edges(plan, step.out);
 }

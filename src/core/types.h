@@ -27,6 +27,7 @@ typedef float real;
 
 /* the longest row there is in training: such a row fits on the stack */
 #define GNN_MAX_DIM 1024
+#define GNN_MAX_HEADS 64        /* of attention */
 
 /*
  * Memory that never returns NULL and is freed as a whole by its owner: a MemoryContext in the

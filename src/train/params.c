@@ -44,7 +44,7 @@ const GnnParam gnn_params[] = {
     WHOLE(layers, 0, GNN_MAX_LAYERS, 2, "Steps along edges that an embedding sees, L; none with mf, nor with 0. With dnn: layers "
           "of a tower."),
     CHOICE(aggregator, aggregators, "What graphsage takes of neighbours: their mean, or the largest of each number (pool)."),
-    WHOLE(heads, 1, 64, 4, "Heads of gat's attention, each on its share of the numbers."),
+    WHOLE(heads, 1, GNN_MAX_HEADS, 4, "Heads of gat's attention, each on its share of the numbers."),
     CHOICE(edge_attention, edge_attentions, "What gat's attention knows of an edge: its weight; nothing (none); its weight among "
            "those of its relation, and which relation that is (relation)."),
     CHOICE(encoder, encoders, "What makes a vector of a node's features: the sum of the features' own vectors (linear), or a net "
