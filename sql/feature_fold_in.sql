@@ -1,5 +1,5 @@
 -- Folding in by features: users of a model with towers (dnn) who come after the training get the vector that their row of the
--- catalogue makes, without any interaction.
+-- catalogue makes, without any interaction; in a linear model (lightgcn) it is a summand beside what their items say.
 SET client_min_messages = error;
 SET timezone = 'UTC';
 CREATE SCHEMA feature_fold_in_test;
@@ -100,7 +100,7 @@ SELECT r.stored, count(DISTINCT f.run_id) AS with_features, count(DISTINCT c.run
 FROM gnnrec.run r LEFT JOIN gnnrec.run_feature f USING (run_id) LEFT JOIN gnnrec.run_feature_column c USING (run_id)
 GROUP BY 1 ORDER BY 1;
 -- a model without towers, or a run without features of users, keeps nothing
-CALL gnnrec.retrain('towers', '{"model": "lightgcn", "steps": 1}');
+CALL gnnrec.retrain('towers', '{"model": "gcn", "steps": 1}');
 SELECT count(*) AS kept FROM gnnrec.run_feature WHERE run_id = (SELECT live_run FROM gnnrec.models WHERE name = 'towers');
 SELECT gnnrec.rollback('towers') > 0 AS back;
 
@@ -223,6 +223,48 @@ INSERT INTO people (user_id, occupation, age) VALUES (201, 'clerk', 30), (202, '
 SELECT u, min(source) AS source, count(*) FILTER (WHERE (item_id - 1) % 4 = (u - 1) % 4) > 8 AS of_group
 FROM generate_series(201, 204) u, visits.recommend(('user ' || u)::email, 10) GROUP BY u ORDER BY u;
 SELECT gnnrec.drop_model('visits');
+
+--
+-- A linear model: features and items each add their share
+--
+DELETE FROM people WHERE user_id > 121;
+DELETE FROM events WHERE user_id > 110;
+CALL gnnrec.retrain('towers', '{"model": "lightgcn"}');
+SELECT fold_in FROM gnnrec.models_available WHERE name = 'lightgcn';
+-- newcomers: 201 is a baker, 202 has had three films, 203 is a clerk and has had two, of nobody is 204 known more than the number
+INSERT INTO people (user_id, occupation) VALUES (201, 'baker'), (202, NULL), (203, 'clerk');
+INSERT INTO events VALUES (202, 2), (202, 6), (202, 10), (203, 1), (203, 7);
+SELECT u, min(r.source) AS source FROM generate_series(201, 204) u, towers.recommend(u, 10) r GROUP BY u ORDER BY u;
+-- score = sum over the items of fold_in . z / sqrt(n degree) + e . z / 3, e the vector of the occupation
+CREATE VIEW shares AS
+    WITH live AS (SELECT live_run FROM gnnrec.models WHERE name = 'towers'),
+         item AS (SELECT i.* FROM towers.item_embedding i, live WHERE run_id = live_run)
+    SELECT e.user_id, z.item_id, e.item_id AS because_item_id, gnnrec.inner_product(i.fold_in, z.embedding)
+           / sqrt(count(*) OVER (PARTITION BY e.user_id, z.item_id) * i.degree) AS share
+    FROM events e JOIN item i USING (item_id), item z WHERE e.user_id > 200
+    UNION ALL
+    SELECT p.user_id, z.item_id, NULL, gnnrec.inner_product(c.embedding, z.embedding) / 3
+    FROM people p JOIN gnnrec.run_feature_column c ON c.value = p.occupation::text JOIN live ON run_id = live_run, item z
+    WHERE p.user_id > 200;
+SELECT u, count(*) AS films, bool_and(abs(r.score - s.score) < 1e-5) AS same
+FROM generate_series(201, 203) u, LATERAL towers.recommend(u, NULL, exclude_seen => false) r,
+     LATERAL (SELECT sum(share) AS score FROM shares WHERE user_id = u AND item_id = r.item_id) s GROUP BY u ORDER BY u;
+SELECT u, count(*) AS shares, bool_and(abs(e.contribution - coalesce(s.share, 0)) < 1e-5) AS same
+FROM generate_series(201, 203) u CROSS JOIN LATERAL towers.explain(u, 12, NULL) e
+     LEFT JOIN shares s ON s.user_id = u AND s.item_id = 12 AND s.because_item_id IS NOT DISTINCT FROM e.because_item_id
+GROUP BY u ORDER BY u;
+DROP VIEW shares;
+SELECT count(*) FROM towers.explain(204, 12);
+-- with a net, and without interactions, the training makes the same of her
+CALL gnnrec.retrain('towers', '{"model": "lightgcn", "encoder": "mlp"}');
+TRUNCATE before;
+INSERT INTO before SELECT * FROM towers.recommend(201, NULL);
+INSERT INTO people (user_id, occupation) VALUES (205, 'baker');
+SELECT r.source, count(*) AS films, bool_and(abs(r.score - b.score) < 1e-5) AS same
+FROM towers.recommend(205, NULL) r JOIN before b USING (item_id) GROUP BY r.source;
+-- without layers there are no shares
+CALL gnnrec.retrain('towers', '{"model": "lightgcn", "layers": 0}');
+SELECT count(*) AS kept FROM gnnrec.run_feature WHERE run_id = (SELECT live_run FROM gnnrec.models WHERE name = 'towers');
 
 --
 -- Nothing is left of a model that is dropped

@@ -529,8 +529,8 @@ CREATE TABLE gnnrec.run_feature
     PRIMARY KEY (run_id, feature_no)
 );
 COMMENT ON TABLE gnnrec.run_feature IS
-    'Of a stored run of a model with towers, the features of users it was trained with: columns of their catalogue, from '
-    'which those who come later get a vector';
+    'Of a stored run of a model that folds in by features, those of users it was trained with: columns of their catalogue, '
+    'from which those who come later get a vector, or a part of it';
 COMMENT ON COLUMN gnnrec.run_feature.size IS
     'How many columns the values of a category, or the words of a text, were hashed to, or how many numbers a row had; NULL: '
     'each value of a category had a column';

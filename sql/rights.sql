@@ -179,7 +179,7 @@ SELECT c.oid::regclass AS relation, r.name AS role,
                ELSE '' END AS result
 FROM   pg_class c, roles r, LATERAL outcome(r.name, format('SELECT count(*) > 0 FROM %s', c.oid::regclass)) o
 WHERE  c.relnamespace IN ('gnnrec'::regnamespace, 'rights'::regnamespace) AND c.relkind NOT IN ('i', 'I', 'c', 't');
--- what a run of a model with towers keeps of its users
+-- what a run keeps of its users' features
 INSERT INTO gnnrec.run_feature SELECT live_run, 1, 'age', 'number', 1 FROM gnnrec.model WHERE name = 'rights';
 INSERT INTO gnnrec.run_feature_column SELECT live_run, 1, 0, NULL, 40, 10, '[1]' FROM gnnrec.model WHERE name = 'rights';
 -- a run that is going on, for the view of progress

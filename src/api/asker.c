@@ -8,6 +8,8 @@
 #include "api/edges.h"
 #include "api/fresh.h"
 #include "api/serve.h"
+#include "core/kernel.h"
+#include "model/model.h"
 
 /* the vector of who has a basket; NULL where nothing in it says anything */
 static const float *
@@ -26,6 +28,16 @@ gnnrec_asker_row(GnnrecAsker *out, const GnnrecSnapshot *snapshot, const GnnrecS
     out->hidden = gnnrec_serve_hidden(row, exclude_seen);
 }
 
+/* vector += what the items say, where the model is linear; where it is not, features are all that it looks at */
+static void
+add_items(float *vector, const GnnrecSnapshot *snapshot, const GnnrecSnapshotRow *row)
+{
+    const float *items = gnn_models[snapshot->config->model]->linear ? folded_in(snapshot, row) : NULL;
+
+    if (items != NULL)
+        gnn_add_scaled(vector, 1, items, snapshot->dim);
+}
+
 /* who is not of the run but of the catalogue, with the row of a basket; false: their features say nothing */
 static bool
 ask_by_features(GnnrecAsker *out, const GnnrecSnapshot *snapshot, Datum id, const GnnrecSnapshotRow *row, bool exclude_seen)
@@ -34,6 +46,7 @@ ask_by_features(GnnrecAsker *out, const GnnrecSnapshot *snapshot, Datum id, cons
 
     if (!gnnrec_serve_features(vector, snapshot, id, gnnrec_edges_degree(&snapshot->types[GNNREC_ITEM], row)))
         return false;
+    add_items(vector, snapshot, row);
     out->vector = vector;
     out->source = "fold_in";
     out->hidden = gnnrec_serve_hidden(row, exclude_seen);

@@ -3,7 +3,8 @@
  *
  * A linear model has z_u = own_u + sum over the user's items i of w_ui / sqrt(D_u * D_i) * fold_in_i. So a score z_u . z_j is,
  * exactly, the sum of a share of each item, w_ui / sqrt(D_u * D_i) * fold_in_i . z_j, and one of the user's own vector: what is
- * left of the score. A user whom the run does not know has no own vector, and interactions as of now in the place of the run's.
+ * left of the score. A user whom the run does not know has of an own vector what the catalogue's features say of them, if
+ * anything, and interactions as of now in the place of the run's.
  *
  * Shares are computed in double and rounded once, so they sum to what score() answers but for the rounding of reals.
  */
@@ -83,18 +84,34 @@ explain_node(Explanation *out, const GnnrecSnapshot *snapshot, int32 user, const
         out->own -= out->share[i].value;
 }
 
+/* the own share of a user the run does not know */
+static double
+share_of_features(const GnnrecSnapshot *snapshot, Datum user, double degree, const float *z)
+{
+    float      *vector = palloc(snapshot->dim * sizeof(float));
+    double      share = 0;
+
+    if (gnnrec_serve_features(vector, snapshot, user, degree))
+        share = gnn_inner_product(vector, z, snapshot->dim);
+    pfree(vector);
+    return share;
+}
+
 /* a user the run does not know; false: nobody knows anything, and there is no score */
 static bool
-explain_interactions(Explanation *out, const GnnrecSnapshot *snapshot, Datum user, const float *z)
+explain_newcomer(Explanation *out, const GnnrecSnapshot *snapshot, Datum user, const float *z)
 {
     const GnnrecSnapshotNodes *items = &snapshot->types[GNNREC_ITEM];
     const GnnrecSnapshotRow nothing = {0};
     GnnrecSnapshotRow row;
 
+    double      degree;
+
     gnnrec_fresh_row(&row, snapshot, &nothing, -1, user);
-    share_out(out, items, &row, gnnrec_edges_degree(items, &row), z);
-    out->own = 0;
-    return out->n > 0;
+    degree = gnnrec_edges_degree(items, &row);
+    share_out(out, items, &row, degree, z);
+    out->own = share_of_features(snapshot, user, degree, z);
+    return out->n > 0 || out->own != 0;
 }
 
 /* largest first, then by item */
@@ -151,7 +168,7 @@ gnnrec_explain_core(PG_FUNCTION_ARGS)
     z = gnnrec_snapshot_vector(items, item);
     if (user >= 0)
         explain_node(&explanation, snapshot, user, z);
-    else if (!explain_interactions(&explanation, snapshot, PG_GETARG_DATUM(1), z))
+    else if (!explain_newcomer(&explanation, snapshot, PG_GETARG_DATUM(1), z))
         return (Datum) 0;
     put_rows((ReturnSetInfo *) fcinfo->resultinfo, snapshot, &explanation, k);
     return (Datum) 0;

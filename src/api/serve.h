@@ -80,7 +80,8 @@ extern bool gnnrec_serve_fold_in(float *out, const GnnrecSnapshot *snapshot, con
 
 /*
  * out = the vector of a user that the run does not know, by what the catalogue says of them now: where the model has a tower for
- * users' features, and the run has kept it; of a degree of 0 or more. False: there is nothing to go by; then out means nothing.
+ * users' features, and the run has kept it; of a degree of 0 or more. In a linear model it is a summand beside what the items
+ * say. False: there is nothing to go by; then out means nothing.
  */
 extern bool gnnrec_serve_features(float *out, const GnnrecSnapshot *snapshot, Datum user_id, double degree);
 

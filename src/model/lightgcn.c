@@ -8,7 +8,8 @@
  * weights (D is their sum) and that the graph may hold more than users and items.
  *
  * The model is linear, so a new node needs no training. With S = sum_{l=0..L-1} A_hat^l X,
- * Z = (X + A_hat S) / (L+1): a new user, whose x is 0, gets sum_i w_ui / sqrt(D_u D_i) s_i / (L+1).
+ * Z = (X + A_hat S) / (L+1): a new user, whose x is 0, gets sum_i w_ui / sqrt(D_u D_i) s_i / (L+1). With features H_0 takes the
+ * place of X, and what these say of the user, over L+1, is added.
  */
 #include "model/model.h"
 
@@ -39,6 +40,14 @@ lightgcn_fold_in(real *out, const GnnPlan *plan, const GnnMat *z, int64_t node)
         out[c] = s[c] / (step->count + 1);
 }
 
+/* a new user's H_0 / (L+1) */
+static void
+lightgcn_tower(real *out, const real *h0, const real *layers, const GnnConfig *c, double degree)
+{
+    for (int64_t i = 0; i < c->dim; i++)
+        out[i] = h0[i] / (c->layers + 1);
+}
+
 const GnnModel gnn_lightgcn = {
     .name = "lightgcn",
     .what = "LightGCN: the mean of propagated embeddings, linear, without weights",
@@ -48,4 +57,5 @@ const GnnModel gnn_lightgcn = {
     .linear = true,
     .build = lightgcn_build,
     .fold_in = lightgcn_fold_in,
+    .tower = lightgcn_tower,
 };

@@ -4,7 +4,8 @@
  * Such a node is folded in from what is stored of its neighbours, in one of three ways. Exact, where the model is linear: a sum
  * of one vector for each. Inductive, where the model's layers look at a node's neighbours and share their weights among all
  * nodes: the layers are run for the new node (model/induct.h). Else the mean of its neighbours' vectors. A model that looks at
- * features alone needs no neighbours: a new node with features goes through its layers (model/tower.h).
+ * features alone needs no neighbours: a new node with features goes through its layers (model/tower.h). In a linear model they
+ * are a summand beside that of the neighbours.
  */
 #ifndef GNN_MODEL_MODEL_H
 #define GNN_MODEL_MODEL_H
@@ -50,11 +51,11 @@ typedef struct GnnModel
 
     /*
      * The layers of the tower that users go through, from H_0 on, for a new one, whose degree may be 0; NULL: the model has no
-     * towers. Called by gnn_tower alone
+     * towers. A linear model's has no layers and gives what is added to the sum that folds the user in. Called by gnn_tower alone
      */
     void        (*tower)(real *out, const real *h0, const real *layers, const GnnConfig *config, double degree);
 
-    /* the weights of those layers in a plan, in their order */
+    /* the weights of those layers, dim x dim each, in a plan, in their order; NULL: there are none */
     void        (*tower_layers)(const GnnMat **layers, const GnnPlan *plan, const GnnConfig *config);
 } GnnModel;
 

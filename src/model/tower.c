@@ -16,7 +16,9 @@
 bool
 gnn_has_tower(const GnnConfig *config)
 {
-    return gnn_models[config->model]->tower != NULL;
+    const GnnModel *model = gnn_models[config->model];
+
+    return model->tower != NULL && (config->layers > 0 || !model->linear);
 }
 
 bool
@@ -34,7 +36,10 @@ encoder_size(const GnnConfig *config)
 int64_t
 gnn_tower_size(const GnnConfig *config)
 {
-    return gnn_has_tower(config) ? encoder_size(config) + (int64_t) config->layers * config->dim * config->dim : 0;
+    bool        has_layers = gnn_models[config->model]->tower_layers != NULL;
+
+    return gnn_has_tower(config) ? encoder_size(config) + (has_layers ? (int64_t) config->layers * config->dim * config->dim : 0)
+        : 0;
 }
 
 /* the step that features come in by */
@@ -55,6 +60,8 @@ gnn_tower_weights(const GnnMat *weights[GNN_MAX_LAYERS + 1], const GnnPlan *plan
 
     if (encoder_size(config) > 0)
         weights[n++] = encoding(plan)->with[0];
+    if (gnn_models[config->model]->tower_layers == NULL)
+        return n;
     gnn_models[config->model]->tower_layers(weights + n, plan, config);
     return n + config->layers;
 }

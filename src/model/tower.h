@@ -1,5 +1,6 @@
 /*
- * tower.h: a vector for a user that training did not know, by their features alone: the users' tower of a model that has two.
+ * tower.h: a vector for a user that training did not know, by their features alone: the users' tower of a model that has two; or
+ * what features are of the vector, where the model is linear and they and the user's items each add their share.
  *
  * A feature is a row of E, and a user starts from the sum of the rows of what is known of them; what follows is weights that all
  * users share. So it takes no neighbours. Stored with the run are the users' rows of E and these weights.

@@ -72,7 +72,7 @@ typedef struct GnnrecSnapshot
     int64       run_id;
     int32       dim;
     bool        explainable;    /* GnnrecRun.explainable */
-    const GnnConfig *config;    /* the run's, where the model is inductive or has towers; otherwise NULL */
+    const GnnConfig *config;    /* the run's, where the model is inductive, or features of users fold in; otherwise NULL */
     int64       n_weights;
     const float *weights;       /* of the model's layers, as gnn_induct or gnn_tower takes them; NULL: fold_in is added up */
     int         n_types;

@@ -742,7 +742,7 @@ read_weights(Build *b)
     const GnnConfig *config = b->out->config;
     const float *x;
 
-    b->weights = config == NULL ? NULL : gnnrec_run_weights(b->out->run_id, b->snapshot);
+    b->weights = config == NULL || gnn_n_weights(config) == 0 ? NULL : gnnrec_run_weights(b->out->run_id, b->snapshot);
     if (b->weights == NULL)
         return;
     if (ARR_NDIM(b->weights) != 1 || ARR_HASNULL(b->weights) || ARR_DIMS(b->weights)[0] != gnn_n_weights(config))

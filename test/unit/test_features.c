@@ -327,7 +327,7 @@ towers_are_those_of_the_training(void)
     }
 }
 
-/* a training keeps a tower where users have features; no other model does */
+/* a training keeps a tower, or a linear model's share, where users have features; no other model does */
 static void
 towers_are_kept(void)
 {
@@ -350,8 +350,12 @@ towers_are_kept(void)
     CHECK(gnn_keeps_tower(&c, &g) && gnn_keeps_weights(&c, &g));
     for (int m = 0; m < gnn_n_models; m++)
     {
+        GnnFoldIn   how = gnn_model_folds_in(gnn_models[m]);
+
         configure(&c, m);
-        CHECK(gnn_keeps_tower(&c, &g) == (gnn_model_folds_in(gnn_models[m]) == GNN_FOLD_IN_FEATURES));
+        CHECK(gnn_keeps_tower(&c, &g) == (how == GNN_FOLD_IN_FEATURES || how == GNN_FOLD_IN_EXACT));
+        c.layers = 0;
+        CHECK(gnn_keeps_tower(&c, &g) == (how == GNN_FOLD_IN_FEATURES));
     }
 }
 

@@ -403,7 +403,7 @@ weights_are_what_is_shared(void)
         gnn_config_defaults(&c);
         c.model = m;
         CHECK(gnn_is_inductive(&c) == (gnn_model_folds_in(gnn_models[m]) == GNN_FOLD_IN_INDUCTIVE));
-        CHECK((gnn_n_weights(&c) > 0) == (gnn_is_inductive(&c) || gnn_has_tower(&c)));
+        CHECK((gnn_n_weights(&c) > 0) == (gnn_is_inductive(&c) || gnn_models[m]->tower_layers != NULL));
         c.layers = 0;
         CHECK(!gnn_is_inductive(&c) && gnn_n_weights(&c) == 0 && gnn_fold_in_width(&c) == c.dim);
     }
