@@ -86,12 +86,13 @@ check_can_train(void)
     PreventCommandIfReadOnly("gnnrec.train()");
 }
 
+/* params: all of the run's */
 static int64
-request(const GnnrecModel *m, const Jsonb *params, bool skip)
+request(const GnnrecModel *m, Jsonb *params, bool skip)
 {
     GnnrecJobOrder order = {0};
 
-    return gnnrec_job_request(&order, &gnnrec_training, m, run_params(m, params), skip);
+    return gnnrec_job_request(&order, &gnnrec_training, m, params, skip);
 }
 
 /* train(model, params, if_running) -> run id; the worker starts when the transaction commits */
@@ -99,10 +100,12 @@ Datum
 gnnrec_train(PG_FUNCTION_ARGS)
 {
     GnnrecModel *m;
+    bool        skip;
 
     check_can_train();
     m = own_model(PG_GETARG_TEXT_PP(0));
-    PG_RETURN_INT64(request(m, PG_GETARG_JSONB_P(1), skip_if_running(PG_GETARG_TEXT_PP(2))));
+    skip = skip_if_running(PG_GETARG_TEXT_PP(2));
+    PG_RETURN_INT64(request(m, run_params(m, PG_GETARG_JSONB_P(1)), skip));
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -255,12 +258,14 @@ static int64
 request_unless_busy(GnnrecRun *other, text *name, const Jsonb *params)
 {
     GnnrecModel *m;
+    Jsonb      *all;
     int64       run_id = 0;
 
     PushActiveSnapshot(GetTransactionSnapshot());
     m = own_model(name);
+    all = run_params(m, params);    /* what is wrong with them is said before a wait */
     if (!gnnrec_job_of_other_task(other, &gnnrec_training, m))
-        run_id = request(m, params, true);
+        run_id = request(m, all, true);
     else
         ereport(NOTICE, (errmsg("model \"%s\" has a %s going on: waiting for run " INT64_FORMAT " to end",
                                 m->name, other->task, other->run_id)));
