@@ -13,7 +13,6 @@
 
 #include <math.h>
 
-#include "access/relation.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/tuptable.h"
@@ -22,7 +21,6 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
 
 #include "pg/feature_column.h"
 #include "pg/source_rows.h"
@@ -624,23 +622,11 @@ gnnrec_features_build(GnnCsr *out, GnnArena *arena, GnnrecFeatureRows *rows, con
  * One node
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* false: it was dropped. From here on it stays as it is until the transaction ends */
-static bool
-lock_catalogue(Oid catalogue)
-{
-    Relation    rel = OidIsValid(catalogue) ? try_relation_open(catalogue, AccessShareLock) : NULL;
-
-    if (rel == NULL)
-        return false;
-    relation_close(rel, NoLock);
-    return true;
-}
-
 /* can the catalogue be asked for what the features are? It may have changed since a training, and may be changing now */
 static bool
 is_there(const GnnrecNodeType *type, const GnnrecFeature *features, int n)
 {
-    if (!lock_catalogue(type->catalogue) || get_attnum(type->catalogue, type->catalogue_id) <= 0
+    if (!gnnrec_source_lock(type->catalogue) || get_attnum(type->catalogue, type->catalogue_id) <= 0
         || gnnrec_source_column_type(type->catalogue, type->catalogue_id) != type->id_type)
         return false;
     for (int i = 0; i < n; i++)

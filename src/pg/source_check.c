@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "access/genam.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
@@ -57,6 +58,17 @@ gnnrec_source_has_index(Oid source, const char *id_column)
         found |= is_index_on(lfirst_oid(cell), column);
     table_close(rel, AccessShareLock);
     return found;
+}
+
+bool
+gnnrec_source_lock(Oid source)
+{
+    Relation    rel = OidIsValid(source) ? try_relation_open(source, AccessShareLock) : NULL;
+
+    if (rel == NULL)
+        return false;
+    relation_close(rel, NoLock);
+    return true;
 }
 
 /* the relation, its partitions and what inherits from it are small enough to be scanned at a call */

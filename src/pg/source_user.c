@@ -131,7 +131,7 @@ is_there(const GnnrecRelation *r)
 {
     const char *columns[] = {r->from_column, r->to_column, r->event_column, r->value_column, r->time_column};
 
-    if (get_rel_name(r->source) == NULL)
+    if (!gnnrec_source_lock(r->source))
         return false;
     for (int i = 0; i < lengthof(columns); i++)
         if (columns[i] != NULL && get_attnum(r->source, columns[i]) <= 0)
@@ -298,13 +298,21 @@ read_events(GnnrecUserEvents *out, UserReader *reader, const GnnrecModelVersion 
         execute_user_query(out, reader, user_id, is_known, result);
 }
 
+/* the lock that we may have to wait for brings the news of what has become of the source meanwhile */
+static bool
+is_current(const UserReader *reader, const GnnrecModelVersion *version)
+{
+    return reader->is_valid && reader->relation != NULL && reader->max_events == gnnrec_fresh_max_events
+        && gnnrec_same_version(&reader->version, version) && gnnrec_source_lock(reader->relation->source) && reader->is_valid;
+}
+
 void
 gnnrec_source_user_events(GnnrecUserEvents *out, int32 model_id, int64 run_id, Datum user_id, bool is_known)
 {
     UserReader *volatile reader = find_user_reader(model_id);
     MemoryContext result = CurrentMemoryContext;
     GnnrecModelVersion version;
-    bool        is_current;
+    bool        is_new;
     GnnrecRoleBefore before;
 
     memset(out, 0, sizeof(*out));
@@ -314,15 +322,14 @@ gnnrec_source_user_events(GnnrecUserEvents *out, int32 model_id, int64 run_id, D
         ereport(ERROR,
                 (errcode(ERRCODE_INVALID_RECURSION),
                  errmsg("the interactions of model number %d are made from its own recommendations", model_id)));
-    is_current = reader->is_valid && reader->relation != NULL && reader->max_events == gnnrec_fresh_max_events
-        && gnnrec_same_version(&reader->version, &version);
-    before = gnnrec_role_become(gnnrec_relation_owner(is_current ? reader->owner_table
-                                                      : gnnrec_model_by_id(model_id)->types[GNNREC_ITEM].table));
+    is_new = !is_current(reader, &version);
+    before = gnnrec_role_become(gnnrec_relation_owner(is_new ? gnnrec_model_by_id(model_id)->types[GNNREC_ITEM].table
+                                                      : reader->owner_table));
     SPI_connect();
     reader->is_busy = true;
     PG_TRY();
     {
-        read_events(out, reader, is_current ? NULL : &version, run_id, user_id, is_known, result);
+        read_events(out, reader, is_new ? &version : NULL, run_id, user_id, is_known, result);
     }
     PG_FINALLY();
     {
