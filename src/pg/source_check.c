@@ -71,6 +71,19 @@ gnnrec_source_lock(Oid source)
     return true;
 }
 
+bool
+gnnrec_source_is_there(const GnnrecRelation *r)
+{
+    const char *columns[] = {r->from_column, r->to_column, r->event_column, r->value_column, r->time_column};
+
+    if (!gnnrec_source_lock(r->source))
+        return false;
+    for (int i = 0; i < lengthof(columns); i++)
+        if (columns[i] != NULL && get_attnum(r->source, columns[i]) <= 0)
+            return false;
+    return true;
+}
+
 /* the relation, its partitions and what inherits from it are small enough to be scanned at a call */
 bool
 gnnrec_source_is_small(Oid source)

@@ -125,20 +125,6 @@ find_user_reader(int32 model_id)
     return reader;
 }
 
-/* are the source and its columns still there? What was learned is served without them */
-static bool
-is_there(const GnnrecRelation *r)
-{
-    const char *columns[] = {r->from_column, r->to_column, r->event_column, r->value_column, r->time_column};
-
-    if (!gnnrec_source_lock(r->source))
-        return false;
-    for (int i = 0; i < lengthof(columns); i++)
-        if (columns[i] != NULL && get_attnum(r->source, columns[i]) <= 0)
-            return false;
-    return true;
-}
-
 static bool
 has_types(const GnnrecRelation *r, Oid user_type, Oid item_type)
 {
@@ -208,7 +194,7 @@ renew(UserReader *reader, const GnnrecModelVersion *version, int64 run_id)
     reader->relation = NULL;
     reader->user_type = model->types[r->from_type].id_type;
     reader->item_type = model->types[r->to_type].id_type;
-    if (is_there(r) && has_types(r, reader->user_type, reader->item_type))
+    if (gnnrec_source_is_there(r) && has_types(r, reader->user_type, reader->item_type))
         plan = prepare_user_query(r, gnnrec_fresh_max_events);
     if (reader->plan != NULL)
         SPI_freeplan(reader->plan);
@@ -292,7 +278,7 @@ read_events(GnnrecUserEvents *out, UserReader *reader, const GnnrecModelVersion 
         renew(reader, version, run_id);
     else if (reader->run_id != run_id)
         learn_run(reader, reader->relation, run_id);
-    if (reader->plan == NULL && !is_known && is_there(reader->relation))
+    if (reader->plan == NULL && !is_known && gnnrec_source_is_there(reader->relation))
         gnnrec_source_check_columns(reader->relation, reader->user_type, reader->item_type);
     if (reader->plan != NULL && (reader->has_index || gnnrec_source_is_small(reader->relation->source)))
         execute_user_query(out, reader, user_id, is_known, result);
