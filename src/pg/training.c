@@ -161,7 +161,7 @@ check_budget(const Training *t)
     gnnrec_config_check(&t->config, &t->reading.graph);
     gnnrec_reading_edges(edges, &t->reading.graph);
     need = gnnrec_estimate_training(parts, &n_parts, &t->reading.graph, edges, gnnrec_reading_memory(&t->reading), &t->config,
-                           t->w->order.threads);
+                                    t->w->order.threads);
     if (need > (int64) t->w->order.memory * 1024)
         ereport(ERROR,
                 (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
