@@ -5,8 +5,8 @@ SET search_path = settings_test, public;
 
 -- two kinds of people, who differ by values that become texts, and in a view by a time that becomes a day
 CREATE TABLE people AS
-    SELECT u AS user_id, date '1980-12-01' + u % 2 AS born, timestamptz '2026-01-31 11:00+00' + u % 2 * interval '1 hour' AS since,
-           u % 2 + 0.1::float8 AS size, (u % 2 || ' day 1 hour')::interval AS stays, decode('0' || u % 2, 'hex') AS key
+    SELECT u AS user_id, date '1980-12-01' + u % 2 AS born,
+           timestamptz '2026-01-31 11:00+00' + u % 2 * interval '1 hour' AS since, u % 2 + 0.1::float8 AS size, (u % 2 || ' day 1 hour')::interval AS stays, decode('0' || u % 2, 'hex') AS key
     FROM generate_series(1, 60) u;
 ALTER TABLE people ADD PRIMARY KEY (user_id);
 CREATE VIEW members AS SELECT *, (since + interval '12 hours')::date AS day FROM people;
