@@ -155,6 +155,7 @@ static void
 read_rows(Check *c)
 {
     gnnrec_reading_open(&c->reading, c->model, check_memory, CurrentMemoryContext);
+    c->reading.keeps_codes = true;      /* a training may want them */
     gnnrec_reading_rows(&c->reading);
 }
 

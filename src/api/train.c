@@ -15,6 +15,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "model/tower.h"
 #include "pg/catalog.h"
 #include "pg/compat.h"
 #include "pg/config.h"
@@ -411,7 +412,7 @@ gnnrec_estimate(PG_FUNCTION_ARGS)
     gnnrec_config_apply(&config, m->params);
     gnnrec_config_apply(&config, PG_GETARG_JSONB_P(1));
     before = gnnrec_role_become(gnnrec_model_reader(m, GetUserId()));
-    gnnrec_reading_count(&graph, n_edges, &reading, m);
+    gnnrec_reading_count(&graph, n_edges, &reading, m, gnn_has_tower(&config));
     gnnrec_role_return(before);
     gnnrec_config_check(&config, &graph);
     total = gnnrec_estimate_training(parts, &n_parts, &graph, n_edges, reading, &config, gnnrec_threads);

@@ -137,6 +137,7 @@ read_phase(Training *t)
     before = gnnrec_role_become(gnnrec_model_reader(t->w->model, t->w->order.role));
     MemoryContextSwitchTo(t->w->context);
     gnnrec_reading_open(&t->reading, t->w->model, report_rows, t);
+    t->reading.keeps_codes = gnn_has_tower(&t->config);
     gnnrec_reading_rows(&t->reading);
     t->w->rows_read = t->reading.n_rows;
     gnnrec_reading_check_not_empty(&t->reading);
