@@ -47,7 +47,7 @@ CALL measure('plain', '{"model": "graphsage"}');
 CALL measure('plain', '{"model": "gat"}');
 CALL measure('rich', '{"model": "rgcn"}');
 CALL measure('featured', '{"model": "dnn"}');
-CALL measure('rich', '{"model": "mf", "dim": 4, "loss": "bpr"}');
+CALL measure('rich', '{"model": "mf", "dim": 16, "loss": "bpr"}');
 CALL measure('unlearned', '{"model": "mf", "dim": 4, "loss": "bpr"}');
 CALL measure('mottos', '{"model": "mf", "dim": 4, "loss": "bpr"}');
 CALL measure('mottos', '{"model": "dnn", "dim": 4, "loss": "bpr"}');
