@@ -17,7 +17,7 @@ static const struct
     {"search_path", "pg_catalog, pg_temp"},
     {"DateStyle", "ISO, YMD"},
     {"IntervalStyle", "postgres"},
-    {"TimeZone", "UTC"},
+    {"TimeZone", "GMT"},        /* which every server knows, without a file */
     {"extra_float_digits", "1"},
     {"bytea_output", "hex"},
     {"lc_monetary", "C"},
