@@ -154,6 +154,18 @@ SELECT count(*) FROM audience.recommend_users('item A');
 SELECT count(*) FROM audience.recommend_users('new');
 RESET ROLE;
 
+--
+-- The table of interactions may be gone, or a column of it: nobody is known to like an item that the run does not know
+--
+BEGIN;
+SELECT count(*) FROM audience.recommend_users('new');
+ALTER TABLE happened RENAME kind TO sort;
+SELECT count(*) FROM audience.recommend_users('new');
+DROP TABLE happened;
+SELECT count(*) FROM audience.recommend_users('new');
+SELECT count(*) FROM audience.recommend_users('item A');
+ROLLBACK;
+
 DROP OWNED BY gnnrec_audience_role;
 DROP ROLE gnnrec_audience_role;
 DROP FUNCTION reference, compared, reference_new;

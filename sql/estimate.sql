@@ -13,6 +13,8 @@ CREATE TABLE events AS
 CREATE TABLE products AS
     SELECT n AS item_id, 'brand ' || n % 500 AS brand, array_fill(n % 7, ARRAY[400])::real[] || pick('p' || n, 9)::real AS taste
     FROM generate_series(0, 7999) n;
+-- values that nobody shares
+CREATE TABLE people AS SELECT n AS user_id, repeat(md5(n::text), 20) AS motto FROM generate_series(0, 59999) n;
 -- of numbers alone; of weights, times, kinds of event apart and texts as ids, with a further type; of features, with many events
 -- and few
 SELECT gnnrec.create_model('plain', 'events');
@@ -35,6 +37,8 @@ BEGIN
     CALL gnnrec.retrain(model, params || '{"steps": 1}');
     INSERT INTO measured SELECT r.model, measure.params, estimated, peak_memory FROM gnnrec.runs r ORDER BY run_id DESC LIMIT 1;
 END $$;
+SELECT gnnrec.create_model('mottos', 'first_events', items => 'products', users => 'people');
+SELECT gnnrec.add_feature('mottos', 'user', 'motto', 'category'), gnnrec.add_feature('mottos', 'item', 'brand', 'category');
 -- users folded in exactly, by the layers, by the mean; the last one reads more than it learns: it is the reader that is larger
 CALL measure('plain', '{"model": "lightgcn"}');
 CALL measure('plain', '{"model": "mf", "loss": "bpr"}');
@@ -43,9 +47,11 @@ CALL measure('plain', '{"model": "graphsage"}');
 CALL measure('plain', '{"model": "gat"}');
 CALL measure('rich', '{"model": "rgcn"}');
 CALL measure('featured', '{"model": "dnn"}');
-CALL measure('rich', '{"model": "mf", "dim": 4, "loss": "bpr"}');
+CALL measure('rich', '{"model": "mf", "dim": 16, "loss": "bpr"}');
 CALL measure('unlearned', '{"model": "mf", "dim": 4, "loss": "bpr"}');
+CALL measure('mottos', '{"model": "mf", "dim": 4, "loss": "bpr"}');
+CALL measure('mottos', '{"model": "dnn", "dim": 4, "loss": "bpr"}');
 SELECT model, params, CASE WHEN abs(estimated::float8 / peak - 1) < 0.1 THEN 'within a tenth'
                            ELSE format('estimated %s, taken %s', estimated, peak) END AS estimate FROM measured;
-SELECT gnnrec.drop_model(model) FROM unnest('{plain,rich,featured,unlearned}'::text[]) model;
+SELECT gnnrec.drop_model(model) FROM unnest('{plain,rich,featured,unlearned,mottos}'::text[]) model;
 DROP SCHEMA estimate_test CASCADE;

@@ -201,6 +201,14 @@ SELECT change, source FROM unnest(ARRAY[
     'CREATE VIEW seen AS SELECT * FROM people WHERE user_id = 204; SELECT gnnrec.alter_model(''towers'', users => ''seen'')',
     'UPDATE people SET taste = ''[1,2,3,4]'' WHERE user_id = 204', 'DELETE FROM gnnrec.run_feature'
     ]) WITH ORDINALITY c(change, n), after(change) ORDER BY n;
+-- whoever lists a million clubs is looked up for as long as the asker has time
+BEGIN;
+UPDATE people SET clubs = (SELECT array_agg('club ' || n % 5) FROM generate_series(1, 1000000) n) WHERE user_id = 204;
+SET LOCAL statement_timeout = '1s';
+SELECT clock_timestamp() AS start \gset
+SELECT * FROM towers.recommend(204);
+ROLLBACK;
+SELECT clock_timestamp() - :'start' < interval '4 s' AS at_once;
 -- what is kept of a run and was changed by hand
 BEGIN;
 UPDATE gnnrec.run_feature_column SET embedding = '[1,2]';

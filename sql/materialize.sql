@@ -134,6 +134,8 @@ SELECT count(*) FROM gnnrec.progress;
 CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_catalog.pg_sleep(0.5); RETURN NULL; END $$;
 CREATE TRIGGER linger BEFORE INSERT ON lists EXECUTE FUNCTION linger();
 SELECT gnnrec.materialize('mat', 'lists', 2) > 0 AS asked;
+CALL gnnrec.retrain('mat', '{"dim": 0}');        -- what is wrong is said at once
+SELECT count(*) AS going_on FROM gnnrec.progress;
 CALL gnnrec.retrain('mat');
 SELECT task, state, requested_at > lag(finished_at) OVER (ORDER BY run_id) AS after_the_one_before
 FROM (SELECT * FROM gnnrec.runs ORDER BY run_id DESC LIMIT 2) r ORDER BY run_id;

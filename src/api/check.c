@@ -155,6 +155,7 @@ static void
 read_rows(Check *c)
 {
     gnnrec_reading_open(&c->reading, c->model, check_memory, CurrentMemoryContext);
+    c->reading.keeps_codes = true;      /* a training may want them */
     gnnrec_reading_rows(&c->reading);
 }
 
@@ -445,7 +446,7 @@ check_budget(const Check *c)
     }
     gnnrec_reading_edges(n_edges, &c->reading.graph);
     need = gnnrec_estimate_training(parts, &n_parts, &c->reading.graph, n_edges, gnnrec_reading_memory(&c->reading), &config,
-                           gnnrec_threads) / (1024 * 1024) + 1;
+                                    gnnrec_threads) / (1024 * 1024) + 1;
     if (need > gnnrec_train_memory / 1024)
         find(c, ERROR_LEVEL, need, psprintf("MB are needed by a training, more than gnnrec.train_memory (%d MB)",
                                             gnnrec_train_memory / 1024),

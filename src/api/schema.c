@@ -8,6 +8,7 @@
 
 #include "api/schema.h"
 
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"

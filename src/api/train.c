@@ -15,6 +15,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "model/tower.h"
 #include "pg/catalog.h"
 #include "pg/compat.h"
 #include "pg/config.h"
@@ -86,12 +87,13 @@ check_can_train(void)
     PreventCommandIfReadOnly("gnnrec.train()");
 }
 
+/* params: all of the run's */
 static int64
-request(const GnnrecModel *m, const Jsonb *params, bool skip)
+request(const GnnrecModel *m, Jsonb *params, bool skip)
 {
     GnnrecJobOrder order = {0};
 
-    return gnnrec_job_request(&order, &gnnrec_training, m, run_params(m, params), skip);
+    return gnnrec_job_request(&order, &gnnrec_training, m, params, skip);
 }
 
 /* train(model, params, if_running) -> run id; the worker starts when the transaction commits */
@@ -99,10 +101,12 @@ Datum
 gnnrec_train(PG_FUNCTION_ARGS)
 {
     GnnrecModel *m;
+    bool        skip;
 
     check_can_train();
     m = own_model(PG_GETARG_TEXT_PP(0));
-    PG_RETURN_INT64(request(m, PG_GETARG_JSONB_P(1), skip_if_running(PG_GETARG_TEXT_PP(2))));
+    skip = skip_if_running(PG_GETARG_TEXT_PP(2));
+    PG_RETURN_INT64(request(m, run_params(m, PG_GETARG_JSONB_P(1)), skip));
 }
 
 /* ---------------------------------------------------------------------------------------------------------------------
@@ -255,12 +259,14 @@ static int64
 request_unless_busy(GnnrecRun *other, text *name, const Jsonb *params)
 {
     GnnrecModel *m;
+    Jsonb      *all;
     int64       run_id = 0;
 
     PushActiveSnapshot(GetTransactionSnapshot());
     m = own_model(name);
+    all = run_params(m, params);    /* what is wrong with them is said before a wait */
     if (!gnnrec_job_of_other_task(other, &gnnrec_training, m))
-        run_id = request(m, params, true);
+        run_id = request(m, all, true);
     else
         ereport(NOTICE, (errmsg("model \"%s\" has a %s going on: waiting for run " INT64_FORMAT " to end",
                                 m->name, other->task, other->run_id)));
@@ -406,7 +412,7 @@ gnnrec_estimate(PG_FUNCTION_ARGS)
     gnnrec_config_apply(&config, m->params);
     gnnrec_config_apply(&config, PG_GETARG_JSONB_P(1));
     before = gnnrec_role_become(gnnrec_model_reader(m, GetUserId()));
-    gnnrec_reading_count(&graph, n_edges, &reading, m);
+    gnnrec_reading_count(&graph, n_edges, &reading, m, gnn_has_tower(&config));
     gnnrec_role_return(before);
     gnnrec_config_check(&config, &graph);
     total = gnnrec_estimate_training(parts, &n_parts, &graph, n_edges, reading, &config, gnnrec_threads);

@@ -197,14 +197,19 @@ gnnrec_feature_expression(const GnnrecNodeType *type, const GnnrecFeature *featu
  * Counting
  * ------------------------------------------------------------------------------------------------------------------ */
 
+/* one row a value, whatever the column takes for equal */
 static char *
 count_of_values(const char *value, const char *source, bool is_array, int32 size)
 {
-    const char *columns = size > 0 ? psprintf("%d::pg_catalog.int8", size) : "pg_catalog.count(DISTINCT v)";
-
     if (is_array)
         value = psprintf("pg_catalog.unnest(%s)", value);
-    return psprintf("SELECT %s, pg_catalog.count(v) FROM (SELECT %s AS v FROM %s s) x", columns, value, source);
+    if (size > 0)
+        return psprintf("SELECT %d::pg_catalog.int8, pg_catalog.count(v), 0::pg_catalog.int8 FROM (SELECT %s AS v FROM %s s) x",
+                        size, value, source);
+    return psprintf("SELECT pg_catalog.count(*), coalesce(pg_catalog.sum(n), 0)::pg_catalog.int8, "
+                    "coalesce(pg_catalog.sum(pg_catalog.octet_length(v)), 0)::pg_catalog.int8 "
+                    "FROM (SELECT v, pg_catalog.count(*) AS n FROM (SELECT (%s) COLLATE pg_catalog.\"C\" AS v FROM %s s) x "
+                    "WHERE v IS NOT NULL GROUP BY v) d", value, source);
 }
 
 /* regular expressions are not for nondeterministic collations, which a column may have */
@@ -212,8 +217,8 @@ static char *
 count_of_words(const char *value, const char *source, int32 size)
 {
     return psprintf("SELECT %d::pg_catalog.int8, coalesce(pg_catalog.sum(pg_catalog.cardinality("
-                    "pg_catalog.regexp_split_to_array(%s COLLATE pg_catalog.\"default\", '[^[:alnum:]]+'))), 0)::pg_catalog.int8 "
-                    "FROM %s s",
+                    "pg_catalog.regexp_split_to_array(%s COLLATE pg_catalog.\"default\", '[^[:alnum:]]+'))), 0)"
+                    "::pg_catalog.int8, 0::pg_catalog.int8 FROM %s s",
                     size, value, source);
 }
 
@@ -223,10 +228,11 @@ count_of_vectors(const char *value, const char *source)
 {
     return psprintf("SELECT coalesce(pg_catalog.max(pg_catalog.cardinality(%s)), 0)::pg_catalog.int8 "
                     "OPERATOR(pg_catalog.+) 1::pg_catalog.int8, "
-                    "coalesce(pg_catalog.sum(pg_catalog.cardinality(%s)), 0)::pg_catalog.int8 FROM %s s", value, value, source);
+                    "coalesce(pg_catalog.sum(pg_catalog.cardinality(%s)), 0)::pg_catalog.int8, 0::pg_catalog.int8 FROM %s s",
+                    value, value, source);
 }
 
-/* a query for two bigints, columns and entries */
+/* a query for three bigints, columns, entries and bytes */
 static char *
 counts(const GnnrecNodeType *type, const GnnrecFeature *feature)
 {
@@ -238,7 +244,7 @@ counts(const GnnrecNodeType *type, const GnnrecFeature *feature)
         case GNNREC_CATEGORY:
             return count_of_values(value, source, gnnrec_feature_is_array(type, feature), feature->size);
         case GNNREC_NUMBER:
-            return psprintf("SELECT 2::pg_catalog.int8, pg_catalog.count(*) FROM %s s", source);
+            return psprintf("SELECT 2::pg_catalog.int8, pg_catalog.count(*), 0::pg_catalog.int8 FROM %s s", source);
         case GNNREC_TEXT:
             return count_of_words(value, source, feature->size > 0 ? feature->size : GNNREC_DEFAULT_BUCKETS);
         case GNNREC_VECTOR:
@@ -247,18 +253,25 @@ counts(const GnnrecNodeType *type, const GnnrecFeature *feature)
     return NULL;
 }
 
+static int64
+counted(int column)
+{
+    bool        isnull;
+
+    return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull));
+}
+
 void
-gnnrec_feature_count(int64 *n_columns, int64 *n_values, const GnnrecNodeType *type, const GnnrecFeature *feature)
+gnnrec_feature_count(GnnrecFeatureCount *out, const GnnrecNodeType *type, const GnnrecFeature *feature)
 {
     char       *sql;
-    bool        isnull;
 
     gnnrec_feature_check(type, feature, feature->size > 0);
     sql = counts(type, feature);
     SPI_connect();
     if (SPI_execute(sql, true, 0) != SPI_OK_SELECT || SPI_processed != 1)
         elog(ERROR, "could not execute \"%s\"", sql);
-    *n_columns = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-    *n_values = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
+    *out = (GnnrecFeatureCount) {.n_columns = counted(1), .n_values = counted(2), .n_bytes = counted(3)};
+    out->has_dictionary = gnnrec_feature_kind(feature) == GNNREC_CATEGORY && feature->size == 0;
     SPI_finish();
 }

@@ -45,7 +45,15 @@ extern bool gnnrec_feature_fits(const GnnrecNodeType *type, const GnnrecFeature 
 /* what is in it, of row s of the catalogue, as text, text[], float8 or float8[] */
 extern char *gnnrec_feature_expression(const GnnrecNodeType *type, const GnnrecFeature *feature);
 
-/* how many columns and entries it has at most, counted by the server */
-extern void gnnrec_feature_count(int64 *n_columns, int64 *n_values, const GnnrecNodeType *type, const GnnrecFeature *feature);
+/* counted by the server */
+typedef struct GnnrecFeatureCount
+{
+    int64       n_columns;      /* at most */
+    int64       n_values;       /* entries of the matrix, at most */
+    int64       n_bytes;        /* of the dictionary: all its values */
+    bool        has_dictionary; /* of n_columns values */
+} GnnrecFeatureCount;
+
+extern void gnnrec_feature_count(GnnrecFeatureCount *out, const GnnrecNodeType *type, const GnnrecFeature *feature);
 
 #endif

@@ -622,12 +622,11 @@ gnnrec_features_build(GnnCsr *out, GnnArena *arena, GnnrecFeatureRows *rows, con
  * One node
  * ------------------------------------------------------------------------------------------------------------------ */
 
-/* can the catalogue be asked for what the features are? It may have changed since a training */
+/* can the catalogue be asked for what the features are? It may have changed since a training, and may be changing now */
 static bool
 is_there(const GnnrecNodeType *type, const GnnrecFeature *features, int n)
 {
-    if (!OidIsValid(type->catalogue) || get_rel_name(type->catalogue) == NULL
-        || get_attnum(type->catalogue, type->catalogue_id) <= 0
+    if (!gnnrec_source_lock(type->catalogue) || get_attnum(type->catalogue, type->catalogue_id) <= 0
         || gnnrec_source_column_type(type->catalogue, type->catalogue_id) != type->id_type)
         return false;
     for (int i = 0; i < n; i++)

@@ -23,7 +23,7 @@ typedef struct GnnrecFitting
 
     /* what came of it; the arrays lie in the shared area */
     GnnFit     *fit;
-    int64      *peak_memory;    /* gets the larger of the child's and this process's, bytes, also where it fails */
+    int64      *peak_memory;    /* gets the larger of the child's and this process's, bytes, also where a child fails */
 
     /* private */
     struct GnnrecSharedArea *area;

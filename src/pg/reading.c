@@ -401,7 +401,7 @@ build_features(GnnrecReading *r, int type, const int32 *numbers)
 
     if (r->features[type] == NULL)
         return;
-    if (type == GNNREC_USER)
+    if (type == GNNREC_USER && r->keeps_codes)
     {
         r->n_codes = gnnrec_features_count(r->features[type]);
         codes = r->codes = gnn_alloc(&arena, r->n_codes, sizeof(GnnrecFeatureCode));

@@ -22,6 +22,7 @@ typedef struct GnnrecReading
     MemoryContext context;
     GnnrecReadTick tick;        /* NULL: none */
     void       *tick_arg;
+    bool        keeps_codes;    /* what becomes of users' features is wanted: before gnnrec_reading_build */
 
     /* by gnnrec_reading_rows */
     GnnrecIdMap ids[GNN_MAX_TYPES];
@@ -41,7 +42,7 @@ typedef struct GnnrecReading
     GnnCsr      seen;           /* the interactions of all kinds together */
     char       *empty_features; /* columns of catalogues in which there is nothing to tell nodes apart by; NULL: none */
     int         n_codes;        /* features of users, and */
-    GnnrecFeatureCode *codes;   /* what has become of them; NULL: there are none */
+    GnnrecFeatureCode *codes;   /* what has become of them; NULL: there are none, or nobody wants to know */
     GnnCsr     *hidden;         /* those that hide their item from the user; NULL: all do */
 } GnnrecReading;
 
@@ -73,8 +74,9 @@ extern GnnrecReadingMemory gnnrec_reading_memory(const GnnrecReading *r);
 /*
  * The shape of the graph that a reading would make, with the numbers of its edges, counted by the server, and what it would take:
  * nothing is read into memory. Like gnnrec_reading_rows it needs a transaction and goes by the current role's rights.
+ * keeps_codes: as in GnnrecReading.
  */
 extern void gnnrec_reading_count(GnnGraph *graph, int64 n_edges[GNN_MAX_RELATIONS], GnnrecReadingMemory *memory,
-                                 const GnnrecModel *model);
+                                 const GnnrecModel *model, bool keeps_codes);
 
 #endif

@@ -153,25 +153,6 @@ check_sources(const GnnrecModel *model)
             gnnrec_source_check_catalogue_there(&model->types[type]);
 }
 
-static void
-count_features(GnnGraph *graph, const GnnrecModel *model)
-{
-    int         n_all;
-    const GnnrecFeature *all = gnnrec_model_features(model, &n_all);
-
-    for (int i = 0; i < n_all; i++)
-    {
-        const GnnrecFeature *feature = &all[i];
-        int64       n_columns;
-        int64       n_values;
-
-        gnnrec_feature_count(&n_columns, &n_values, &model->types[feature->type], feature);
-        graph->features[feature->type].n = graph->types[feature->type].n;
-        graph->features[feature->type].n_cols += (int32) Min(n_columns, PG_INT32_MAX / GNNREC_MAX_FEATURES);
-        graph->n_feature_values[feature->type] += n_values;
-    }
-}
-
 /* ---------------------------------------------------------------------------------------------------------------------
  * What it takes
  * ------------------------------------------------------------------------------------------------------------------ */
@@ -194,6 +175,8 @@ typedef struct Sums
     int64       edges;
     int64       values;         /* of features */
     int64       most_values;    /* of those of one type */
+    int64       dictionaries;   /* of features */
+    int64       codes;
 } Sums;
 
 static void
@@ -229,14 +212,28 @@ add_values(Sums *s, int64 n)
     s->most_values = Max(s->most_values, n);
 }
 
-/* at the most there are ids, rows, features as read or as made, and either the cells of a type's, or edges, or a hash of ids */
+/* a dictionary holds ids of another kind; of its values a code is a copy */
+static void
+add_dictionary(Sums *s, const GnnrecFeatureCount *count, bool is_coded)
+{
+    if (!count->has_dictionary)
+        return;
+    s->dictionaries += count->n_columns * (ID_BYTES + ID_BYTES_MEANWHILE) + count->n_bytes;
+    if (is_coded)
+        s->codes += count->n_columns * (int64) sizeof(GnnrecKey) + count->n_bytes;
+}
+
+/*
+ * At the most there are ids, rows, features as read or as made with their dictionaries, and either the cells of a type's, or
+ * edges, or a hash of ids.
+ */
 static GnnrecReadingMemory
 added_up(const Sums *s)
 {
     StaticAssertStmt(ENTRY_BYTES == MATRIX_BYTES, "features take the same before and after");
     return (GnnrecReadingMemory) {
-        .held = s->ids + s->edges + s->values * MATRIX_BYTES,
-        .peak = s->ids + s->rows + s->values * ENTRY_BYTES
+        .held = s->ids + s->edges + s->values * MATRIX_BYTES + s->codes,
+        .peak = s->ids + s->rows + s->values * ENTRY_BYTES + s->dictionaries + s->codes
             + Max(s->most_values * CELL_BYTES, Max(s->edges, s->ids_meanwhile)),
     };
 }
@@ -244,6 +241,25 @@ added_up(const Sums *s)
 /* ---------------------------------------------------------------------------------------------------------------------
  * The count
  * ------------------------------------------------------------------------------------------------------------------ */
+
+static void
+count_features(GnnGraph *graph, Sums *sums, const GnnrecModel *model, bool keeps_codes)
+{
+    int         n_all;
+    const GnnrecFeature *all = gnnrec_model_features(model, &n_all);
+
+    for (int i = 0; i < n_all; i++)
+    {
+        const GnnrecFeature *feature = &all[i];
+        GnnrecFeatureCount count;
+
+        gnnrec_feature_count(&count, &model->types[feature->type], feature);
+        graph->features[feature->type].n = graph->types[feature->type].n;
+        graph->features[feature->type].n_cols += (int32) Min(count.n_columns, PG_INT32_MAX / GNNREC_MAX_FEATURES);
+        graph->n_feature_values[feature->type] += count.n_values;
+        add_dictionary(sums, &count, feature->type == GNNREC_USER && keeps_codes);
+    }
+}
 
 static int64
 sum_of(const int64 *numbers, int n)
@@ -256,7 +272,8 @@ sum_of(const int64 *numbers, int n)
 }
 
 void
-gnnrec_reading_count(GnnGraph *graph, int64 n_edges[GNN_MAX_RELATIONS], GnnrecReadingMemory *memory, const GnnrecModel *model)
+gnnrec_reading_count(GnnGraph *graph, int64 n_edges[GNN_MAX_RELATIONS], GnnrecReadingMemory *memory, const GnnrecModel *model,
+                     bool keeps_codes)
 {
     GnnrecRoom  room;
     Sums        sums = {0};
@@ -282,7 +299,7 @@ gnnrec_reading_count(GnnGraph *graph, int64 n_edges[GNN_MAX_RELATIONS], GnnrecRe
             gnn_graph_add_relation(graph, r->name, r->from_type, r->to_type, &shape);
         add_relation(&sums, r, sum_of(edges, n), n, (int64) shape.n + shape.n_cols);
     }
-    count_features(graph, model);
+    count_features(graph, &sums, model, keeps_codes);
     for (int type = 0; type < model->n_types; type++)
         add_values(&sums, graph->n_feature_values[type]);
     *memory = added_up(&sums);

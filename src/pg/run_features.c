@@ -12,6 +12,7 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
@@ -180,6 +181,7 @@ add_cells(float *sum, int dim, int64 run_id, const GnnrecFeature *features, cons
     memset(sum, 0, dim * sizeof(float));
     for (int64 i = 0; i < n; i++)
     {
+        CHECK_FOR_INTERRUPTS(); /* an array may have a million values, each looked for among all of the run's */
         any |= add_cell(sum, dim, run_id, &features[cells[i].feature], &cells[i]);
         MemoryContextReset(work);
     }

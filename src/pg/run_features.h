@@ -12,7 +12,7 @@
 
 #include "pg/features.h"
 
-/* writes what is kept of a run, as the owner of the catalogue: n features, their matrix, and of each of its columns dim floats */
+/* writes what is kept of a run, as the owner of the extension: n features, their matrix, and of each of its columns dim floats */
 extern void gnnrec_run_features_store(int64 run_id, const GnnrecFeatureCode *codes, int n, const GnnCsr *matrix,
                                       const float *vectors, int dim);
 

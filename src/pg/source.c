@@ -302,6 +302,8 @@ gnnrec_source_item_read(GnnrecInteractions *out, const GnnrecModel *model, Gnnre
     GnnrecRoleBefore before;
 
     memset(out, 0, sizeof(*out));
+    if (!gnnrec_source_is_there(r))
+        return;
     if (!gnnrec_source_has_index(r->source, r->to_column) && !gnnrec_source_is_small(r->source))
         return;
     params->params[0] = (ParamExternData) {.value = item_id, .pflags = PARAM_FLAG_CONST,

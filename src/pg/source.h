@@ -58,7 +58,8 @@ extern void gnnrec_source_read_catalogue(int64 *n_rows, int64 *n_null, const Gnn
 
 /*
  * The same of one item, as it is now, with the model owner's rights, as a view would: whoever may ask for an audience need not be
- * allowed to read interactions. Nothing is read where that would scan a table larger than gnnrec.fresh_max_scan.
+ * allowed to read interactions. Nothing is read where that would scan a table larger than gnnrec.fresh_max_scan, or where the
+ * table or a column of it is gone.
  */
 extern void gnnrec_source_item_read(GnnrecInteractions *out, const GnnrecModel *model, GnnrecIdMap *user_ids,
                                     GnnrecIdMap *item_ids, Datum item_id);

@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "access/genam.h"
+#include "access/relation.h"
 #include "access/table.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
@@ -57,6 +58,30 @@ gnnrec_source_has_index(Oid source, const char *id_column)
         found |= is_index_on(lfirst_oid(cell), column);
     table_close(rel, AccessShareLock);
     return found;
+}
+
+bool
+gnnrec_source_lock(Oid source)
+{
+    Relation    rel = OidIsValid(source) ? try_relation_open(source, AccessShareLock) : NULL;
+
+    if (rel == NULL)
+        return false;
+    relation_close(rel, NoLock);
+    return true;
+}
+
+bool
+gnnrec_source_is_there(const GnnrecRelation *r)
+{
+    const char *columns[] = {r->from_column, r->to_column, r->event_column, r->value_column, r->time_column};
+
+    if (!gnnrec_source_lock(r->source))
+        return false;
+    for (int i = 0; i < lengthof(columns); i++)
+        if (columns[i] != NULL && get_attnum(r->source, columns[i]) <= 0)
+            return false;
+    return true;
 }
 
 /* the relation, its partitions and what inherits from it are small enough to be scanned at a call */

@@ -101,6 +101,12 @@ extern char *gnnrec_source_catalogue_query(const GnnrecNodeType *type);
 extern void gnnrec_source_check_catalogue_there(const GnnrecNodeType *type);
 extern void gnnrec_source_check_catalogue_type(const GnnrecNodeType *type, Oid is);
 
+/* locks what is read from, so that it stays as it is looked at until the transaction ends; false: it does not exist any more */
+extern bool gnnrec_source_lock(Oid source);
+
+/* the same, and has it all of the relation's columns? What was learned is served without them */
+extern bool gnnrec_source_is_there(const GnnrecRelation *r);
+
 /* is the source, with its partitions and what inherits from it, small enough to be scanned at a call? */
 extern bool gnnrec_source_is_small(Oid source);
 

@@ -125,20 +125,6 @@ find_user_reader(int32 model_id)
     return reader;
 }
 
-/* are the source and its columns still there? What was learned is served without them */
-static bool
-is_there(const GnnrecRelation *r)
-{
-    const char *columns[] = {r->from_column, r->to_column, r->event_column, r->value_column, r->time_column};
-
-    if (get_rel_name(r->source) == NULL)
-        return false;
-    for (int i = 0; i < lengthof(columns); i++)
-        if (columns[i] != NULL && get_attnum(r->source, columns[i]) <= 0)
-            return false;
-    return true;
-}
-
 static bool
 has_types(const GnnrecRelation *r, Oid user_type, Oid item_type)
 {
@@ -208,7 +194,7 @@ renew(UserReader *reader, const GnnrecModelVersion *version, int64 run_id)
     reader->relation = NULL;
     reader->user_type = model->types[r->from_type].id_type;
     reader->item_type = model->types[r->to_type].id_type;
-    if (is_there(r) && has_types(r, reader->user_type, reader->item_type))
+    if (gnnrec_source_is_there(r) && has_types(r, reader->user_type, reader->item_type))
         plan = prepare_user_query(r, gnnrec_fresh_max_events);
     if (reader->plan != NULL)
         SPI_freeplan(reader->plan);
@@ -292,10 +278,18 @@ read_events(GnnrecUserEvents *out, UserReader *reader, const GnnrecModelVersion 
         renew(reader, version, run_id);
     else if (reader->run_id != run_id)
         learn_run(reader, reader->relation, run_id);
-    if (reader->plan == NULL && !is_known && is_there(reader->relation))
+    if (reader->plan == NULL && !is_known && gnnrec_source_is_there(reader->relation))
         gnnrec_source_check_columns(reader->relation, reader->user_type, reader->item_type);
     if (reader->plan != NULL && (reader->has_index || gnnrec_source_is_small(reader->relation->source)))
         execute_user_query(out, reader, user_id, is_known, result);
+}
+
+/* the lock that we may have to wait for brings the news of what has become of the source meanwhile */
+static bool
+is_current(const UserReader *reader, const GnnrecModelVersion *version)
+{
+    return reader->is_valid && reader->relation != NULL && reader->max_events == gnnrec_fresh_max_events
+        && gnnrec_same_version(&reader->version, version) && gnnrec_source_lock(reader->relation->source) && reader->is_valid;
 }
 
 void
@@ -304,7 +298,7 @@ gnnrec_source_user_events(GnnrecUserEvents *out, int32 model_id, int64 run_id, D
     UserReader *volatile reader = find_user_reader(model_id);
     MemoryContext result = CurrentMemoryContext;
     GnnrecModelVersion version;
-    bool        is_current;
+    bool        is_new;
     GnnrecRoleBefore before;
 
     memset(out, 0, sizeof(*out));
@@ -314,15 +308,14 @@ gnnrec_source_user_events(GnnrecUserEvents *out, int32 model_id, int64 run_id, D
         ereport(ERROR,
                 (errcode(ERRCODE_INVALID_RECURSION),
                  errmsg("the interactions of model number %d are made from its own recommendations", model_id)));
-    is_current = reader->is_valid && reader->relation != NULL && reader->max_events == gnnrec_fresh_max_events
-        && gnnrec_same_version(&reader->version, &version);
-    before = gnnrec_role_become(gnnrec_relation_owner(is_current ? reader->owner_table
-                                                      : gnnrec_model_by_id(model_id)->types[GNNREC_ITEM].table));
+    is_new = !is_current(reader, &version);
+    before = gnnrec_role_become(gnnrec_relation_owner(is_new ? gnnrec_model_by_id(model_id)->types[GNNREC_ITEM].table
+                                                      : reader->owner_table));
     SPI_connect();
     reader->is_busy = true;
     PG_TRY();
     {
-        read_events(out, reader, is_current ? NULL : &version, run_id, user_id, is_known, result);
+        read_events(out, reader, is_new ? &version : NULL, run_id, user_id, is_known, result);
     }
     PG_FINALLY();
     {

@@ -137,6 +137,7 @@ read_phase(Training *t)
     before = gnnrec_role_become(gnnrec_model_reader(t->w->model, t->w->order.role));
     MemoryContextSwitchTo(t->w->context);
     gnnrec_reading_open(&t->reading, t->w->model, report_rows, t);
+    t->reading.keeps_codes = gnn_has_tower(&t->config);
     gnnrec_reading_rows(&t->reading);
     t->w->rows_read = t->reading.n_rows;
     gnnrec_reading_check_not_empty(&t->reading);
@@ -161,7 +162,7 @@ check_budget(const Training *t)
     gnnrec_config_check(&t->config, &t->reading.graph);
     gnnrec_reading_edges(edges, &t->reading.graph);
     need = gnnrec_estimate_training(parts, &n_parts, &t->reading.graph, edges, gnnrec_reading_memory(&t->reading), &t->config,
-                           t->w->order.threads);
+                                    t->w->order.threads);
     if (need > (int64) t->w->order.memory * 1024)
         ereport(ERROR,
                 (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
