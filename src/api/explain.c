@@ -104,7 +104,6 @@ explain_newcomer(Explanation *out, const GnnrecSnapshot *snapshot, Datum user, c
     const GnnrecSnapshotNodes *items = &snapshot->types[GNNREC_ITEM];
     const GnnrecSnapshotRow nothing = {0};
     GnnrecSnapshotRow row;
-
     double      degree;
 
     gnnrec_fresh_row(&row, snapshot, &nothing, -1, user);
