@@ -231,7 +231,7 @@ estimate(void)
     GnnCsr      features;
 
     random_graph(&g, 700, 500, 2000, true, 1);
-    random_csr(&features, 500, 3000, 40000, true, 3);
+    random_csr(&features, 500, 3000, 200000, true, 3);
     gnn_graph_set_features(&g, 1, &features);
     shape = g;
     shape.relations[0].edges = (GnnCsr) {.n = 700, .n_cols = 500};
