@@ -12,7 +12,8 @@
  * of all layers, and the length by degree of core/ops_mean.c. W starts near the identity, attention near the mean.
  *
  * What attention knows of an edge beside whom it joins is for `edge_attention` to say: its weight, by p, as above; nothing, p
- * being 1 (the paper's own attention; the length by degree still goes by weight); or what relates them. Then edges are those of
+ * being 1 (the paper's own attention; the length by degree still goes by weight, and so do random walkers: in samples drawn by
+ * them the heavier edges are there more often than others); or what relates them. Then edges are those of
  * the typed graph, p is the edge's share of the mean of those v has by its relation, and the exponent is l(att_0 . g_v + att_1 .
  * g_u + b_r), b a number for each directed relation and head. Simple-HGN (Lv et al., Are we really making much progress?, KDD
  * 2021) has att . [W h_v, W h_u, W_r r] there, r a learned embedding of the relation: as nothing else looks at r, its part of

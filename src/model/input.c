@@ -17,29 +17,36 @@
 #define START 0.1
 #define SLOPE 0.2
 
-/* nodes whose learned vector is not left to features */
+/* nodes of types without features */
 static int64_t
-n_learned(const GnnGraph *g, bool alone)
+n_without_features(const GnnGraph *g)
 {
     int64_t     n = 0;
 
     for (int t = 0; t < g->n_types; t++)
-        if (!alone || !gnn_type_has_features(g, t))
+        if (!gnn_type_has_features(g, t))
             n += g->types[t].n;
     return n;
+}
+
+/* the rows of X; of a sample of the graph, n_nodes is the number that tells how large it may be */
+static GnnMat *
+learned(GnnPlan *p, const GnnGraph *g, const GnnConfig *c, bool alone)
+{
+    if (alone)
+        return gnn_plan_parameter(p, n_without_features(g), c->dim, GNN_START_NORMAL, START);
+    return gnn_plan_rows_parameter(p, GNN_ROWS_OF_NODES, g->n_nodes, c->dim, GNN_START_NORMAL, START);
 }
 
 static GnnMat *
 input(GnnPlan *p, const GnnGraph *g, const GnnConfig *c, bool alone)
 {
-    GnnMat     *x;
+    GnnMat     *x = learned(p, g, c, alone && p->features != NULL);
     GnnMat     *e;
     GnnMat     *w = NULL;
 
     if (p->features == NULL)
-        return gnn_plan_rows_parameter(p, GNN_ROWS_OF_NODES, g->n_nodes, c->dim, GNN_START_NORMAL, START);
-    x = gnn_plan_rows_parameter(p, alone ? GNN_ROWS_FIXED : GNN_ROWS_OF_NODES, n_learned(g, alone), c->dim, GNN_START_NORMAL,
-                                START);
+        return x;
     e = gnn_plan_rows_parameter(p, GNN_ROWS_OF_FEATURES, p->features->n, c->dim, GNN_START_NORMAL, START);
     if (c->encoder == GNN_ENCODER_MLP)
         w = gnn_model_weight(p, c);

@@ -30,6 +30,9 @@
 /* steps from one measurement to the next */
 #define MEASURE_EVERY 5
 
+/* of a block; some models go through all edges of each */
+#define FOLD_IN_NODES 128
+
 typedef struct Fit
 {
     const GnnConfig *config;
@@ -301,19 +304,35 @@ copy_type(float *to, const Fit *f, int type)
     forget_unknown(to, f->z->dim, f, type);
 }
 
-static void
-fold_in_type(float *to, const Fit *f, int type)
+typedef struct FoldInWork
 {
-    const GnnNodes *nodes = &f->graph.types[type];
+    const Fit  *fit;
+    const GnnNodes *nodes;
+    float      *to;
+} FoldInWork;
+
+static void
+fold_in_block(void *arg, int64_t block, int thread)
+{
+    const FoldInWork *w = arg;
+    const Fit  *f = w->fit;
     int64_t     width = gnn_fold_in_width(f->config);
     real        row[GNN_MAX_WIDTH];
 
-    for (int64_t i = 0; i < nodes->n; i++)
+    for (int64_t i = block * FOLD_IN_NODES; i < (block + 1) * FOLD_IN_NODES && i < w->nodes->n; i++)
     {
-        f->model->fold_in(row, &f->plan, f->z, nodes->first + i);
-        copy(to + i * width, row, width);
+        f->model->fold_in(row, &f->plan, f->z, w->nodes->first + i);
+        copy(w->to + i * width, row, width);
     }
-    forget_unknown(to, width, f, type);
+}
+
+static void
+fold_in_type(float *to, Fit *f, int type)
+{
+    FoldInWork  w = {.fit = f, .nodes = &f->graph.types[type], .to = to};
+
+    gnn_team_run(&f->team, gnn_blocks(w.nodes->n, FOLD_IN_NODES), fold_in_block, &w);
+    forget_unknown(to, gnn_fold_in_width(f->config), f, type);
 }
 
 /* nodes of further types are ranked by their audience; those without one keep the model's vector */

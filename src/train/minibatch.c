@@ -6,6 +6,7 @@
  */
 #include "train/minibatch.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define ROWS 512                /* of a block */
@@ -38,9 +39,10 @@ gnn_minibatch_allocate(GnnMinibatch *batch, GnnArena *arena, const GnnModel *mod
     gnn_subgraph_allocate(&batch->sub, arena, graph, whole->adjacency, whole->visited, task);
     gnn_plan_open(&batch->plan, &batch->sub.sampled, task->team, whole->seed);
     batch->plan.visited = &batch->sub.drawn_by;
-    batch->plan.features = batch->sub.features.n > 0 ? &batch->sub.features : NULL;
+    batch->plan.features = whole->features != NULL ? &batch->sub.features : NULL;
     batch->plan.training = true;
     batch->z = model->build(&batch->plan, &batch->sub.shape, task->config);
+    assert(batch->plan.n_parameters == whole->n_parameters);    /* they are told apart by their numbers */
     gnn_plan_allocate(&batch->plan, arena);
     gnn_decay_allocate(&batch->decay, arena, &batch->plan, 0);
     batch->loss_state = loss->allocate(arena, &batch->sub.task);

@@ -231,7 +231,7 @@ estimate(void)
     GnnCsr      features;
 
     random_graph(&g, 700, 500, 2000, true, 1);
-    random_csr(&features, 500, 3000, 40000, true, 3);
+    random_csr(&features, 500, 3000, 200000, true, 3);
     gnn_graph_set_features(&g, 1, &features);
     shape = g;
     shape.relations[0].edges = (GnnCsr) {.n = 700, .n_cols = 500};
@@ -259,6 +259,79 @@ estimate(void)
         CHECK_SAY(fabs(estimated / (double) (arena->used - before) - 1) < 0.1, "%s, encoder %d: estimated %g, took %g",
                   models[i / 2], c.encoder, estimated, (double) (arena->used - before));
     }
+}
+
+/* features without a single entry change as little as those of an item that nothing leads to: the last one */
+static void
+features_of_nobody(void)
+{
+    GnnGraph    nobody = {0};
+    GnnGraph    loner;
+    GnnCsr      csr;
+
+    gnn_graph_add_nodes(&nobody, "user", 60);
+    gnn_graph_add_nodes(&nobody, "item", 41);
+    random_csr(&csr, 60, 40, 300, true, 1);
+    csr.n_cols = 41;
+    gnn_graph_add_relation(&nobody, "interaction", 0, 1, &csr);
+    loner = nobody;
+    random_csr(&csr, 41, 5, 0, false, 2);
+    gnn_graph_set_features(&nobody, 1, &csr);
+    gnn_csr_build(&csr, arena, &(GnnEdges) {.n = 1, .from = &(int32_t) {40}, .to = &(int32_t) {3}}, 41, 5);
+    gnn_graph_set_features(&loner, 1, &csr);
+    for (int i = 0; i < 4 * gnn_n_models; i++)
+    {
+        GnnConfig   c;
+        GnnFit      fit;
+        GnnFit      should;
+
+        configure(&c, i / 4);
+        c.steps = 3;
+        c.users_per_step = 10;
+        c.sampling = 1 + i / 2 % 2;
+        c.encoder = i % 2;
+        if (gnn_fit_refusal(&c, &nobody) != NULL)
+            continue;
+        train(&fit, &nobody, &c, 1);
+        train(&should, &loner, &c, 1);
+        for (int t = 0; t < 2; t++)
+            CHECK_SAY(memcmp(fit.embedding[t], should.embedding[t], (t == 0 ? 60 : 40) * DIM * sizeof(float)) == 0,
+                      "%s, sampling %d, encoder %d", gnn_models[c.model]->name, c.sampling, c.encoder);
+    }
+}
+
+static double
+bytes_of_sample(const GnnGraph *g, const GnnConfig *c)
+{
+    GnnPart     parts[GNN_MAX_PARTS];
+    int         n;
+
+    gnn_fit_estimate(parts, &n, g, (int64_t[GNN_MAX_RELATIONS]) {g->relations[0].edges.ptr[g->types[0].n]}, c, 1);
+    for (int i = 0; i < n; i++)
+        if (strcmp(parts[i].part, "sample") == 0)
+            return (double) parts[i].bytes;
+    return NAN;
+}
+
+/* a few features, and no learned rows but those of its own nodes */
+static void
+samples_stay_small(void)
+{
+    GnnGraph    plain;
+    GnnGraph    g;
+    GnnCsr      features;
+    GnnConfig   c;
+
+    random_graph(&plain, 20000, 10000, 60000, true, 1);
+    random_csr(&features, 10000, 5, 50, false, 2);
+    g = plain;
+    gnn_graph_set_features(&g, 1, &features);
+    configure(&c, model_number("lightgcn"));
+    c.sampling = GNN_SAMPLING_NEIGHBOURS;
+    c.users_per_step = 10;
+    c.fanout = 5;
+    CHECK_SAY(bytes_of_sample(&g, &c) < 1.5 * bytes_of_sample(&plain, &c), "%g, and %g without features",
+              bytes_of_sample(&g, &c), bytes_of_sample(&plain, &c));
 }
 
 static real *
@@ -367,7 +440,9 @@ static const Test tests[] = {
 #endif
     {"a user's features make the vector that the training did", towers_are_those_of_the_training},
     {"a tower is kept where users have features", towers_are_kept},
+    {"features that nobody has change nothing", features_of_nobody},
     {"the estimate is what is taken", estimate},
+    {"a sample with features is as small as without", samples_stay_small},
     {0},
 };
 
