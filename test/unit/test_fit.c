@@ -1073,12 +1073,58 @@ more_node_types(void)
     }
 }
 
+/* mean square of a training's numbers */
+static double
+mean_square(const GnnFit *fit, const GnnGraph *g, const GnnConfig *c)
+{
+    double      sum = 0;
+
+    for (int t = 0; t < g->n_types; t++)
+        for (int64_t i = 0; i < (int64_t) g->types[t].n * c->dim; i++)
+            sum += fit->embedding[t][i] * fit->embedding[t][i];
+    return sum / (double) (g->n_nodes * c->dim);
+}
+
+/* what keeps numbers small, and steps from being too large, weighs in a sample of all that there is what it weighs in the whole */
+static void
+samples_decay_alike(void)
+{
+    int32_t     from[USERS * EACH];
+    int32_t     to[USERS * EACH];
+    GnnGraph    g;
+
+    planted(&g, from, to);
+    for (int kind = 0; kind < 2; kind++)
+    {
+        double      size[2];
+
+        for (int sampled = 0; sampled < 2; sampled++)
+        {
+            GnnConfig   c;
+            GnnFit      fit;
+
+            gnn_config_defaults(&c);
+            c.dim = 16;
+            c.steps = kind == 0 ? 40 : 3;
+            c.loss = 1;
+            c.reg_weight = kind == 0 ? 1 : 1e-9;
+            c.sampling = sampled ? GNN_SAMPLING_NEIGHBOURS : GNN_SAMPLING_NONE;
+            c.fanout = GNN_MAX_FANOUT;
+            CHECK(strcmp(gnn_losses[c.loss]->name, "bpr") == 0);
+            CHECK(train(&fit, &g, &c, 2) == NULL);
+            size[sampled] = mean_square(&fit, &g, &c);
+        }
+        CHECK_SAY(fabs(size[1] / size[0] - 1) < 0.1, "kind %d: %g in samples, %g on the whole", kind, size[1], size[0]);
+    }
+}
+
 static const Test tests[] = {
     {"planted communities are found by every model and loss", LONG_TEST(communities)},
     {"so they are with contrast", LONG_TEST(contrast_finds_them_too)},
     {"views are not what is served", views_are_not_served},
     {"contrast spreads what is alike", contrast_spreads},
     {"and from samples of users and of the graph", LONG_TEST(communities_by_samples)},
+    {"decay and epsilon are those of the whole in a sample of all", samples_decay_alike},
     {"chance finds little", chance_finds_little},
     {"further node types take part", more_node_types},
 #ifndef GNN_DOUBLE
