@@ -20,37 +20,38 @@ folded_in(const GnnrecSnapshot *snapshot, const GnnrecSnapshotRow *basket)
     return gnnrec_serve_fold_in(vector, snapshot, basket, 0) ? vector : NULL;
 }
 
+/*
+ * The vector of who is not of the run but of the catalogue, with the row of a basket; NULL where their features say nothing. In a
+ * linear model what the items say is added; where it is not, features are all that it looks at.
+ */
+static const float *
+by_features(const GnnrecSnapshot *snapshot, Datum id, const GnnrecSnapshotRow *basket)
+{
+    float      *vector = palloc(snapshot->dim * sizeof(float));
+    const float *items = NULL;
+
+    if (!gnnrec_serve_features(vector, snapshot, id, gnnrec_edges_degree(&snapshot->types[GNNREC_ITEM], basket)))
+        return NULL;
+    if (gnn_models[snapshot->config->model]->linear)
+        items = folded_in(snapshot, basket);
+    if (items != NULL)
+        gnn_add_scaled(vector, 1, items, snapshot->dim);
+    return vector;
+}
+
+/* who is not of the run, with a vector and the row of a basket */
+static void
+ask_by_vector(GnnrecAsker *out, const float *vector, const GnnrecSnapshotRow *basket, bool exclude_seen)
+{
+    out->vector = vector;
+    out->source = "fold_in";
+    out->hidden = gnnrec_serve_hidden(basket, exclude_seen);
+}
+
 void
 gnnrec_asker_row(GnnrecAsker *out, const GnnrecSnapshot *snapshot, const GnnrecSnapshotRow *row, bool exclude_seen)
 {
-    out->vector = folded_in(snapshot, row);
-    out->source = "fold_in";
-    out->hidden = gnnrec_serve_hidden(row, exclude_seen);
-}
-
-/* vector += what the items say, where the model is linear; where it is not, features are all that it looks at */
-static void
-add_items(float *vector, const GnnrecSnapshot *snapshot, const GnnrecSnapshotRow *row)
-{
-    const float *items = gnn_models[snapshot->config->model]->linear ? folded_in(snapshot, row) : NULL;
-
-    if (items != NULL)
-        gnn_add_scaled(vector, 1, items, snapshot->dim);
-}
-
-/* who is not of the run but of the catalogue, with the row of a basket; false: their features say nothing */
-static bool
-ask_by_features(GnnrecAsker *out, const GnnrecSnapshot *snapshot, Datum id, const GnnrecSnapshotRow *row, bool exclude_seen)
-{
-    float      *vector = palloc(snapshot->dim * sizeof(float));
-
-    if (!gnnrec_serve_features(vector, snapshot, id, gnnrec_edges_degree(&snapshot->types[GNNREC_ITEM], row)))
-        return false;
-    add_items(vector, snapshot, row);
-    out->vector = vector;
-    out->source = "fold_in";
-    out->hidden = gnnrec_serve_hidden(row, exclude_seen);
-    return true;
+    ask_by_vector(out, folded_in(snapshot, row), row, exclude_seen);
 }
 
 /* a user of the run, whose row was then and is now */
@@ -75,6 +76,7 @@ gnnrec_asker_user(GnnrecAsker *out, const GnnrecSnapshot *snapshot, Datum id, bo
     int32       user = gnnrec_snapshot_find(snapshot, GNNREC_USER, gnnrec_key_of(&snapshot->types[GNNREC_USER].key, id));
     GnnrecSnapshotRow then = {0};
     GnnrecSnapshotRow now;
+    const float *vector = NULL;
     bool        changed = false;
 
     if (user >= 0)
@@ -83,7 +85,11 @@ gnnrec_asker_user(GnnrecAsker *out, const GnnrecSnapshot *snapshot, Datum id, bo
     if (fresh)
         changed = gnnrec_fresh_row(&now, snapshot, &then, user, id) && snapshot->types[GNNREC_ITEM].fold_in != NULL;
     if (user >= 0)
+    {
         ask_by_node(out, snapshot, user, &then, &now, changed, exclude_seen);
-    else if (!fresh || !ask_by_features(out, snapshot, id, &now, exclude_seen))
-        gnnrec_asker_row(out, snapshot, &now, exclude_seen);
+        return;
+    }
+    if (fresh)
+        vector = by_features(snapshot, id, &now);
+    ask_by_vector(out, vector != NULL ? vector : folded_in(snapshot, &now), &now, exclude_seen);
 }

@@ -2,8 +2,8 @@
  * asker.h: who asks for recommendations: the vector that ranks for them, where it is from, and what their own history rules out.
  *
  * A user's vector is that of the run, brought up to date with what they have done since (fresh.h) or, for one the run does not
- * know, folded in: from what the catalogue says of them, where the model has a tower for that (model/tower.h); or from the items
- * of a basket, by the model's own layers where it is inductive (model/induct.h), and else
+ * know, folded in: from what the catalogue says of them, where the model has a tower for that (model/tower.h; where it is linear
+ * the items are added); or from the items of a basket, by the model's own layers where it is inductive (model/induct.h), and else
  * z_u = sum over items of w / sqrt(D_u * D_i) * fold_in_i, with D_u the sum of the weights w above zero. What is not in the
  * snapshot is made in the current memory context.
  */

@@ -16,6 +16,7 @@
 
 #include "api/edges.h"
 #include "api/serve.h"
+#include "core/kernel.h"
 
 #define ROUNDING 1e-6           /* of a sum of floats that is a float, as a share of it */
 
@@ -130,14 +131,6 @@ gnnrec_fresh_row(GnnrecSnapshotRow *now, const GnnrecSnapshot *snapshot, const G
     return gnnrec_fresh_add(now, snapshot, then, &events);
 }
 
-/* z += sign * part */
-static void
-add(float *z, float sign, const float *part, int32 dim)
-{
-    for (int32 c = 0; c < dim; c++)
-        z[c] += sign * part[c];
-}
-
 /* what a user's degree, a float, has of edges of other relations of the run than the interactions, and no rounding of nothing */
 static double
 degree_of_others(const GnnrecSnapshot *snapshot, int32 node, const GnnrecSnapshotRow *then)
@@ -158,9 +151,9 @@ gnnrec_fresh_vector(const GnnrecSnapshot *snapshot, int32 node, const GnnrecSnap
 
     memcpy(z, gnnrec_snapshot_vector(&snapshot->types[GNNREC_USER], node), bytes);
     if (gnnrec_serve_fold_in(part, snapshot, then, others))
-        add(z, -1, part, snapshot->dim);
+        gnn_add_scaled(z, -1, part, snapshot->dim);
     if (gnnrec_serve_fold_in(part, snapshot, now, others))
-        add(z, 1, part, snapshot->dim);
+        gnn_add_scaled(z, 1, part, snapshot->dim);
     pfree(part);
     return z;
 }
